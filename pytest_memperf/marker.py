@@ -1,0 +1,100 @@
+"""``@pytest.mark.memperf``: which keywords hold for a test, of all the marks and defaults that reach it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_memperf.model.errors import UsageMistake
+
+MARKER = "memperf"
+
+
+def marks_of(item: pytest.Item) -> list[pytest.Mark]:
+    """Return the marks that reach the test, the closest first: parameter, function, class, module, package."""
+    marks = list(item.iter_markers(MARKER))
+    callspec = getattr(item, "callspec", None)
+    parameter = [mark for mark in marks if callspec is not None and mark in callspec.marks]
+    return [*parameter, *(mark for mark in marks if mark not in parameter)]
+
+
+def keywords_of(item: pytest.Item) -> dict[str, Any]:
+    """Return each keyword as the closest source gives it, limits by parameter resolved. UsageMistake names the mend."""
+    keywords: dict[str, Any] = {}
+    for mark in marks_of(item):
+        if mark.args:
+            raise UsageMistake(
+                f"@pytest.mark.memperf({', '.join(map(repr, mark.args))}) has an argument without a name: "
+                "write max_peak_rss='70 MiB', for example"
+            )
+        for name, value in mark.kwargs.items():
+            keywords.setdefault(name, value)
+    for defaults in _defaults_of(item):
+        for name, value in defaults.items():
+            keywords.setdefault(name, value)
+    return {name: _for_parameter(item, name, value) for name, value in keywords.items()}
+
+
+def _defaults_of(item: pytest.Item) -> Iterator[Mapping[str, Any]]:
+    """Yield ``memperf_defaults`` of the conftest files above the test, the nearest folder first, then the ini's."""
+    found: list[tuple[int, Mapping[str, Any]]] = []
+    for plugin in item.config.pluginmanager.get_plugins():
+        defaults = getattr(plugin, "memperf_defaults", None)
+        file = getattr(plugin, "__file__", None)
+        if defaults is None or file is None or Path(file).name != "conftest.py":
+            continue
+        folder = Path(file).parent
+        if folder in item.path.parents:
+            if not isinstance(defaults, Mapping):
+                raise UsageMistake(f"memperf_defaults in {file}: make it a dict such as {{'max_major_faults': 0}}")
+            found.append((len(folder.parts), defaults))
+    for _, defaults in sorted(found, key=lambda pair: -pair[0]):
+        yield defaults
+    yield ini_defaults(item.config)
+
+
+def ini_defaults(config: pytest.Config) -> dict[str, Any]:
+    """Return the ini key ``memperf_defaults``, one ``keyword = value`` a line. UsageMistake for another form."""
+    defaults: dict[str, Any] = {}
+    for line in config.getini("memperf_defaults"):
+        name, equals, value = (part.strip() for part in line.partition("="))
+        if not equals or not value:
+            raise UsageMistake(f"memperf_defaults: {line!r} is not of the form 'max_peak_rss = 100 MiB'")
+        defaults[name] = _ini_value(value)
+    return defaults
+
+
+def _ini_value(text: str) -> Any:
+    """Read what an ini file can only write as text: numbers, switches, lists; sizes stay text."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            pass
+    return text
+
+
+def _for_parameter(item: pytest.Item, name: str, value: Any) -> Any:
+    """Resolve a limit that depends on the parameter: a callable of parameters, or a mapping by parameter id."""
+    if name == "setup" or not (callable(value) or isinstance(value, Mapping)):
+        return value
+    callspec = getattr(item, "callspec", None)
+    if callspec is None:
+        raise UsageMistake(f"{name} depends on a parameter, but this test has none: give it a value")
+    if isinstance(value, Mapping):
+        for key in (callspec.id, *callspec.id.split("-")):
+            if key in value:
+                return value[key]
+        raise UsageMistake(f"{name} has no entry for the parameter id {callspec.id!r}: add it, or None for no limit")
+    wanted = value.__code__.co_varnames[: value.__code__.co_argcount] if hasattr(value, "__code__") else ()
+    missing = [parameter for parameter in wanted if parameter not in callspec.params]
+    if missing:
+        raise UsageMistake(
+            f"{name} asks for the parameter {missing[0]!r}: this test has {', '.join(callspec.params) or 'none'}"
+        )
+    return value(**{parameter: callspec.params[parameter] for parameter in wanted})

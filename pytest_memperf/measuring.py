@@ -1,0 +1,89 @@
+"""The hooks round each measured test; registered only in a session that measures something."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from pytest_memperf.measure.measurement import Measurement
+from pytest_memperf.model.budget import Status
+from pytest_memperf.model.errors import UsageMistake
+from pytest_memperf.model.result import Result
+from pytest_memperf.report.failure import budget_failure, mistake_failure
+
+MEASUREMENT = pytest.StashKey[Measurement]()
+RESULTS = pytest.StashKey[list[Result]]()
+
+
+class MemoryBudgetExceeded(Exception):
+    """A budget of the test was exceeded; for ``xfail(raises=...)``."""
+
+    def __init__(self, results: list[Result], strict: bool) -> None:
+        failing = (Status.FAILED, Status.UNCHECKED) if strict else (Status.FAILED,)
+        self.results = [result for result in results if any(check.status in failing for check in result.checks)]
+        checks = [check for result in self.results for check in result.checks if check.status in failing]
+        super().__init__("; ".join(check.sentence for check in checks))
+
+
+class MemoryBudgetWarning(UserWarning):
+    """A budget marked ``soft`` was exceeded."""
+
+
+class Measuring:
+    """Puts the window round a test's function, and the verdict into its report."""
+
+    def __init__(self, strict: bool) -> None:
+        self._strict = strict
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        """Measure the call phase, and raise where a budget is exceeded: an ordinary failure to everyone else."""
+        measurement = item.stash.get(MEASUREMENT, None)
+        if measurement is None:
+            return (yield)
+        name = "obj" if callable(getattr(item, "obj", None)) else "runtest"
+        original = getattr(item, name)
+        setattr(item, name, measurement.around(original))
+        try:
+            outcome = yield
+        except BaseException:
+            item.stash[RESULTS] = measurement.results(finished=False)
+            raise
+        finally:
+            setattr(item, name, original)
+        results = item.stash[RESULTS] = measurement.results(finished=True)
+        self._judge(measurement, results)
+        return outcome
+
+    def _judge(self, measurement: Measurement, results: list[Result]) -> None:
+        failing = any(
+            check.status is Status.FAILED or (self._strict and check.status is Status.UNCHECKED)
+            for result in results
+            for check in result.checks
+        )
+        if failing:
+            exceeded = MemoryBudgetExceeded(results, self._strict)
+            if not measurement.settings.soft:
+                raise exceeded
+            warnings.warn(MemoryBudgetWarning(str(exceeded)), stacklevel=1)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Attach the results to the report of the call phase, and word a failure for its reader."""
+        report = yield
+        if call.when == "call" and RESULTS in item.stash:
+            report.memperf = [result.as_json() for result in item.stash[RESULTS]]  # type: ignore[attr-defined]
+            del item.stash[RESULTS]
+        if report.failed and call.excinfo is not None:
+            error = call.excinfo.value
+            if isinstance(error, MemoryBudgetExceeded):
+                report.longrepr = budget_failure(item, str(error), error.results)
+                report.memperf_failed = True  # type: ignore[attr-defined]
+            elif isinstance(error, UsageMistake):
+                report.longrepr = mistake_failure(item, str(error))
+        return report

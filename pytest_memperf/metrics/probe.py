@@ -1,0 +1,44 @@
+"""What a source of metrics looks like to the windows that use it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from cyx.probes import Interval
+from pytest_memperf.model.metric import Metric, Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a probe may read its values from, once a round is over."""
+
+    interval: Interval
+    bytes: int | None = None
+    """The bytes that one round moves, as the test declared them."""
+    include_children: bool = False
+
+
+class Probe:
+    """One source and its metrics. An object serves one round; ``start`` and ``stop`` lie outside the exact counters.
+
+    Subclasses name their rows in ``metrics`` and return a reading, or the reason why there is none, for each.
+    """
+
+    metrics: ClassVar[tuple[Metric, ...]] = ()
+
+    @classmethod
+    def unavailable(cls) -> Mapping[str, str]:
+        """Return the metrics that this machine cannot give, each with the reason and its mend."""
+        return {}
+
+    def start(self) -> None:
+        """Take the readings at the start; the interval starts right after."""
+
+    def stop(self) -> None:
+        """Take the readings at the end; the interval has just stopped."""
+
+    def read(self, observation: Observation) -> Mapping[str, Reading | str]:
+        """Return a reading, or a reason in words, for each metric of this probe."""
+        raise NotImplementedError

@@ -1,0 +1,61 @@
+"""The one list of metrics: budgets, reports, storage and comparison know a metric only through it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from pytest_memperf.metrics.probe import Probe
+from pytest_memperf.model.errors import UsageMistake, nearest
+from pytest_memperf.model.metric import Cost, Metric
+
+
+class Registry:
+    """Metrics by name, each with the probe that reads it, in the order of registration."""
+
+    def __init__(self, probes: Iterable[type[Probe]] = ()) -> None:
+        self._metrics: dict[str, Metric] = {}
+        self._probes: dict[str, type[Probe]] = {}
+        for probe in probes:
+            self.register(probe)
+
+    def register(self, probe: type[Probe]) -> None:
+        """Add a probe and its metrics. UsageMistake, and no change, where a name is taken or is no identifier."""
+        for metric in probe.metrics:
+            if not metric.name.isidentifier():
+                raise UsageMistake(f"{probe.__name__} names a metric {metric.name!r}: use an identifier")
+            if metric.name in self._metrics:
+                other = self._probes[metric.name].__name__
+                raise UsageMistake(f"{probe.__name__} and {other} both name a metric {metric.name!r}: rename one")
+        for metric in probe.metrics:
+            self._metrics[metric.name] = metric
+            self._probes[metric.name] = probe
+
+    def __getitem__(self, name: str) -> Metric:
+        try:
+            return self._metrics[name]
+        except KeyError:
+            raise UsageMistake(f"there is no metric {name!r}{nearest(name, self._metrics)}") from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._metrics
+
+    def __iter__(self) -> Iterator[Metric]:
+        return iter(self._metrics.values())
+
+    def probes_for(self, requested: Iterable[str]) -> tuple[type[Probe], ...]:
+        """Return the probes of the metrics that are always taken and of those requested, each once."""
+        wanted = set(requested)
+        return tuple(
+            dict.fromkeys(
+                self._probes[metric.name]
+                for metric in self
+                if metric.cost is Cost.ALWAYS or metric.name in wanted
+            )
+        )
+
+    def unavailable(self) -> dict[str, str]:
+        """Return the reason for each metric that this machine cannot give."""
+        reasons: dict[str, str] = {}
+        for probe in dict.fromkeys(self._probes.values()):
+            reasons.update(probe.unavailable())
+        return reasons

@@ -1,0 +1,77 @@
+"""A metric as one self-describing row, and one reading of it."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from pytest_memperf.model.units import Number, Unit
+
+
+class Trust(str, enum.Enum):
+    """How far one reading can be trusted; it decides how the metric gates."""
+
+    EXACT = "exact"
+    BOUNDED = "bounded"
+    NOISY = "noisy"
+
+
+class Better(str, enum.Enum):
+    """The direction in which a change is an improvement."""
+
+    LOWER = "lower"
+    HIGHER = "higher"
+    NEITHER = "neither"
+
+
+class Cost(str, enum.Enum):
+    """Whether the metric is taken in every window, or only where a budget, ``metrics=`` or an option asks for it."""
+
+    ALWAYS = "always"
+    ON_REQUEST = "on request"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One row of the registry: tables, budgets, JSON, help and docs are all made from it."""
+
+    name: str
+    unit: Unit
+    better: Better
+    trust: Trust
+    cost: Cost
+    help: str
+    source: str
+    needs_bytes: bool = False
+    """Cannot be computed before the test declares ``bytes=``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One sample: the true value lies in ``value`` plus or minus ``uncertainty``, both in the metric's unit."""
+
+    value: Number
+    uncertainty: Number = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A metric's samples of one window, one for each round, and what they amount to."""
+
+    metric: Metric
+    samples: tuple[Number, ...]
+    uncertainty: Number = 0
+
+    @property
+    def value(self) -> Number:
+        """The median of the samples."""
+        return self.samples[0] if len(self.samples) == 1 else median(self.samples)
+
+    @classmethod
+    def from_readings(cls, metric: Metric, readings: Sequence[Reading]) -> Measured:
+        """Join the readings of several rounds; the uncertainty is the largest of theirs and half their spread."""
+        samples = tuple(reading.value for reading in readings)
+        spread = (max(samples) - min(samples)) / 2
+        return cls(metric, samples, max(spread, *(reading.uncertainty for reading in readings)))

@@ -1,0 +1,112 @@
+"""What one window of one test came to; the same form in memory, between processes, in JSON and in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_memperf.model.budget import Bound, Budget, Check, Status
+from pytest_memperf.model.metric import Better, Cost, Measured, Metric, Trust
+from pytest_memperf.model.units import unit_named
+
+FORMAT = "pytest-memperf/1"
+
+
+@dataclass(slots=True)
+class Result:
+    """The metrics and checks of one window. Its key is (test, window, allocator, isolation)."""
+
+    test: str
+    window: str
+    isolation: str = "inline"
+    allocator: str = "glibc"
+    rounds: int = 1
+    metrics: dict[str, Measured] = field(default_factory=dict)
+    unavailable: dict[str, str] = field(default_factory=dict)
+    checks: list[Check] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What spoilt or coloured the samples, in words: interference, a perturbing tool, a mode that was not had."""
+
+    @property
+    def failed(self) -> list[Check]:
+        """The checks that failed."""
+        return [check for check in self.checks if check.status is Status.FAILED]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result as plain JSON data (see the published schema)."""
+        return {
+            "test": self.test,
+            "window": self.window,
+            "isolation": self.isolation,
+            "allocator": self.allocator,
+            "rounds": self.rounds,
+            "metrics": {
+                name: {
+                    "value": measured.value,
+                    "unit": measured.metric.unit.name,
+                    "trust": measured.metric.trust.value,
+                    "better": measured.metric.better.value,
+                    "uncertainty": measured.uncertainty,
+                    "samples": list(measured.samples),
+                }
+                for name, measured in self.metrics.items()
+            },
+            "unavailable": dict(self.unavailable),
+            "checks": [
+                {
+                    "metric": check.budget.metric.name,
+                    "bound": check.budget.bound.value,
+                    "limit": check.budget.limit,
+                    "status": check.status.value,
+                    "unit": check.budget.metric.unit.name,
+                    **({"reason": check.reason} if check.reason else {}),
+                }
+                for check in self.checks
+            ],
+            **({"notes": list(self.notes)} if self.notes else {}),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Result:
+        """Return the result that ``as_json`` wrote; its metrics are rows of their own, for third parties' are not
+        registered where it is read."""
+        metrics = {
+            name: Measured(
+                Metric(
+                    name, unit_named(row["unit"]), Better(row["better"]), Trust(row["trust"]), Cost.ON_REQUEST, "", ""
+                ),
+                tuple(row["samples"]),
+                row["uncertainty"],
+            )
+            for name, row in data["metrics"].items()
+        }
+        checks = []
+        for row in data["checks"]:
+            measured = metrics.get(row["metric"])
+            metric = (
+                measured.metric
+                if measured
+                else Metric(
+                    row["metric"], unit_named(row["unit"]), Better.NEITHER, Trust.NOISY, Cost.ON_REQUEST, "", ""
+                )
+            )
+            checks.append(
+                Check(
+                    Budget(metric, Bound(row["bound"]), row["limit"]),
+                    Status(row["status"]),
+                    None if row["status"] == Status.UNCHECKED else measured,
+                    row.get("reason", ""),
+                )
+            )
+        return cls(
+            data["test"],
+            data["window"],
+            data["isolation"],
+            data["allocator"],
+            data["rounds"],
+            metrics,
+            dict(data["unavailable"]),
+            checks,
+            list(data.get("notes", ())),
+        )

@@ -1,0 +1,146 @@
+"""Units: how a quantity is written by a user, kept as a number, and shown again."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_memperf.model.errors import UsageMistake
+
+Number = int | float
+
+# MB means 1024 KB, as in pytest-memray: a limit must not change its meaning on the way from one plugin to the other.
+_POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
+_SIZE = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([KMGTP]?)i?B?\s*", re.IGNORECASE)
+_SHARE = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*%\s*")
+_TIME = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(ns|us|µs|ms|s|min)\s*")
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0}
+
+
+def _number(value: Any, what: str, example: str) -> Number:
+    if isinstance(value, bool) or not hasattr(value, "__index__") and not isinstance(value, float):
+        raise UsageMistake(f"{value!r} is not a {what}: write {example}")
+    number: Number = value if isinstance(value, float) else int(value)
+    if math.isnan(number) or math.isinf(number):
+        raise UsageMistake(f"{value!r} is not a {what}: write {example}")
+    return number
+
+
+def parse_size(value: Any) -> int:
+    """Return bytes for ``"24 MiB"``, ``"24 MB"`` (1024 KB each) or a number of bytes. UsageMistake otherwise."""
+    example = "'24 MiB' or a whole number of bytes"
+    if not isinstance(value, str):
+        number = _number(value, "size", example)
+        if number != int(number):
+            raise UsageMistake(f"{value!r} is not a size: write {example}")
+        return int(number)
+    match = _SIZE.fullmatch(value)
+    if match is None:
+        raise UsageMistake(f"{value!r} is not a size: write {example}")
+    return round(float(match[1]) * 1024 ** _POWERS[match[2].upper()])
+
+
+def parse_rate(value: Any) -> float:
+    """Return bytes a second for ``"1.5 GiB/s"`` or a number. UsageMistake otherwise."""
+    example = "'1.5 GiB/s' or a number of bytes a second"
+    if not isinstance(value, str):
+        return float(_number(value, "rate", example))
+    amount, slash, second = value.rpartition("/")
+    match = _SIZE.fullmatch(amount)
+    if not slash or second.strip() != "s" or match is None:
+        raise UsageMistake(f"{value!r} is not a rate: write {example}")
+    return float(match[1]) * 1024 ** _POWERS[match[2].upper()]
+
+
+def parse_share(value: Any) -> float:
+    """Return a share for ``"90%"`` or 0.9. UsageMistake otherwise; a share may be above 1."""
+    example = "'90%' or 0.9"
+    if not isinstance(value, str):
+        return float(_number(value, "share", example))
+    match = _SHARE.fullmatch(value)
+    if match is None:
+        raise UsageMistake(f"{value!r} is not a share: write {example}")
+    return float(match[1]) / 100
+
+
+def parse_time(value: Any) -> float:
+    """Return seconds for ``"1.5 ms"`` or a number of seconds. UsageMistake otherwise."""
+    example = "'1.5 ms' or a number of seconds"
+    if not isinstance(value, str):
+        return float(_number(value, "time", example))
+    match = _TIME.fullmatch(value)
+    if match is None:
+        raise UsageMistake(f"{value!r} is not a time: write {example}")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def parse_count(value: Any) -> Number:
+    """Return a count: a number, or its digits with or without ``_`` and ``,``. UsageMistake otherwise."""
+    example = "a number such as 600"
+    if isinstance(value, str):
+        digits = value.replace("_", "").replace(",", "").strip()
+        if not digits.isdigit():
+            raise UsageMistake(f"{value!r} is not a count: write {example}")
+        return int(digits)
+    return _number(value, "count", example)
+
+
+def format_size(value: Number) -> str:
+    """Return ``"70.00 MiB"``; whole numbers below 1 KiB as ``"512 B"``."""
+    size = float(value)
+    for name in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if abs(size) < 1024 or name == "TiB":
+            break
+        size /= 1024
+    return f"{size:.0f} {name}" if name == "B" or size == int(size) else f"{size:.2f} {name}"
+
+
+def format_rate(value: Number) -> str:
+    """Return ``"1.50 GiB/s"``."""
+    return f"{format_size(value)}/s"
+
+
+def format_share(value: Number) -> str:
+    """Return ``"93.1 %"``."""
+    return f"{value * 100:.1f} %"
+
+
+def format_time(value: Number) -> str:
+    """Return ``"1.500 ms"`` in the unit that leaves one to three digits before the point."""
+    for name, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if abs(value) >= scale:
+            return f"{value / scale:.3f} {name}"
+    return f"{value / 1e-9:.0f} ns"
+
+
+def format_count(value: Number) -> str:
+    """Return ``"16,386"``; fractions (a median between two counts) keep one digit."""
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """How the values of a metric are written, read and shown."""
+
+    name: str
+    parse: Callable[[Any], Number]
+    format: Callable[[Number], str]
+
+
+COUNT = Unit("count", parse_count, format_count)
+BYTES = Unit("B", parse_size, format_size)
+SECONDS = Unit("s", parse_time, format_time)
+RATE = Unit("B/s", parse_rate, format_rate)
+SHARE = Unit("share", parse_share, format_share)
+
+UNITS: dict[str, Unit] = {unit.name: unit for unit in (COUNT, BYTES, SECONDS, RATE, SHARE)}
+
+
+def unit_named(name: str) -> Unit:
+    """Return the unit of this name; any other word becomes a unit of plain numbers, shown with that word."""
+    if name in UNITS:
+        return UNITS[name]
+    return Unit(name, parse_count, lambda value: f"{value:,g} {name}")

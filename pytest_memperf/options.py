@@ -1,0 +1,111 @@
+"""The options: one row each, which becomes a flag, its ini twin and a line of the help."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from pytest_memperf.model.errors import UsageMistake
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """``--memperf-NAME`` and ``memperf_NAME``; the flag wins, then the ini value, then the default."""
+
+    name: str
+    help: str
+    default: Any = None
+    parse: Callable[[str], Any] | None = None
+    """How a value is read; None makes the option a switch."""
+    metavar: str | None = None
+
+    @property
+    def flag(self) -> str:
+        """The flag on the command line."""
+        return f"--memperf-{self.name}"
+
+    @property
+    def ini(self) -> str:
+        """The key in the ini file."""
+        return f"memperf_{self.name.replace('-', '_')}"
+
+
+def _choice(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise UsageMistake(f"choose from {', '.join(choices)}")
+        return text
+
+    return parse
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if seconds <= 0:
+        raise UsageMistake("give a number of seconds above 0")
+    return seconds
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option("all", "measure every test, marked or not"),
+    Option("only", "run only the tests that are measured"),
+    Option("skip", "leave out the tests that are measured"),
+    Option("disable", "judge no budget and report nothing"),
+    Option("strict", "fail a budget that could not be checked"),
+    Option("json", "write the results to this file", parse=str, metavar="FILE"),
+    Option(
+        "columns", "the metrics in the table of results, separated by commas", parse=_words, metavar="NAMES"
+    ),
+    Option("sort", "sort the table of results by 'name' or by a metric, largest first", parse=str, metavar="NAME"),
+    Option(
+        "isolation",
+        "where a measured test runs: inline, or process for a fork of a clean interpreter",
+        default="inline",
+        parse=_choice("inline", "process"),
+        metavar="MODE",
+    ),
+    Option("timeout", "seconds that a test may take in a child", default=300.0, parse=_seconds, metavar="SECONDS"),
+)
+_BY_NAME = {option.name: option for option in OPTIONS}
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Add every option and its ini twin."""
+    group = parser.getgroup("memperf", "memory performance (pytest-memperf)")
+    for option in OPTIONS:
+        if option.parse is None:
+            group.addoption(option.flag, action="store_true", default=None, help=option.help)
+            parser.addini(option.ini, option.help, type="bool", default=False)
+        else:
+            group.addoption(option.flag, default=None, metavar=option.metavar, help=option.help)
+            parser.addini(option.ini, option.help, default=None)
+    parser.addini(
+        "memperf_defaults", "budgets and settings of every measured test, such as max_peak_rss = 100 MiB", "linelist"
+    )
+
+
+def resolve(config: pytest.Config, name: str) -> Any:
+    """Return the option's value: the flag, else the ini key, else the default. UsageMistake for a wrong value."""
+    option = _BY_NAME[name]
+    value = config.getoption(option.flag)
+    origin = option.flag
+    if value is None:
+        value, origin = config.getini(option.ini), option.ini
+    if option.parse is None:
+        return bool(value)
+    if value in (None, ""):
+        return option.default
+    try:
+        return option.parse(value)
+    except UsageMistake as mistake:
+        raise UsageMistake(f"{origin}={value}: {mistake}") from None

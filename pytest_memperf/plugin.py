@@ -1,0 +1,57 @@
+"""pytest's hooks; each calls the layer that does the work, imported when it is needed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_memperf.options import add_options
+
+if TYPE_CHECKING:
+    from pytest_memperf.fixtures.memperf import Memperf
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of OPTIONS."""
+    add_options(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Add the hooks by which others take part."""
+    from pytest_memperf import hookspec
+
+    pluginmanager.add_hookspecs(hookspec)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker; on an xdist controller, which collects nothing, listen for the workers' results."""
+    config.addinivalue_line(
+        "markers",
+        "memperf(**budgets): measure this test and hold it to budgets such as max_peak_rss='70 MiB', "
+        "max_minor_faults=600, min_throughput='1 GiB/s' with bytes='256 MiB'",
+    )
+    if config.pluginmanager.hasplugin("dsession"):
+        from pytest_memperf.report.session import register_reporter
+
+        register_reporter(config)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(
+    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Find the tests to measure and check what their markers say; a session without any stays untouched."""
+    from pytest_memperf.selection import select
+
+    select(session, config, items)
+
+
+@pytest.fixture
+def memperf(request: pytest.FixtureRequest) -> Memperf:
+    """Measure a call (``memperf(function, ...)``) or a block (``with memperf.window("parse"):``) of this test."""
+    from pytest_memperf.fixtures.memperf import Memperf
+    from pytest_memperf.selection import measurement_of
+
+    return Memperf(measurement_of(request.node))

@@ -1,0 +1,90 @@
+"""Which tests of a session are measured, and with which settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_memperf.marker import MARKER, keywords_of
+from pytest_memperf.options import resolve
+
+if TYPE_CHECKING:
+    from pytest_memperf.measure.measurement import Measurement
+    from pytest_memperf.measure.settings import Settings
+    from pytest_memperf.metrics import Registry
+
+REGISTRY = pytest.StashKey["Registry"]()
+
+
+def is_measured(item: pytest.Item) -> bool:
+    """Tell whether the test carries the marker or takes the fixture."""
+    return item.get_closest_marker(MARKER) is not None or "memperf" in getattr(item, "fixturenames", ())
+
+
+def select(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Apply ``-only`` and ``-skip``, and prepare each measured test. UsageError lists every wrong marker."""
+    measure_all = resolve(config, "all")
+    measured = [item for item in items if measure_all or is_measured(item)]
+    if resolve(config, "only") or resolve(config, "skip"):
+        kept = measured if resolve(config, "only") else [item for item in items if item not in set(measured)]
+        left_out = [item for item in items if item not in set(kept)]
+        if left_out:
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = kept
+        measured = [item for item in measured if item in set(kept)]
+    if not measured or resolve(config, "disable") or config.option.collectonly:
+        return
+    from pytest_memperf.measure.measurement import Measurement
+    from pytest_memperf.measuring import MEASUREMENT, Measuring
+    from pytest_memperf.model.errors import UsageMistake
+
+    registry = registry_of(config)
+    mistakes: list[str] = []
+    for item in measured:
+        try:
+            item.stash[MEASUREMENT] = Measurement(item.nodeid, settings_of(item, registry), registry)
+        except UsageMistake as mistake:
+            mistakes.append(f"{item.nodeid}: {mistake}")
+    if mistakes:
+        raise pytest.UsageError("\n".join(mistakes))
+    config.pluginmanager.register(Measuring(strict=resolve(config, "strict")), "memperf-measuring")
+    from pytest_memperf.report.session import register_reporter
+
+    register_reporter(config)
+
+
+def settings_of(item: pytest.Item, registry: Registry) -> Settings:
+    """Return the settings that the marks and defaults of a test amount to. UsageMistake for a wrong one."""
+    from pytest_memperf.measure.settings import parse_settings
+    from pytest_memperf.model.errors import UsageMistake
+
+    settings = parse_settings(keywords_of(item), registry)
+    if (settings.rounds > 1 or settings.warmup) and "memperf" not in getattr(item, "fixturenames", ()):
+        raise UsageMistake("rounds and warmup repeat a call: take the memperf fixture and write memperf(function, ...)")
+    return settings
+
+
+def registry_of(config: pytest.Config) -> Registry:
+    """Return the session's registry: the built-in metrics and those of other plugins."""
+    if REGISTRY not in config.stash:
+        from pytest_memperf.metrics import BUILT_IN, Registry
+
+        registry = Registry(BUILT_IN)
+        for probes in config.hook.pytest_memperf_probes():
+            for probe in probes:
+                registry.register(probe)
+        config.stash[REGISTRY] = registry
+    return config.stash[REGISTRY]
+
+
+def measurement_of(item: pytest.Item) -> Measurement:
+    """Return the test's measurement; where nothing is measured, one that nobody judges or reports."""
+    from pytest_memperf.measure.measurement import Measurement
+    from pytest_memperf.measuring import MEASUREMENT
+
+    measurement = item.stash.get(MEASUREMENT, None)
+    if measurement is None:
+        registry = registry_of(item.config)
+        measurement = Measurement(item.nodeid, settings_of(item, registry), registry)
+    return measurement
