@@ -11,6 +11,7 @@ import pytest
 from pytest_memperf.model.errors import UsageMistake
 
 MARKER = "memperf"
+DEFAULTS = pytest.StashKey[tuple[dict[Path, Mapping[str, Any]], dict[str, Any]]]()
 
 
 def marks_of(item: pytest.Item) -> list[pytest.Mark]:
@@ -40,20 +41,28 @@ def keywords_of(item: pytest.Item) -> dict[str, Any]:
 
 def _defaults_of(item: pytest.Item) -> Iterator[Mapping[str, Any]]:
     """Yield ``memperf_defaults`` of the conftest files above the test, the nearest folder first, then the ini's."""
-    found: list[tuple[int, Mapping[str, Any]]] = []
-    for plugin in item.config.pluginmanager.get_plugins():
-        defaults = getattr(plugin, "memperf_defaults", None)
-        file = getattr(plugin, "__file__", None)
-        if defaults is None or file is None or Path(file).name != "conftest.py":
-            continue
-        folder = Path(file).parent
-        if folder in item.path.parents:
+    by_folder, of_ini = _all_defaults(item.config)
+    if by_folder:
+        for folder in item.path.parents:
+            if folder in by_folder:
+                yield by_folder[folder]
+    yield of_ini
+
+
+def _all_defaults(config: pytest.Config) -> tuple[dict[Path, Mapping[str, Any]], dict[str, Any]]:
+    """Return the defaults of every conftest by its folder, and those of the ini; gathered once, after collection."""
+    if DEFAULTS not in config.stash:
+        by_folder: dict[Path, Mapping[str, Any]] = {}
+        for plugin in config.pluginmanager.get_plugins():
+            defaults = getattr(plugin, "memperf_defaults", None)
+            file = getattr(plugin, "__file__", None)
+            if defaults is None or file is None or Path(file).name != "conftest.py":
+                continue
             if not isinstance(defaults, Mapping):
                 raise UsageMistake(f"memperf_defaults in {file}: make it a dict such as {{'max_major_faults': 0}}")
-            found.append((len(folder.parts), defaults))
-    for _, defaults in sorted(found, key=lambda pair: -pair[0]):
-        yield defaults
-    yield ini_defaults(item.config)
+            by_folder[Path(file).parent] = defaults
+        config.stash[DEFAULTS] = by_folder, ini_defaults(config)
+    return config.stash[DEFAULTS]
 
 
 def ini_defaults(config: pytest.Config) -> dict[str, Any]:

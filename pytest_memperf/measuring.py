@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
+from _pytest.unittest import TestCaseFunction
 
+from pytest_memperf.measure.frame_room import with_frame_room
 from pytest_memperf.measure.measurement import Measurement
 from pytest_memperf.model.budget import Status
 from pytest_memperf.model.errors import UsageMistake
@@ -32,6 +37,37 @@ class MemoryBudgetWarning(UserWarning):
     """A budget marked ``soft`` was exceeded."""
 
 
+@contextlib.contextmanager
+def _window_round(item: pytest.Item, measurement: Measurement) -> Iterator[None]:
+    """Make the window the innermost wrapper round the test function, whoever calls that, and make room for it."""
+    runtest = item.runtest
+    function = getattr(item, "obj", None)
+    if not callable(function):
+        item.runtest = partial(with_frame_room, measurement.around(runtest))  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            item.runtest = runtest  # type: ignore[method-assign]
+        return
+    item.runtest = partial(with_frame_room, runtest)  # type: ignore[method-assign]
+    measured = measurement.around(function)
+    # unittest looks its coroutines up on the instance and leaves item.obj alone.
+    owner, name = (
+        (item.instance, item.name)  # type: ignore[attr-defined]
+        if isinstance(item, TestCaseFunction) and inspect.iscoroutinefunction(function)
+        else (item, "obj")
+    )
+    setattr(owner, name, measured)
+    try:
+        yield
+    finally:
+        item.runtest = runtest  # type: ignore[method-assign]
+        if owner is item:
+            setattr(item, "obj", function)
+        else:
+            delattr(owner, name)
+
+
 class Measuring:
     """Puts the window round a test's function, and the verdict into its report."""
 
@@ -44,18 +80,12 @@ class Measuring:
         measurement = item.stash.get(MEASUREMENT, None)
         if measurement is None:
             return (yield)
-        name = "obj" if callable(getattr(item, "obj", None)) else "runtest"
-        original = getattr(item, name)
-        setattr(item, name, measurement.around(original))
         try:
-            outcome = yield
-        except BaseException:
-            item.stash[RESULTS] = measurement.results(finished=False)
-            raise
+            with _window_round(item, measurement):
+                outcome = yield
         finally:
-            setattr(item, name, original)
-        results = item.stash[RESULTS] = measurement.results(finished=True)
-        self._judge(measurement, results)
+            item.stash[RESULTS] = measurement.results()
+        self._judge(measurement, item.stash[RESULTS])
         return outcome
 
     def _judge(self, measurement: Measurement, results: list[Result]) -> None:
@@ -76,8 +106,10 @@ class Measuring:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Attach the results to the report of the call phase, and word a failure for its reader."""
         report = yield
-        if call.when == "call" and RESULTS in item.stash:
-            report.memperf = [result.as_json() for result in item.stash[RESULTS]]  # type: ignore[attr-defined]
+        if call.when != "call" and call.excinfo is None:
+            return report
+        if RESULTS in item.stash:
+            report.memperf = item.stash[RESULTS]  # type: ignore[attr-defined]
             del item.stash[RESULTS]
         if report.failed and call.excinfo is not None:
             error = call.excinfo.value

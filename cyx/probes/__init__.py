@@ -1,6 +1,14 @@
 """What the kernel says about this process: counters at both ends of a stretch of code, memory, faults."""
 
+from cyx.probes.frame_stack import touch_free_slots
 from cyx.probes.interval import Interval
 from cyx.probes.procfs import clear_accessed, high_water_mark, reset_peak, statm
 
-__all__ = ["Interval", "clear_accessed", "high_water_mark", "reset_peak", "statm"]
+__all__ = [
+    "Interval",
+    "clear_accessed",
+    "high_water_mark",
+    "reset_peak",
+    "statm",
+    "touch_free_slots",
+]

@@ -28,6 +28,7 @@ class Measurement:
         self.settings = settings
         self.registry = registry
         self._windows: list[Window] = []
+        self._came_to_end = False
         self._recorded: dict[str, Measured] = {}
         self._recorded_checks: list[Check] = []
 
@@ -40,13 +41,17 @@ class Measurement:
             @wraps(function)
             async def measured_coroutine(*arguments: Any, **keywords: Any) -> Any:
                 with window:
-                    return await function(*arguments, **keywords)
+                    outcome = await function(*arguments, **keywords)
+                self._came_to_end = True
+                return outcome
 
             return measured_coroutine
 
         @wraps(function)
         def measured(*arguments: Any, **keywords: Any) -> Any:
-            return window.call(function, arguments, keywords)
+            outcome = window.call(function, arguments, keywords)
+            self._came_to_end = True
+            return outcome
 
         return measured
 
@@ -81,11 +86,10 @@ class Measurement:
             if limit is not None:
                 self._recorded_checks.append(Budget.parse(metric, bound, limit).check(measured))
 
-    def results(self, *, finished: bool) -> list[Result]:
+    def results(self) -> list[Result]:
         """Return a result for each window, the one that the marker judges first.
 
-        Args:
-            finished: the test came to its end; the marker's budgets are unchecked where it did not.
+        Where the test did not come to its end, the marker's budgets are unchecked.
         """
         windows = {window.name: window for window in self._windows}
         judged = windows.get(MEASURED_CALL) or windows.get(CALL_PHASE)
@@ -97,7 +101,7 @@ class Measurement:
             if window is judged:
                 result.metrics.update(self._recorded)
                 result.checks += self._recorded_checks
-                if not finished:
+                if not self._came_to_end:
                     result.checks = [
                         Check(check.budget, Status.UNCHECKED, reason="the test did not come to its end")
                         for check in result.checks

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
 from cyx.probes import Interval
+from pytest_memperf.measure.frame_room import with_frame_room
 from pytest_memperf.measure.settings import Settings
 from pytest_memperf.metrics import Observation, Probe, Registry
 from pytest_memperf.model.budget import Check
@@ -24,17 +25,18 @@ class Round(Interval):
     def __init__(self, settings: Settings, probes: tuple[type[Probe], ...]) -> None:
         self._settings = settings
         self._probes = [probe() for probe in probes]
+        self._active = [probe for probe in self._probes if type(probe).start is not Probe.start]
         self.readings: dict[str, Reading] = {}
         self.reasons: dict[str, str] = {}
 
     def before_start(self) -> None:
-        """Start the probes, the costly ones first; they stop in the opposite order."""
-        for probe in reversed(self._probes):
+        """Start the probes that have a reading to take; they stop in the opposite order."""
+        for probe in self._active:
             probe.start()
 
     def after_stop(self) -> None:
         """Stop the probes and take what they read."""
-        for probe in self._probes:
+        for probe in reversed(self._active):
             probe.stop()
         observation = Observation(self, self._settings.bytes, self._settings.include_children)
         for probe in self._probes:
@@ -107,7 +109,7 @@ class Window(Round):
             with garbage_collector(settings.gc):
                 current = Round(settings, probes)
                 self.rounds.append(current)
-                result = current.call(function, arguments, keywords)
+                result = with_frame_room(current.call, function, arguments, keywords)
         self._finished(self)
         return result
 
@@ -138,8 +140,12 @@ class Window(Round):
 
     def measured(self) -> dict[str, Measured]:
         """Return the metrics that every round could read."""
+        registry = self._registry
+        if len(self.rounds) == 1:
+            readings = self.rounds[0].readings
+            return {name: Measured(registry[name], (value,), slack) for name, (value, slack) in readings.items()}
         return {
-            name: Measured.from_readings(self._registry[name], [each.readings[name] for each in self.rounds])
+            name: Measured.from_readings(registry[name], [each.readings[name] for each in self.rounds])
             for name in self.rounds[0].readings
             if all(name in each.readings for each in self.rounds)
         }

@@ -6,6 +6,7 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import NamedTuple
 
 from pytest_memperf.model.units import Number, Unit
 
@@ -48,16 +49,14 @@ class Metric:
     """Cannot be computed before the test declares ``bytes=``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """One sample: the true value lies in ``value`` plus or minus ``uncertainty``, both in the metric's unit."""
 
     value: Number
     uncertainty: Number = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(NamedTuple):
     """A metric's samples of one window, one for each round, and what they amount to."""
 
     metric: Metric

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_memperf.model.result import Result
 from pytest_memperf.options import resolve
+from pytest_memperf.report import wire
 from pytest_memperf.report.table import align
 
 if TYPE_CHECKING:
@@ -23,8 +24,7 @@ class Reporter:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take the results that a report carries."""
-        for data in getattr(report, "memperf", ()):
-            self.results.append(Result.from_json(data))
+        self.results += getattr(report, "memperf", ())
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """Name a failed budget apart from a failed assertion: M, MEMORY."""
@@ -58,6 +58,10 @@ class Reporter:
 
 
 def register_reporter(config: pytest.Config) -> None:
-    """Register the reporter, but in a worker, whose reports travel to the controller."""
-    if not hasattr(config, "workerinput") and not config.pluginmanager.hasplugin("memperf-reporter"):
-        config.pluginmanager.register(Reporter(config), "memperf-reporter")
+    """Register what carries results between processes and, but for a worker, the reporter that gathers them."""
+    manager = config.pluginmanager
+    if manager.hasplugin("memperf-wire"):
+        return
+    manager.register(wire, "memperf-wire")
+    if not hasattr(config, "workerinput"):
+        manager.register(Reporter(config), "memperf-reporter")
