@@ -1,0 +1,70 @@
+# The menu. Every target makes what it needs: an environment of its own under .venv and a built wheel.
+# PYTHON=python3.13 make test    another interpreter
+# make test ARGS="-k budget -x"  more arguments for pytest
+
+PYTHON ?= python3
+ARGS ?=
+
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+VENVS := .venv/$(VERSION)
+DIST := dist/$(VERSION)
+SOURCES := pyproject.toml MANIFEST.in README.md LICENSE \
+    $(shell find pytest_memperf cyx -name '*.py' -o -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' \
+        -o -name '*.h' -o -name 'preload.c' -o -name '*.json' -o -name 'py.typed')
+PIP_INSTALL = bin/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test wheel develop bench check-real lint types clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENVS)/demo/ready ## run the example suite on real input
+	$(VENVS)/demo/bin/pytest examples $(ARGS)
+
+test: $(VENVS)/test/ready ## run the tests on the built wheel, in random order
+	$(VENVS)/test/bin/pytest --random-order -rs $(ARGS)
+
+wheel: $(DIST)/ready ## build the sdist, and the wheel from it, into dist
+
+develop: $(VENVS)/develop/ready ## an environment with an editable install and every tool; again after a change in Cython
+
+bench: $(VENVS)/bench/ready ## measure our own cost and precision against the claims (long; BENCH=quick is shorter)
+	$(VENVS)/bench/bin/pytest tests/benchmarks -s $(ARGS)
+
+check-real: $(VENVS)/real/ready ## run NumPy's and networkx's own suites with and without the plugin (long)
+	$(VENVS)/real/bin/python tests/real/check_real.py $(ARGS)
+
+lint: $(VENVS)/lint/ready ## ruff and cython-lint
+	$(VENVS)/lint/bin/ruff check .
+	$(VENVS)/lint/bin/cython-lint cyx
+
+types: $(VENVS)/lint/ready ## mypy --strict, on the stubs too
+	$(VENVS)/lint/bin/mypy
+
+clean: ## remove what the other targets made
+	rm -rf .venv dist build *.egg-info .tox .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find pytest_memperf cyx tests examples -name __pycache__ -prune -exec rm -rf {} +
+	find cyx \( -name '*.so' -o -name '*.c' ! -name preload.c \) -delete
+
+# The wheel is built from the sdist, so both are complete or neither is.
+$(DIST)/ready: $(SOURCES)
+	rm -rf $(DIST) build
+	$(PYTHON) -m venv $(VENVS)/build
+	$(VENVS)/build/$(PIP_INSTALL) build
+	$(VENVS)/build/bin/python -m build --outdir $(DIST) > $(VENVS)/build/log 2>&1 || { cat $(VENVS)/build/log; exit 1; }
+	touch $@
+
+# The wheel replaces an older one of the same version; its dependencies stay.
+$(VENVS)/%/ready: $(DIST)/ready
+	test -x $(VENVS)/$*/bin/python || $(PYTHON) -m venv $(VENVS)/$*
+	$(VENVS)/$*/$(PIP_INSTALL) --upgrade 'pip>=25.1'
+	$(VENVS)/$*/$(PIP_INSTALL) --group $* $(DIST)/*.whl
+	$(VENVS)/$*/$(PIP_INSTALL) --force-reinstall --no-deps $(DIST)/*.whl
+	touch $@
+
+$(VENVS)/develop/ready: $(SOURCES)
+	test -x $(VENVS)/develop/bin/python || $(PYTHON) -m venv $(VENVS)/develop
+	$(VENVS)/develop/$(PIP_INSTALL) --upgrade 'pip>=25.1'
+	$(VENVS)/develop/$(PIP_INSTALL) --group develop --editable .
+	touch $@

@@ -1,0 +1,13 @@
+"""The benchmarks take minutes, so they run only where this folder is named: ``pytest tests/benchmarks``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out what the command line does not name."""
+    named = any("benchmarks" in str(argument) for argument in config.invocation_params.args)
+    return None if named else True
