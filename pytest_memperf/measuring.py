@@ -18,8 +18,8 @@ from pytest_memperf.model.budget import Status
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.result import Result
 from pytest_memperf.report.failure import budget_failure, mistake_failure
+from pytest_memperf.selection import MEASUREMENT, SETTINGS, measurement_of
 
-MEASUREMENT = pytest.StashKey[Measurement]()
 RESULTS = pytest.StashKey[list[Result]]()
 
 
@@ -77,14 +77,15 @@ class Measuring:
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """Measure the call phase, and raise where a budget is exceeded: an ordinary failure to everyone else."""
-        measurement = item.stash.get(MEASUREMENT, None)
-        if measurement is None:
+        if SETTINGS not in item.stash:
             return (yield)
+        measurement = measurement_of(item)
         try:
             with _window_round(item, measurement):
                 outcome = yield
         finally:
             item.stash[RESULTS] = measurement.results()
+            del item.stash[MEASUREMENT]
         self._judge(measurement, item.stash[RESULTS])
         return outcome
 

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from pytest_memperf.metrics import Registry
 
 REGISTRY = pytest.StashKey["Registry"]()
+SETTINGS = pytest.StashKey["Settings"]()
+"""The settings of a test that is measured."""
+MEASUREMENT = pytest.StashKey["Measurement"]()
+"""The measurement of the run that is under way; a rerun gets a new one."""
 
 
 def is_measured(item: pytest.Item) -> bool:
@@ -35,15 +39,14 @@ def select(session: pytest.Session, config: pytest.Config, items: list[pytest.It
         measured = [item for item in measured if item in set(kept)]
     if not measured or resolve(config, "disable") or config.option.collectonly:
         return
-    from pytest_memperf.measure.measurement import Measurement
-    from pytest_memperf.measuring import MEASUREMENT, Measuring
+    from pytest_memperf.measuring import Measuring
     from pytest_memperf.model.errors import UsageMistake
 
     registry = registry_of(config)
     mistakes: list[str] = []
     for item in measured:
         try:
-            item.stash[MEASUREMENT] = Measurement(item.nodeid, settings_of(item, registry), registry)
+            item.stash[SETTINGS] = settings_of(item, registry)
         except UsageMistake as mistake:
             mistakes.append(f"{item.nodeid}: {mistake}")
     if mistakes:
@@ -79,12 +82,11 @@ def registry_of(config: pytest.Config) -> Registry:
 
 
 def measurement_of(item: pytest.Item) -> Measurement:
-    """Return the test's measurement; where nothing is measured, one that nobody judges or reports."""
+    """Return the measurement under way; where nothing is measured, one that nobody judges or reports."""
     from pytest_memperf.measure.measurement import Measurement
-    from pytest_memperf.measuring import MEASUREMENT
 
-    measurement = item.stash.get(MEASUREMENT, None)
-    if measurement is None:
+    if MEASUREMENT not in item.stash:
         registry = registry_of(item.config)
-        measurement = Measurement(item.nodeid, settings_of(item, registry), registry)
-    return measurement
+        settings = item.stash.get(SETTINGS, None) or settings_of(item, registry)
+        item.stash[MEASUREMENT] = Measurement(item.nodeid, settings, registry)
+    return item.stash[MEASUREMENT]

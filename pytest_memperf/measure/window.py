@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from cyx.probes import Interval
@@ -47,18 +46,24 @@ class Round(Interval):
                     self.readings[name] = reading
 
 
-@contextlib.contextmanager
-def garbage_collector(mode: str | None) -> Iterator[None]:
-    """Collect before the window, keep the collector off in it, or leave it as it is; always put it back."""
-    enabled = gc.isenabled()
-    if mode == "collect":
-        gc.collect()
-    elif mode == "off":
-        gc.disable()
-    try:
-        yield
-    finally:
-        if mode == "off" and enabled:
+class GarbageCollector:
+    """The collector around a window: collects before it, or stays off in it, or is left as it is."""
+
+    def __init__(self, mode: str | None) -> None:
+        self._mode = mode
+        self._was_enabled = False
+
+    def __enter__(self) -> None:
+        """Prepare the collector."""
+        if self._mode == "collect":
+            gc.collect()
+        elif self._mode == "off":
+            self._was_enabled = gc.isenabled()
+            gc.disable()
+
+    def __exit__(self, *exception: object) -> None:
+        """Put the collector back."""
+        if self._was_enabled:
             gc.enable()
 
 
@@ -79,7 +84,7 @@ class Window(Round):
         self.rounds: list[Round] = []
         self._registry = registry
         self._finished = finished
-        self._collector = garbage_collector(settings.gc)
+        self._collector = GarbageCollector(settings.gc)
 
     def before_start(self) -> None:
         """See Round. UsageMistake for a window that was used before."""
@@ -91,7 +96,7 @@ class Window(Round):
     def after_stop(self) -> None:
         """See Round; the test is told of the finished window."""
         super().after_stop()
-        self._collector.__exit__(None, None, None)
+        self._collector.__exit__()
         self.rounds.append(self)
         self._finished(self)
 
@@ -106,7 +111,7 @@ class Window(Round):
         for _ in range(settings.rounds):
             if settings.setup:
                 settings.setup()
-            with garbage_collector(settings.gc):
+            with GarbageCollector(settings.gc):
                 current = Round(settings, probes)
                 self.rounds.append(current)
                 result = with_frame_room(current.call, function, arguments, keywords)
@@ -126,7 +131,7 @@ class Window(Round):
         for _ in range(settings.rounds):
             if settings.setup:
                 settings.setup()
-            with garbage_collector(settings.gc):
+            with GarbageCollector(settings.gc):
                 current = Round(settings, probes)
                 self.rounds.append(current)
                 with current:

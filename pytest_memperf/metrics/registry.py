@@ -15,6 +15,7 @@ class Registry:
     def __init__(self, probes: Iterable[type[Probe]] = ()) -> None:
         self._metrics: dict[str, Metric] = {}
         self._probes: dict[str, type[Probe]] = {}
+        self._probes_for: dict[tuple[str, ...], tuple[type[Probe], ...]] = {}
         for probe in probes:
             self.register(probe)
 
@@ -29,6 +30,7 @@ class Registry:
         for metric in probe.metrics:
             self._metrics[metric.name] = metric
             self._probes[metric.name] = probe
+        self._probes_for.clear()
 
     def __getitem__(self, name: str) -> Metric:
         try:
@@ -42,16 +44,17 @@ class Registry:
     def __iter__(self) -> Iterator[Metric]:
         return iter(self._metrics.values())
 
-    def probes_for(self, requested: Iterable[str]) -> tuple[type[Probe], ...]:
+    def probes_for(self, requested: tuple[str, ...]) -> tuple[type[Probe], ...]:
         """Return the probes of the metrics that are always taken and of those requested, each once."""
-        wanted = set(requested)
-        return tuple(
-            dict.fromkeys(
-                self._probes[metric.name]
-                for metric in self
-                if metric.cost is Cost.ALWAYS or metric.name in wanted
+        if requested not in self._probes_for:
+            self._probes_for[requested] = tuple(
+                dict.fromkeys(
+                    self._probes[metric.name]
+                    for metric in self
+                    if metric.cost is Cost.ALWAYS or metric.name in requested
+                )
             )
-        )
+        return self._probes_for[requested]
 
     def unavailable(self) -> dict[str, str]:
         """Return the reason for each metric that this machine cannot give."""
