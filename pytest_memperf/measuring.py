@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 from _pytest.unittest import TestCaseFunction
 
+from pytest_memperf.fixtures.benchmark_partner import FIXTURE, join, note_metrics
 from pytest_memperf.measure.frame_room import with_frame_room
 from pytest_memperf.measure.measurement import Measurement
 from pytest_memperf.model.budget import Status
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.result import Result
 from pytest_memperf.report.failure import budget_failure, mistake_failure
-from pytest_memperf.selection import MEASUREMENT, SETTINGS, measurement_of
+from pytest_memperf.selection import MEASUREMENT, MISTAKE, SETTINGS, is_measured, measurement_of
 
 RESULTS = pytest.StashKey[list[Result]]()
 
@@ -68,11 +69,27 @@ def _window_round(item: pytest.Item, measurement: Measurement) -> Iterator[None]
             delattr(owner, name)
 
 
+def _joined_benchmark(item: pytest.Item, measurement: Measurement) -> Any:
+    """Return pytest-benchmark's fixture, joined, where a test that asks to be measured takes it."""
+    if FIXTURE not in getattr(item, "fixturenames", ()) or not is_measured(item):
+        return None
+    benchmark = item.funcargs.get(FIXTURE)  # type: ignore[attr-defined]
+    if type(benchmark).__name__ != "BenchmarkFixture":  # somebody else's fixture of that name
+        return None
+    join(benchmark, measurement)
+    return benchmark
+
+
 class Measuring:
     """Puts the window round a test's function, and the verdict into its report."""
 
     def __init__(self, strict: bool) -> None:
         self._strict = strict
+
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Fail a test whose marker is wrong, in a worker that could not refuse it at collection."""
+        if MISTAKE in item.stash:
+            raise item.stash[MISTAKE]
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
@@ -80,12 +97,15 @@ class Measuring:
         if SETTINGS not in item.stash:
             return (yield)
         measurement = measurement_of(item)
+        benchmark = _joined_benchmark(item, measurement)
         try:
             with _window_round(item, measurement):
                 outcome = yield
         finally:
             item.stash[RESULTS] = measurement.results()
             del item.stash[MEASUREMENT]
+            if benchmark is not None:
+                note_metrics(benchmark, item.stash[RESULTS])
         self._judge(measurement, item.stash[RESULTS])
         return outcome
 

@@ -109,3 +109,9 @@ def resolve(config: pytest.Config, name: str) -> Any:
         return option.parse(value)
     except UsageMistake as mistake:
         raise UsageMistake(f"{origin}={value}: {mistake}") from None
+
+
+def check_options(config: pytest.Config) -> None:
+    """Read every option once, so that a wrong value ends the session before anything runs. UsageMistake names it."""
+    for option in OPTIONS:
+        resolve(config, option.name)

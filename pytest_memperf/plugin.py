@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_memperf.options import add_options
+from pytest_memperf.model.errors import UsageMistake
+from pytest_memperf.options import add_options, check_options
 
 if TYPE_CHECKING:
     from pytest_memperf.fixtures.memperf import Memperf
+
+
+@contextlib.contextmanager
+def _usage_errors() -> Iterator[None]:
+    """Show a user's mistake as pytest shows its own usage errors: the line alone, exit code 4."""
+    try:
+        yield
+    except UsageMistake as mistake:
+        raise pytest.UsageError(str(mistake)) from None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -26,12 +38,14 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker; on an xdist controller, which collects nothing, listen for the workers' results."""
+    """Check the options and declare the marker; on an xdist controller, which collects nothing, listen for the workers' results."""
     config.addinivalue_line(
         "markers",
         "memperf(**budgets): measure this test and hold it to budgets such as max_peak_rss='70 MiB', "
         "max_minor_faults=600, min_throughput='1 GiB/s' with bytes='256 MiB'",
     )
+    with _usage_errors():
+        check_options(config)
     if config.pluginmanager.hasplugin("dsession"):
         from pytest_memperf.report.session import register_reporter
 
@@ -39,13 +53,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(
-    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
-) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Find the tests to measure and check what their markers say; a session without any stays untouched."""
     from pytest_memperf.selection import select
 
-    select(session, config, items)
+    with _usage_errors():
+        select(config, items)
 
 
 @pytest.fixture

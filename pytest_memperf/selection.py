@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_memperf.marker import MARKER, keywords_of
+from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.options import resolve
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 REGISTRY = pytest.StashKey["Registry"]()
 SETTINGS = pytest.StashKey["Settings"]()
 """The settings of a test that is measured."""
+MISTAKE = pytest.StashKey[UsageMistake]()
+"""What is wrong with a test's marker, where that cannot end the session."""
 MEASUREMENT = pytest.StashKey["Measurement"]()
 """The measurement of the run that is under way; a rerun gets a new one."""
 
@@ -26,21 +29,28 @@ def is_measured(item: pytest.Item) -> bool:
     return item.get_closest_marker(MARKER) is not None or "memperf" in getattr(item, "fixturenames", ())
 
 
-def select(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Apply ``-only`` and ``-skip``, and prepare each measured test. UsageError lists every wrong marker."""
+def select(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Apply ``-only`` and ``-skip``, and prepare each measured test. UsageMistake lists every wrong marker."""
+    only, skip = resolve(config, "only"), resolve(config, "skip")
+    if only and skip:
+        raise UsageMistake("--memperf-only and --memperf-skip leave no test: choose one")
     measure_all = resolve(config, "all")
     measured = [item for item in items if measure_all or is_measured(item)]
-    if resolve(config, "only") or resolve(config, "skip"):
-        kept = measured if resolve(config, "only") else [item for item in items if item not in set(measured)]
-        left_out = [item for item in items if item not in set(kept)]
+    if only or skip:
+        chosen = {id(item) for item in measured}
+        left_out = [item for item in items if (id(item) in chosen) is bool(skip)]
         if left_out:
             config.hook.pytest_deselected(items=left_out)
-            items[:] = kept
-        measured = [item for item in measured if item in set(kept)]
-    if not measured or resolve(config, "disable") or config.option.collectonly:
-        return
+            items[:] = [item for item in items if (id(item) in chosen) is bool(only)]
+        measured = measured if only else []
+    if measured and not resolve(config, "disable"):
+        prepare(config, measured)
+
+
+def prepare(config: pytest.Config, measured: list[pytest.Item]) -> None:
+    """Parse the settings of each test and register what measures and reports. UsageMistake lists every wrong marker."""
     from pytest_memperf.measuring import Measuring
-    from pytest_memperf.model.errors import UsageMistake
+    from pytest_memperf.report.session import register_reporter
 
     registry = registry_of(config)
     mistakes: list[str] = []
@@ -48,19 +58,18 @@ def select(session: pytest.Session, config: pytest.Config, items: list[pytest.It
         try:
             item.stash[SETTINGS] = settings_of(item, registry)
         except UsageMistake as mistake:
+            item.stash[MISTAKE] = mistake
             mistakes.append(f"{item.nodeid}: {mistake}")
-    if mistakes:
-        raise pytest.UsageError("\n".join(mistakes))
+    # A worker of xdist cannot end the run with a usage error; there the tests concerned fail with the same line.
+    if mistakes and not hasattr(config, "workerinput"):
+        raise UsageMistake("\n".join(mistakes))
     config.pluginmanager.register(Measuring(strict=resolve(config, "strict")), "memperf-measuring")
-    from pytest_memperf.report.session import register_reporter
-
     register_reporter(config)
 
 
 def settings_of(item: pytest.Item, registry: Registry) -> Settings:
     """Return the settings that the marks and defaults of a test amount to. UsageMistake for a wrong one."""
     from pytest_memperf.measure.settings import parse_settings
-    from pytest_memperf.model.errors import UsageMistake
 
     settings = parse_settings(keywords_of(item), registry)
     if (settings.rounds > 1 or settings.warmup) and "memperf" not in getattr(item, "fixturenames", ()):

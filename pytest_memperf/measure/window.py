@@ -37,13 +37,19 @@ class Round(Interval):
         """Stop the probes and take what they read."""
         for probe in reversed(self._active):
             probe.stop()
-        observation = Observation(self, self._settings.bytes, self._settings.include_children)
+        self.take_time(Reading(self.wall_time))
+
+    def take_time(self, wall_time: Reading | str) -> None:
+        """Read the probes, with this as the time of the round (or the reason why there is none)."""
+        observation = Observation(self, self._settings.bytes, self._settings.include_children, wall_time)
+        readings, reasons = self.readings, self.reasons
         for probe in self._probes:
             for name, reading in probe.read(observation).items():
-                if isinstance(reading, str):
-                    self.reasons[name] = reading
+                if type(reading) is str:
+                    reasons[name] = reading
+                    readings.pop(name, None)
                 else:
-                    self.readings[name] = reading
+                    readings[name] = reading  # type: ignore[assignment]
 
 
 class GarbageCollector:

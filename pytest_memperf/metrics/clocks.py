@@ -45,11 +45,16 @@ class Clocks(Probe):
 
     def read(self, observation: Observation) -> Mapping[str, Reading | str]:
         """Return the times, and the throughput where the test declared its bytes."""
-        interval = observation.interval
-        wall, cpu = interval.wall_time, interval.cpu_time
+        interval, wall = observation.interval, observation.wall_time
+        cpu = interval.cpu_time
         if observation.include_children:
             cpu += interval.children[2]
-        readings: dict[str, Reading | str] = {"wall_time": Reading(wall), "cpu_time": Reading(cpu)}
+        readings: dict[str, Reading | str] = {"wall_time": wall, "cpu_time": Reading(cpu)}
         if observation.bytes is not None:
-            readings["throughput"] = Reading(observation.bytes / max(wall, 1e-9))
+            readings["throughput"] = wall if isinstance(wall, str) else _rate(observation.bytes, wall)
         return readings
+
+
+def _rate(moved: int, time: Reading) -> Reading:
+    seconds = max(time.value, 1e-9)
+    return Reading(moved / seconds, moved / seconds * (time.uncertainty / seconds))

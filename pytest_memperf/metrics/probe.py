@@ -16,6 +16,8 @@ class Observation(NamedTuple):
     bytes: int | None = None
     """The bytes that one round moves, as the test declared them."""
     include_children: bool = False
+    wall_time: Reading | str = "no time was taken"
+    """Seconds of one round: the interval's, or those of a benchmark that timed the same call; or why there are none."""
 
 
 class Probe:
