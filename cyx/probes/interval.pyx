@@ -129,7 +129,7 @@ cdef class Interval:
         self.start()
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, kind, exception, traceback):  # by name: a tuple of them would be allocated before the stop
         self.stop()
 
     def call(self, function, tuple arguments=(), dict keywords=None):
@@ -224,3 +224,25 @@ cdef class Interval:
     def errors(self):
         """(errno of reading /proc, errno of resetting the high-water mark); 0 where all went well."""
         return self.read_error, self.reset_error
+
+
+cdef class Bracket:
+    """A ``with`` statement over the interval that a subclass provides; no Python code runs between it and the block."""
+
+    cdef Interval interval
+
+    def opening(self):
+        """Return the interval to start; for subclasses."""
+        raise NotImplementedError("a subclass returns its interval")
+
+    def closed(self):
+        """Do what belongs after the stop; for subclasses."""
+
+    def __enter__(self):
+        self.interval = self.opening()
+        self.interval.start()
+        return self
+
+    def __exit__(self, kind, exception, traceback):
+        self.interval.stop()
+        self.closed()

@@ -6,12 +6,12 @@ import gc
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from cyx.probes import Interval
+from cyx.probes import Bracket, Interval
 from pytest_memperf.measure.frame_room import with_frame_room
 from pytest_memperf.measure.settings import Settings
 from pytest_memperf.metrics import Observation, Probe, Registry
 from pytest_memperf.model.budget import Check
-from pytest_memperf.model.errors import UsageMistake, nearest
+from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.metric import Measured, Reading
 from pytest_memperf.model.result import Result
 
@@ -25,18 +25,27 @@ class Round(Interval):
         self._settings = settings
         self._probes = [probe() for probe in probes]
         self._active = [probe for probe in self._probes if type(probe).start is not Probe.start]
+        self._collector_was_on = False
         self.readings: dict[str, Reading] = {}
         self.reasons: dict[str, str] = {}
 
     def before_start(self) -> None:
-        """Start the probes that have a reading to take; they stop in the opposite order."""
+        """Prepare the collector and start the probes that have a reading to take."""
+        mode = self._settings.gc
+        if mode == "collect":
+            gc.collect()
+        elif mode == "off":
+            self._collector_was_on = gc.isenabled()
+            gc.disable()
         for probe in self._active:
             probe.start()
 
     def after_stop(self) -> None:
-        """Stop the probes and take what they read."""
+        """Stop the probes, in the opposite order, put the collector back, and take what the probes read."""
         for probe in reversed(self._active):
             probe.stop()
+        if self._collector_was_on:
+            gc.enable()
         self.take_time(Reading(self.wall_time))
 
     def take_time(self, wall_time: Reading | str) -> None:
@@ -52,113 +61,105 @@ class Round(Interval):
                     readings[name] = reading  # type: ignore[assignment]
 
 
-class GarbageCollector:
-    """The collector around a window: collects before it, or stays off in it, or is left as it is."""
-
-    def __init__(self, mode: str | None) -> None:
-        self._mode = mode
-        self._was_enabled = False
-
-    def __enter__(self) -> None:
-        """Prepare the collector."""
-        if self._mode == "collect":
-            gc.collect()
-        elif self._mode == "off":
-            self._was_enabled = gc.isenabled()
-            gc.disable()
-
-    def __exit__(self, *exception: object) -> None:
-        """Put the collector back."""
-        if self._was_enabled:
-            gc.enable()
-
-
-class Window(Round):
+class Window(Bracket):
     """What ``memperf.window`` returns: a context manager for one pass, whose metrics are attributes afterwards."""
 
     def __init__(
-        self,
-        name: str,
-        settings: Settings,
-        registry: Registry,
-        finished: Callable[[Window], None],
+        self, name: str, settings: Settings, registry: Registry, finished: Callable[[Window], None]
     ) -> None:
-        super().__init__(settings, registry.probes_for(settings.requested))
         self.name = name
         self.settings = settings
         self.bytes = settings.bytes
         self.rounds: list[Round] = []
         self._registry = registry
+        self._probes = registry.probes_for(settings.requested)
         self._finished = finished
-        self._collector = GarbageCollector(settings.gc)
 
-    def before_start(self) -> None:
-        """See Round. UsageMistake for a window that was used before."""
-        if self.finished or self.rounds:
+    def opening(self) -> Round:
+        """Return the round of a ``with`` statement. UsageMistake for a window that was used before."""
+        if self.rounds:
             raise UsageMistake(f"window {self.name!r} was used before: take a new one from memperf.window(...)")
-        self._collector.__enter__()
-        super().before_start()
+        return self._new_round()
 
-    def after_stop(self) -> None:
-        """See Round; the test is told of the finished window."""
-        super().after_stop()
-        self._collector.__exit__()
-        self.rounds.append(self)
+    def closed(self) -> None:
+        """Tell the test that its window has ended."""
         self._finished(self)
+
+    def _new_round(self) -> Round:
+        current = Round(self.settings, self._probes)
+        self.rounds.append(current)
+        return current
+
+    def call(self, function: Callable[..., T], arguments: tuple[Any, ...], keywords: dict[str, Any]) -> T:
+        """Measure one call and return its result. UsageMistake for a window that was used before."""
+        current = self.opening()
+        try:
+            return current.call(function, arguments, keywords)
+        finally:
+            self.closed()
 
     def repeat(self, function: Callable[..., T], arguments: tuple[Any, ...], keywords: dict[str, Any]) -> T:
         """Call the function in each round, after the warm-up and each time after the set-up; return the last result."""
+        settings = self.settings
         self._refuse_second_use()
-        settings, probes = self.settings, tuple(type(probe) for probe in self._probes)
         for _ in range(settings.warmup):
-            if settings.setup:
-                settings.setup()
+            self._set_up()
             function(*arguments, **keywords)
-        for _ in range(settings.rounds):
-            if settings.setup:
-                settings.setup()
-            with GarbageCollector(settings.gc):
-                current = Round(settings, probes)
-                self.rounds.append(current)
-                result = with_frame_room(current.call, function, arguments, keywords)
-        self._finished(self)
+        try:
+            for _ in range(settings.rounds):
+                self._set_up()
+                result = with_frame_room(self._new_round().call, function, arguments, keywords)
+        finally:
+            self.closed()
         return result
 
     async def repeat_async(
         self, function: Callable[..., Awaitable[T]], arguments: tuple[Any, ...], keywords: dict[str, Any]
     ) -> T:
         """Await the function's call in each round, as ``repeat`` does."""
+        settings = self.settings
         self._refuse_second_use()
-        settings, probes = self.settings, tuple(type(probe) for probe in self._probes)
         for _ in range(settings.warmup):
-            if settings.setup:
-                settings.setup()
+            self._set_up()
             await function(*arguments, **keywords)
-        for _ in range(settings.rounds):
-            if settings.setup:
-                settings.setup()
-            with GarbageCollector(settings.gc):
-                current = Round(settings, probes)
-                self.rounds.append(current)
-                with current:
+        try:
+            for _ in range(settings.rounds):
+                self._set_up()
+                with self._new_round():
                     result = await function(*arguments, **keywords)
-        self._finished(self)
+        finally:
+            self.closed()
         return result
 
     def _refuse_second_use(self) -> None:
-        if self.finished or self.rounds:
+        if self.rounds:
             raise UsageMistake(f"window {self.name!r} was used before: take a new one from memperf.window(...)")
+
+    def _set_up(self) -> None:
+        if self.settings.setup is not None:
+            self.settings.setup()
+
+    def take_time(self, wall_time: Reading | str) -> None:
+        """Take the time from elsewhere: a benchmark's median for one call, or the reason why there is none."""
+        for each in self.rounds:
+            each.take_time(wall_time)
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is a round and none is under way."""
+        return bool(self.rounds) and self.rounds[-1].finished
 
     def measured(self) -> dict[str, Measured]:
         """Return the metrics that every round could read."""
         registry = self._registry
-        if len(self.rounds) == 1:
-            readings = self.rounds[0].readings
+        rounds = [each for each in self.rounds if each.finished]
+        if len(rounds) == 1:
+            readings = rounds[0].readings
             return {name: Measured(registry[name], (value,), slack) for name, (value, slack) in readings.items()}
         return {
-            name: Measured.from_readings(registry[name], [each.readings[name] for each in self.rounds])
-            for name in self.rounds[0].readings
-            if all(name in each.readings for each in self.rounds)
+            name: Measured.from_readings(registry[name], [each.readings[name] for each in rounds])
+            for name in (rounds[0].readings if rounds else ())
+            if all(name in each.readings for each in rounds)
         }
 
     def unavailable(self) -> dict[str, str]:
@@ -182,10 +183,10 @@ class Window(Round):
         )
 
     def __getattr__(self, name: str) -> Any:
-        """Return the value of a metric; RuntimeError before the end, AttributeError where there is no such metric."""
+        """Return the value of a metric. UsageMistake before the end; AttributeError where there is no such metric."""
         if name.startswith("_") or name not in self._registry:
-            raise AttributeError(f"a window has no {name!r}{nearest(name, (row.name for row in self._registry))}")
-        if not self.rounds:
+            raise AttributeError(f"a window has no metric {name!r}")
+        if not self.ended:
             raise UsageMistake(f"window {self.name!r} has not ended yet: read {name} after its with block")
         value = self.measured().get(name)
         if value is None:
