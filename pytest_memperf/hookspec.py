@@ -20,7 +20,9 @@ def pytest_memperf_probes() -> Sequence[type[Probe]]:
         from pytest_memperf.metrics import Probe
 
         class Sockets(Probe):
-            metrics = (Metric("sockets", COUNT, Better.LOWER, Trust.EXACT, Cost.ON_REQUEST, help="open sockets", source="/proc/net"),)
+            metrics = (
+                Metric("sockets", COUNT, Better.LOWER, Trust.EXACT, Cost.ON_REQUEST, "open sockets", "/proc/net"),
+            )
 
             def read(self, observation):
                 return {"sockets": Reading(count_sockets())}

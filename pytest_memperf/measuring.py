@@ -54,7 +54,7 @@ def _window_round(item: pytest.Item, measurement: Measurement) -> Iterator[None]
     measured = measurement.around(function)
     # unittest looks its coroutines up on the instance and leaves item.obj alone.
     owner, name = (
-        (item.instance, item.name)  # type: ignore[attr-defined]
+        (item.instance, item.name)
         if isinstance(item, TestCaseFunction) and inspect.iscoroutinefunction(function)
         else (item, "obj")
     )
@@ -64,7 +64,7 @@ def _window_round(item: pytest.Item, measurement: Measurement) -> Iterator[None]
     finally:
         item.runtest = runtest  # type: ignore[method-assign]
         if owner is item:
-            setattr(item, "obj", function)
+            item.obj = function  # type: ignore[attr-defined]
         else:
             delattr(owner, name)
 

@@ -38,7 +38,10 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Check the options and declare the marker; on an xdist controller, which collects nothing, listen for the workers' results."""
+    """Check the options and declare the marker.
+
+    A controller of xdist collects nothing: there the workers' results are listened for.
+    """
     config.addinivalue_line(
         "markers",
         "memperf(**budgets): measure this test and hold it to budgets such as max_peak_rss='70 MiB', "

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from cyx.probes import touch_free_slots
+
+T = TypeVar("T")
 
 INLINE_SLOTS = 900
 """Slots in memory below an inline window: some 60 ordinary calls. A frame of as many always fits a fresh chunk."""
@@ -32,8 +34,8 @@ _in_fresh_chunk = _frame_of(INLINE_SLOTS, INLINE_SLOTS)
 in_chunk_of_its_own = _frame_of(CHILD_SLOTS, CHILD_ROOM)
 
 
-def with_frame_room(function: Callable[..., Any], *arguments: Any) -> Any:
+def with_frame_room(function: Callable[..., T], *arguments: Any) -> T:
     """Call the function with ``INLINE_SLOTS`` slots of the frame stack in memory."""
     if touch_free_slots(INLINE_SLOTS):
         return function(*arguments)
-    return _in_fresh_chunk(function, *arguments)
+    return _in_fresh_chunk(function, *arguments)  # type: ignore[no-any-return]

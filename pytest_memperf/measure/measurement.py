@@ -69,9 +69,7 @@ class Measurement:
             raise UsageMistake("memperf(...) measures one call a test: use memperf.measure(...) for the others")
         return Window(MEASURED_CALL, self.settings, self.registry, self._windows.append)
 
-    def record(
-        self, name: str, value: float, *, unit: str, better: str, max: Any = None, min: Any = None  # noqa: A002
-    ) -> None:
+    def record(self, name: str, value: float, *, unit: str, better: str, max: Any = None, min: Any = None) -> None:
         """Keep a figure of the user's own as a metric of this test, with its limits."""
         if name in self.registry or name in self._recorded:
             raise UsageMistake(f"memperf.record: there is a metric {name!r} already; choose another name")

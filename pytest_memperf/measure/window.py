@@ -64,9 +64,7 @@ class Round(Interval):
 class Window(Bracket):
     """What ``memperf.window`` returns: a context manager for one pass, whose metrics are attributes afterwards."""
 
-    def __init__(
-        self, name: str, settings: Settings, registry: Registry, finished: Callable[[Window], None]
-    ) -> None:
+    def __init__(self, name: str, settings: Settings, registry: Registry, finished: Callable[[Window], None]) -> None:
         self.name = name
         self.settings = settings
         self.bytes = settings.bytes
@@ -108,7 +106,7 @@ class Window(Bracket):
         try:
             for _ in range(settings.rounds):
                 self._set_up()
-                result = with_frame_room(self._new_round().call, function, arguments, keywords)
+                result: T = with_frame_room(self._new_round().call, function, arguments, keywords)
         finally:
             self.closed()
         return result

@@ -21,12 +21,16 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60
 
 
 def _number(value: Any, what: str, example: str) -> Number:
-    if isinstance(value, bool) or not hasattr(value, "__index__") and not isinstance(value, float):
+    if isinstance(value, bool) or (not hasattr(value, "__index__") and not isinstance(value, float)):
         raise UsageMistake(f"{value!r} is not a {what}: write {example}")
     number: Number = value if isinstance(value, float) else int(value)
-    if math.isnan(number) or math.isinf(number):
+    if not math.isfinite(number):
         raise UsageMistake(f"{value!r} is not a {what}: write {example}")
     return number
+
+
+def _bytes(match: re.Match[str]) -> float:
+    return float(match[1]) * float(1024 ** _POWERS[match[2].upper()])
 
 
 def parse_size(value: Any) -> int:
@@ -40,7 +44,7 @@ def parse_size(value: Any) -> int:
     match = _SIZE.fullmatch(value)
     if match is None:
         raise UsageMistake(f"{value!r} is not a size: write {example}")
-    return round(float(match[1]) * 1024 ** _POWERS[match[2].upper()])
+    return round(_bytes(match))
 
 
 def parse_rate(value: Any) -> float:
@@ -52,7 +56,7 @@ def parse_rate(value: Any) -> float:
     match = _SIZE.fullmatch(amount)
     if not slash or second.strip() != "s" or match is None:
         raise UsageMistake(f"{value!r} is not a rate: write {example}")
-    return float(match[1]) * 1024 ** _POWERS[match[2].upper()]
+    return _bytes(match)
 
 
 def parse_share(value: Any) -> float:

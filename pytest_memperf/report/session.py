@@ -46,7 +46,7 @@ class Reporter:
             return
         terminalreporter.section("memperf")
         names = ("minor_faults", "peak_rss", "retained_rss", "wall_time")
-        rows = [("test", *names)]
+        rows: list[tuple[str, ...]] = [("test", *names)]
         for result in self.results:
             shown = (
                 result.metrics[name].metric.unit.format(result.metrics[name].value) if name in result.metrics else "-"

@@ -31,7 +31,13 @@ def _budget_row(check: Check) -> tuple[str, ...]:
     measured = check.measured
     if measured is None:
         return (
-            check.budget.keyword, "-", show(check.budget.limit), "-", "-", "-", f"{check.status.value}: {check.reason}"
+            check.budget.keyword,
+            "-",
+            show(check.budget.limit),
+            "-",
+            "-",
+            "-",
+            f"{check.status.value}: {check.reason}",
         )
     return (
         check.budget.keyword,
