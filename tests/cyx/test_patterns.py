@@ -1,0 +1,348 @@
+"""The access patterns, against NumPy and plain Python."""
+
+from __future__ import annotations
+
+import io
+import mmap
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from cyx import patterns
+from cyx.patterns import Transfer
+
+WORD = 2**64
+PATTERNS: dict[str, Callable[[Any], Transfer]] = {
+    "touch": patterns.touch,
+    "touch_random": lambda source: patterns.touch_random(source, 100),
+    "read_blocks": patterns.read_blocks,
+    "scan": patterns.scan,
+}
+
+data = st.binary(max_size=5000)
+seeds = st.integers(0, WORD - 1)
+
+
+def random_word(seed: int, index: int) -> int:
+    """Return a word of SplitMix64, as its authors wrote it."""
+    z = (seed + (index + 1) * 0x9E3779B97F4A7C15) % WORD
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) % WORD
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) % WORD
+    return z ^ (z >> 31)
+
+
+def sum_of_words(content: bytes) -> int:
+    """Return what scan sums up: little-endian words on this machine, then single bytes."""
+    whole = len(content) // 8 * 8
+    words = np.frombuffer(content[:whole], np.uint64).tolist()
+    return (sum(words) + sum(content[whole:])) % WORD
+
+
+@pytest.fixture
+def as_file(tmp_path: Path) -> Iterator[Callable[[bytes], Any]]:
+    """Return a function that writes bytes to a file and opens it."""
+    opened: list[Any] = []
+
+    def write(content: bytes) -> Any:
+        path = tmp_path / "data"
+        path.write_bytes(content)
+        opened.append(open(path, "rb", buffering=0))
+        return opened[-1]
+
+    yield write
+    for file in opened:
+        file.close()
+
+
+class TestTouch:
+    """``touch``: one byte at every multiple of the stride."""
+
+    @given(data, st.integers(1, 6000))
+    @example(b"", 1)
+    @example(bytes(range(256)) * 16, 4096)
+    def test_sums_the_bytes_at_the_stride(self, content: bytes, stride: int) -> None:
+        """The checksum is Python's sum over a slice with that step, and there is one access for each."""
+        transfer = patterns.touch(content, stride)
+
+        touched = content[::stride]
+        assert (transfer.checksum, transfer.accesses, transfer.bytes) == (sum(touched), len(touched), len(touched))
+
+    def test_steps_by_a_page_unless_told(self) -> None:
+        """The stride that stands is the page size."""
+        content = os.urandom(3 * mmap.PAGESIZE + 1)
+
+        assert patterns.touch(content).checksum == sum(content[:: mmap.PAGESIZE])
+
+    def test_takes_the_largest_stride(self) -> None:
+        """A stride near the end of the address space does not wrap round."""
+        assert patterns.touch(b"ab", 2**63 - 1).accesses == 1
+
+
+class TestTouchRandom:
+    """``touch_random``: bytes at offsets that the seed names."""
+
+    @given(st.binary(min_size=1, max_size=5000), st.integers(0, 300), seeds)
+    def test_touches_the_offsets_of_the_stream(self, content: bytes, count: int, seed: int) -> None:
+        """Each offset is a word of SplitMix64 modulo the size."""
+        transfer = patterns.touch_random(content, count, seed)
+
+        expected = sum(content[random_word(seed, i) % len(content)] for i in range(count))
+        assert (transfer.checksum, transfer.accesses, transfer.bytes) == (expected, count, count)
+
+    def test_reaches_the_whole_source(self) -> None:
+        """20,000 accesses to 1,000 bytes miss none of them."""
+        reached = {random_word(7, i) % 1000 for i in range(20_000)}
+        only_last = bytes(999) + b"\1"
+
+        assert len(reached) == 1000
+        assert patterns.touch_random(only_last, 20_000, 7).checksum > 0
+
+    def test_other_seeds_take_other_offsets(self) -> None:
+        """The seed changes the answer."""
+        content = os.urandom(100_000)
+
+        assert len({patterns.touch_random(content, 1000, seed).checksum for seed in range(20)}) > 15
+
+
+class TestReadBlocks:
+    """``read_blocks``: block by block into one buffer."""
+
+    @given(data, st.integers(1, 6000), st.integers(1, 6000))
+    @example(b"x" * 4096, 4096, 4096)
+    @example(b"x" * 4097, 4096, 1024)
+    def test_answers_as_touch_does(self, content: bytes, block: int, stride: int) -> None:
+        """Whatever the block, the same bytes are summed; all of them are moved, one block an access."""
+        transfer = patterns.read_blocks(content, block, stride)
+
+        assert transfer.checksum == patterns.touch(content, stride).checksum
+        assert transfer.bytes == len(content)
+        assert transfer.accesses == -(-len(content) // block)
+
+
+class TestScan:
+    """``scan``: every byte, at the full read rate."""
+
+    @given(data)
+    @example(bytes(range(256)) * 12 + b"tail")
+    def test_sums_the_words(self, content: bytes) -> None:
+        """The checksum is NumPy's sum of the words, and the bytes behind the last one."""
+        transfer = patterns.scan(content)
+
+        assert (transfer.checksum, transfer.bytes) == (sum_of_words(content), len(content))
+        assert transfer.accesses == -(-len(content) // 8)
+
+    @given(st.integers(0, 9), st.integers(0, 3000))
+    def test_takes_any_alignment(self, start: int, length: int) -> None:
+        """Memory that begins or ends between words gives the same answer as a copy of it."""
+        content = bytes(i * 7 % 256 for i in range(4000))
+
+        piece = memoryview(content)[start : start + length]
+        assert patterns.scan(piece).checksum == sum_of_words(bytes(piece))
+
+    def test_wraps_round(self) -> None:
+        """The sum is taken modulo 2**64."""
+        assert patterns.scan(b"\xff" * 16).checksum == WORD - 2
+
+
+class TestSources:
+    """Memory and files, in all their forms."""
+
+    @pytest.mark.parametrize("name", PATTERNS)
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+    @given(content=st.binary(min_size=1, max_size=20_000))
+    def test_a_file_answers_as_memory_does(self, name: str, as_file: Any, content: bytes) -> None:
+        """The same bytes give the same answer, and the file keeps its position."""
+        file = as_file(content)
+        file.seek(1)
+        from_file, from_memory = PATTERNS[name](file), PATTERNS[name](content)
+
+        assert (from_file.checksum, from_file.bytes, from_file.accesses) == (
+            from_memory.checksum, from_memory.bytes, from_memory.accesses,
+        )
+        assert file.tell() == 1
+
+    def test_a_file_larger_than_the_blocks(self, as_file: Any) -> None:
+        """A file of many blocks, the last one short, is read to its end by descriptor and by object."""
+        content = os.urandom(1_000_003)
+        file = as_file(content)
+
+        assert patterns.scan(file).checksum == patterns.scan(file.fileno()).checksum == sum_of_words(content)
+        assert patterns.read_blocks(file, 1000, 7).checksum == sum(content[::7])
+
+    @pytest.mark.parametrize("name", PATTERNS)
+    def test_all_kinds_of_memory(self, name: str) -> None:
+        """bytes, bytearray, memoryview, mmap and arrays of any item and shape are read in place."""
+        content = os.urandom(8192)
+        mapping = mmap.mmap(-1, len(content))
+        mapping[:] = content
+        kinds = (
+            bytearray(content), memoryview(content), mapping,
+            np.frombuffer(content, np.float64), np.frombuffer(content, np.uint8).reshape(64, 128),
+        )
+
+        assert {PATTERNS[name](kind).checksum for kind in kinds} == {PATTERNS[name](content).checksum}
+
+    @pytest.mark.parametrize("name", ["touch", "read_blocks", "scan"])
+    def test_nothing(self, name: str, as_file: Any) -> None:
+        """An empty source is no accesses, no bytes, checksum 0."""
+        for source in (b"", as_file(b"")):
+            transfer = PATTERNS[name](source)
+            assert (transfer.bytes, transfer.accesses, transfer.checksum) == (0, 0, 0)
+
+    @pytest.mark.parametrize("name", PATTERNS)
+    def test_the_buffer_is_given_back(self, name: str) -> None:
+        """A bytearray can be resized afterwards, so nothing still holds its memory."""
+        memory = bytearray(100)
+        PATTERNS[name](memory)
+        memory.append(1)
+
+        assert len(memory) == 101
+
+    def test_other_threads_run_meanwhile(self) -> None:
+        """The GIL is released: a Python thread counts on while a kernel runs."""
+        counted = 0
+        stop = threading.Event()
+
+        def count() -> None:
+            nonlocal counted
+            while not stop.is_set():
+                counted += 1
+
+        thread = threading.Thread(target=count)
+        thread.start()
+        try:
+            before = counted
+            while patterns.touch_random(bytes(4096), 1_000_000).elapsed_ns and counted == before:
+                pass
+        finally:
+            stop.set()
+            thread.join()
+
+        assert counted > before
+
+    def test_elapsed_time_is_part_of_the_call(self) -> None:
+        """The nanoseconds lie between 0 and those of the call round it."""
+        import time
+
+        content = bytes(10_000_000)
+        begin = time.monotonic_ns()
+        transfer = patterns.touch(content, 1)
+
+        assert 0 < transfer.elapsed_ns <= time.monotonic_ns() - begin
+
+
+class TestFill:
+    """``fill``: repeatable content."""
+
+    @given(st.integers(0, 200), seeds, st.integers(0, 1000))
+    def test_writes_the_stream(self, size: int, seed: int, word: int) -> None:
+        """Words of SplitMix64 from the start on, the last one cut."""
+        target = bytearray(size)
+        patterns.fill(target, seed, word * 8)
+
+        expected = b"".join(random_word(seed, word + i).to_bytes(8, "little") for i in range(size // 8 + 1))
+        assert target == expected[:size]
+
+    def test_pieces_join(self) -> None:
+        """What is written piece by piece equals what is written at once."""
+        whole, pieces = bytearray(10_000), bytearray(10_000)
+        patterns.fill(whole, 3)
+        for start in range(0, 10_000, 800):
+            patterns.fill(memoryview(pieces)[start : start + 800], 3, start)
+
+        assert whole == pieces
+
+    @pytest.mark.parametrize(
+        ("arguments", "name"),
+        [((b"constant",), "target"), ((3,), "target"), ((bytearray(8), -1), "seed"), ((bytearray(8), 0, 4), "start")],
+    )
+    def test_names_a_wrong_argument(self, arguments: tuple[Any, ...], name: str) -> None:
+        """A ValueError begins with the argument's name."""
+        with pytest.raises(ValueError, match=f"^{name}"):
+            patterns.fill(*arguments)
+
+
+class TestMistakes:
+    """A wrong argument is a ValueError that begins with its name."""
+
+    @pytest.mark.parametrize("name", PATTERNS)
+    @pytest.mark.parametrize(
+        "source",
+        [None, 3.5, "text", True, -1, 2**40, 99_999, [1, 2], np.zeros((4, 4))[:, 1], io.StringIO("x")],
+        ids=repr,
+    )
+    def test_source(self, name: str, source: Any) -> None:
+        """Neither memory in one piece nor an open file."""
+        with pytest.raises(ValueError, match="^source"):
+            PATTERNS[name](source)
+
+    def test_closed_file(self, as_file: Any) -> None:
+        """A file that was closed."""
+        file = as_file(b"x")
+        file.close()
+
+        with pytest.raises(ValueError, match="^source"):
+            patterns.touch(file)
+
+    @pytest.mark.parametrize("value", [0, -1, 1.5, "8", None, True, 2**63, 2**70], ids=repr)
+    def test_whole_numbers(self, value: Any) -> None:
+        """Strides, blocks, counts and seeds that are none."""
+        with pytest.raises(ValueError, match="^stride="):
+            patterns.touch(b"x", value)
+        with pytest.raises(ValueError, match="^block="):
+            patterns.read_blocks(b"x", block=value)
+        with pytest.raises(ValueError, match="^stride="):
+            patterns.read_blocks(b"x", stride=value)
+
+    @pytest.mark.parametrize("value", [-1, 1.5, "8", None, 2**64], ids=repr)
+    def test_counts_and_seeds(self, value: Any) -> None:
+        """Counts and seeds start at 0."""
+        with pytest.raises(ValueError, match="^count="):
+            patterns.touch_random(b"x", value)
+        with pytest.raises(ValueError, match="^seed="):
+            patterns.touch_random(b"x", 1, value)
+
+    def test_random_accesses_to_nothing(self, as_file: Any) -> None:
+        """There is no byte to touch in an empty source; no accesses to it are fine."""
+        for source in (b"", as_file(b"")):
+            with pytest.raises(ValueError, match="^source is empty"):
+                patterns.touch_random(source, 1)
+            assert patterns.touch_random(source, 0).accesses == 0
+
+    def test_only_regular_files(self, tmp_path: Path) -> None:
+        """A pipe and a folder have no bytes to go through by offset."""
+        readable, writable = os.pipe()
+        folder = os.open(tmp_path, os.O_RDONLY)
+        try:
+            for source in (readable, folder):
+                with pytest.raises(ValueError, match="^source.*regular file"):
+                    patterns.touch(source)
+        finally:
+            for descriptor in (readable, writable, folder):
+                os.close(descriptor)
+
+    @pytest.mark.parametrize("name", PATTERNS)
+    def test_what_the_kernel_refuses_is_an_os_error(self, name: str, tmp_path: Path) -> None:
+        """A file that is open for writing only cannot be read."""
+        with open(tmp_path / "data", "wb") as file:
+            file.write(b"content")
+            file.flush()
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                PATTERNS[name](file)
+
+    def test_a_block_too_large_for_memory(self) -> None:
+        """A buffer that cannot be had is a MemoryError."""
+        with pytest.raises(MemoryError, match="block"):
+            patterns.read_blocks(b"x", block=2**62)
+
+
+def test_transfer_shows_its_figures() -> None:
+    """The repr names every field."""
+    assert repr(patterns.touch(b"\5", 1)).startswith("Transfer(bytes=1, accesses=1, checksum=5, elapsed_ns=")
