@@ -164,7 +164,9 @@ class TestSources:
         from_file, from_memory = PATTERNS[name](file), PATTERNS[name](content)
 
         assert (from_file.checksum, from_file.bytes, from_file.accesses) == (
-            from_memory.checksum, from_memory.bytes, from_memory.accesses,
+            from_memory.checksum,
+            from_memory.bytes,
+            from_memory.accesses,
         )
         assert file.tell() == 1
 
@@ -183,8 +185,11 @@ class TestSources:
         mapping = mmap.mmap(-1, len(content))
         mapping[:] = content
         kinds = (
-            bytearray(content), memoryview(content), mapping,
-            np.frombuffer(content, np.float64), np.frombuffer(content, np.uint8).reshape(64, 128),
+            bytearray(content),
+            memoryview(content),
+            mapping,
+            np.frombuffer(content, np.float64),
+            np.frombuffer(content, np.uint8).reshape(64, 128),
         )
 
         assert {PATTERNS[name](kind).checksum for kind in kinds} == {PATTERNS[name](content).checksum}
@@ -280,7 +285,7 @@ class TestMistakes:
     )
     def test_source(self, name: str, source: Any) -> None:
         """Neither memory in one piece nor an open file."""
-        with pytest.raises(ValueError, match="^source"):
+        with pytest.raises(ValueError, match=r"^source"):
             PATTERNS[name](source)
 
     def test_closed_file(self, as_file: Any) -> None:
@@ -288,31 +293,31 @@ class TestMistakes:
         file = as_file(b"x")
         file.close()
 
-        with pytest.raises(ValueError, match="^source"):
+        with pytest.raises(ValueError, match=r"^source"):
             patterns.touch(file)
 
     @pytest.mark.parametrize("value", [0, -1, 1.5, "8", None, True, 2**63, 2**70], ids=repr)
     def test_whole_numbers(self, value: Any) -> None:
         """Strides, blocks, counts and seeds that are none."""
-        with pytest.raises(ValueError, match="^stride="):
+        with pytest.raises(ValueError, match=r"^stride="):
             patterns.touch(b"x", value)
-        with pytest.raises(ValueError, match="^block="):
+        with pytest.raises(ValueError, match=r"^block="):
             patterns.read_blocks(b"x", block=value)
-        with pytest.raises(ValueError, match="^stride="):
+        with pytest.raises(ValueError, match=r"^stride="):
             patterns.read_blocks(b"x", stride=value)
 
     @pytest.mark.parametrize("value", [-1, 1.5, "8", None, 2**64], ids=repr)
     def test_counts_and_seeds(self, value: Any) -> None:
         """Counts and seeds start at 0."""
-        with pytest.raises(ValueError, match="^count="):
+        with pytest.raises(ValueError, match=r"^count="):
             patterns.touch_random(b"x", value)
-        with pytest.raises(ValueError, match="^seed="):
+        with pytest.raises(ValueError, match=r"^seed="):
             patterns.touch_random(b"x", 1, value)
 
     def test_random_accesses_to_nothing(self, as_file: Any) -> None:
         """There is no byte to touch in an empty source; no accesses to it are fine."""
         for source in (b"", as_file(b"")):
-            with pytest.raises(ValueError, match="^source is empty"):
+            with pytest.raises(ValueError, match=r"^source is empty"):
                 patterns.touch_random(source, 1)
             assert patterns.touch_random(source, 0).accesses == 0
 
@@ -322,7 +327,7 @@ class TestMistakes:
         folder = os.open(tmp_path, os.O_RDONLY)
         try:
             for source in (readable, folder):
-                with pytest.raises(ValueError, match="^source.*regular file"):
+                with pytest.raises(ValueError, match=r"^source.*regular file"):
                     patterns.touch(source)
         finally:
             for descriptor in (readable, writable, folder):
