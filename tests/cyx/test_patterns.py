@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import mmap
 import os
@@ -48,17 +49,14 @@ def sum_of_words(content: bytes) -> int:
 @pytest.fixture
 def as_file(tmp_path: Path) -> Iterator[Callable[[bytes], Any]]:
     """Return a function that writes bytes to a file and opens it."""
-    opened: list[Any] = []
+    with contextlib.ExitStack() as opened:
 
-    def write(content: bytes) -> Any:
-        path = tmp_path / "data"
-        path.write_bytes(content)
-        opened.append(open(path, "rb", buffering=0))
-        return opened[-1]
+        def write(content: bytes) -> Any:
+            path = tmp_path / "data"
+            path.write_bytes(content)
+            return opened.enter_context(open(path, "rb", buffering=0))
 
-    yield write
-    for file in opened:
-        file.close()
+        yield write
 
 
 class TestTouch:
