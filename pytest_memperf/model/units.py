@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 _SIZE = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([KMGTP]?)i?B?\s*", re.IGNORECASE)
 _SHARE = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*%\s*")
 _TIME = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(ns|us|µs|ms|s|min)\s*")
+_LARGEST = 2.0**70  # beyond any memory, rate or count; keeps every value a finite float
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0}
 
 
@@ -24,13 +25,16 @@ def _number(value: Any, what: str, example: str) -> Number:
     if isinstance(value, bool) or (not hasattr(value, "__index__") and not isinstance(value, float)):
         raise UsageMistake(f"{value!r} is not a {what}: write {example}")
     number: Number = value if isinstance(value, float) else int(value)
-    if not math.isfinite(number):
+    if not math.isfinite(number) or abs(number) > _LARGEST:
         raise UsageMistake(f"{value!r} is not a {what}: write {example}")
     return number
 
 
-def _bytes(match: re.Match[str]) -> float:
-    return float(match[1]) * float(1024 ** _POWERS[match[2].upper()])
+def _amount(digits: str, factor: float, value: str, what: str, example: str) -> float:
+    amount = float(digits) * factor
+    if amount > _LARGEST:
+        raise UsageMistake(f"{value!r} is too large for a {what}: write {example}")
+    return amount
 
 
 def parse_size(value: Any) -> int:
@@ -44,7 +48,7 @@ def parse_size(value: Any) -> int:
     match = _SIZE.fullmatch(value)
     if match is None:
         raise UsageMistake(f"{value!r} is not a size: write {example}")
-    return round(_bytes(match))
+    return round(_amount(match[1], float(1024 ** _POWERS[match[2].upper()]), value, "size", example))
 
 
 def parse_rate(value: Any) -> float:
@@ -56,7 +60,7 @@ def parse_rate(value: Any) -> float:
     match = _SIZE.fullmatch(amount)
     if not slash or second.strip() != "s" or match is None:
         raise UsageMistake(f"{value!r} is not a rate: write {example}")
-    return _bytes(match)
+    return _amount(match[1], float(1024 ** _POWERS[match[2].upper()]), value, "rate", example)
 
 
 def parse_share(value: Any) -> float:
@@ -67,7 +71,7 @@ def parse_share(value: Any) -> float:
     match = _SHARE.fullmatch(value)
     if match is None:
         raise UsageMistake(f"{value!r} is not a share: write {example}")
-    return float(match[1]) / 100
+    return _amount(match[1], 1, value, "share", example) / 100
 
 
 def parse_time(value: Any) -> float:
@@ -78,7 +82,7 @@ def parse_time(value: Any) -> float:
     match = _TIME.fullmatch(value)
     if match is None:
         raise UsageMistake(f"{value!r} is not a time: write {example}")
-    return float(match[1]) * _SECONDS[match[2]]
+    return _amount(match[1], _SECONDS[match[2]], value, "time", example)
 
 
 def parse_count(value: Any) -> Number:
@@ -86,8 +90,9 @@ def parse_count(value: Any) -> Number:
     example = "a number such as 600"
     if isinstance(value, str):
         digits = value.replace("_", "").replace(",", "").strip()
-        if not digits.isdigit():
+        if not (digits.isascii() and digits.isdigit()):
             raise UsageMistake(f"{value!r} is not a count: write {example}")
+        _amount(digits, 1, value, "count", example)
         return int(digits)
     return _number(value, "count", example)
 
@@ -132,13 +137,33 @@ class Unit:
     name: str
     parse: Callable[[Any], Number]
     format: Callable[[Number], str]
+    scales: tuple[tuple[str, float], ...] = (("", 1.0),)
+    """The names and sizes that values are shown in, the smallest first."""
 
+    def scale(self, value: Number) -> tuple[str, float]:
+        """Return the name and size of the largest scale that leaves at least 1 before the point, or the smallest."""
+        return next((scale for scale in reversed(self.scales) if abs(value) >= scale[1]), self.scales[0])
+
+    def side_by_side(self, values: Sequence[Number]) -> list[str]:
+        """Return the values in one scale, with as many digits as tell different ones apart (at most nine)."""
+        name, size = self.scale(max(values, key=abs, default=0))
+        suffix = f" {name}" if name else ""
+        for digits in range(10):
+            texts = [f"{value / size:,.{digits}f}{suffix}" for value in values]
+            if all(value / size == round(value / size) for value in values):
+                break
+            if digits >= 2 and len(set(texts)) == len(set(values)):
+                break
+        return texts
+
+
+_SIZES = tuple((name, 1024.0**power) for power, name in enumerate(("B", "KiB", "MiB", "GiB", "TiB")))
 
 COUNT = Unit("count", parse_count, format_count)
-BYTES = Unit("B", parse_size, format_size)
-SECONDS = Unit("s", parse_time, format_time)
-RATE = Unit("B/s", parse_rate, format_rate)
-SHARE = Unit("share", parse_share, format_share)
+BYTES = Unit("B", parse_size, format_size, _SIZES)
+SECONDS = Unit("s", parse_time, format_time, (("ns", 1e-9), ("us", 1e-6), ("ms", 1e-3), ("s", 1.0)))
+RATE = Unit("B/s", parse_rate, format_rate, tuple((f"{name}/s", size) for name, size in _SIZES))
+SHARE = Unit("share", parse_share, format_share, (("%", 0.01),))
 
 UNITS: dict[str, Unit] = {unit.name: unit for unit in (COUNT, BYTES, SECONDS, RATE, SHARE)}
 
@@ -147,4 +172,4 @@ def unit_named(name: str) -> Unit:
     """Return the unit of this name; any other word becomes a unit of plain numbers, shown with that word."""
     if name in UNITS:
         return UNITS[name]
-    return Unit(name, parse_count, lambda value: f"{value:,g} {name}")
+    return Unit(name, parse_count, lambda value: f"{format_count(value)} {name}", ((name, 1.0),))
