@@ -21,6 +21,7 @@ class Clocks(Probe):
             Cost.ALWAYS,
             help="elapsed time",
             source="clock_gettime CLOCK_MONOTONIC",
+            headline=True,
         ),
         Metric(
             "cpu_time",
@@ -40,6 +41,7 @@ class Clocks(Probe):
             help="declared bytes over the elapsed time",
             source="bytes= of the marker, CLOCK_MONOTONIC",
             needs_bytes=True,
+            headline=True,
         ),
     )
 

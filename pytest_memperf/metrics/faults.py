@@ -21,6 +21,7 @@ class Faults(Probe):
             Cost.ALWAYS,
             help="page faults served without I/O",
             source="getrusage ru_minflt",
+            headline=True,
         ),
         Metric(
             "major_faults",

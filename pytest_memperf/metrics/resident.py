@@ -22,6 +22,7 @@ class ResidentMemory(Probe):
             Cost.ALWAYS,
             help="largest growth of resident memory over the window's start",
             source="VmHWM reset by clear_refs, statm at both ends",
+            headline=True,
         ),
         Metric(
             "retained_rss",
@@ -31,6 +32,7 @@ class ResidentMemory(Probe):
             Cost.ALWAYS,
             help="resident memory at the end beyond that at the start",
             source="statm at both ends",
+            headline=True,
         ),
         Metric(
             "peak_rss_total",

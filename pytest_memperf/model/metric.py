@@ -47,6 +47,8 @@ class Metric:
     source: str
     needs_bytes: bool = False
     """Cannot be computed before the test declares ``bytes=``."""
+    headline: bool = False
+    """Has a column in the table of results where no columns are chosen."""
 
 
 class Reading(NamedTuple):

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import pytest
 from _pytest._code.code import ReprEntryNative, ReprExceptionInfo, ReprFileLocation, ReprTraceback
+from _pytest._io import TerminalWriter
 
+from pytest_memperf.model.budget import Status
 from pytest_memperf.model.result import Result
-from pytest_memperf.report.table import budget_table
+from pytest_memperf.report.budgets import COLOURS, budget_table
+
+
+class BudgetEntry(ReprEntryNative):
+    """The table on a terminal: each row in the colour of its verdict, which is its last word."""
+
+    def toterminal(self, tw: TerminalWriter) -> None:
+        """Write the lines."""
+        colours = {status.value: markup for status, markup in COLOURS.items()}
+        for line in "".join(self.lines).splitlines():
+            tw.line(line, **colours.get(line.rpartition(" ")[2], {}))
 
 
 def _representation(item: pytest.Item, line: str, text: str) -> ReprExceptionInfo:
     # pytest's own classes, because these are what it can carry from a worker to the controller.
     path, line_number, _ = item.location
     place = ReprFileLocation(path, (line_number or 0) + 1, line)
+    entries = [] if item.config.option.tbstyle == "line" else [ReprEntryNative([f"{text}\n"])]
     return ReprExceptionInfo(
-        reprcrash=place,
-        reprtraceback=ReprTraceback(reprentries=[ReprEntryNative([f"{text}\n"])], extraline=None, style="native"),
+        reprcrash=place, reprtraceback=ReprTraceback(reprentries=entries, extraline=None, style="native")
     )
 
 
@@ -28,3 +40,12 @@ def budget_failure(item: pytest.Item, sentence: str, results: list[Result]) -> R
 def mistake_failure(item: pytest.Item, sentence: str) -> ReprExceptionInfo:
     """Return a user's mistake as its one line."""
     return _representation(item, sentence, f"pytest-memperf: {sentence}")
+
+
+def colour(report: pytest.TestReport) -> None:
+    """Give the table of a report its colours, once it is where it is shown; a no-op for any other report."""
+    traceback = getattr(report.longrepr, "reprtraceback", None)
+    if traceback is not None:
+        traceback.reprentries = [
+            BudgetEntry(entry.lines) if type(entry) is ReprEntryNative else entry for entry in traceback.reprentries
+        ]

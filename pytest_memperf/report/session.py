@@ -6,13 +6,25 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_memperf.model.result import Result
+from pytest_memperf.model.budget import Status
+from pytest_memperf.model.errors import UsageMistake
+from pytest_memperf.model.units import Unit
 from pytest_memperf.options import resolve
 from pytest_memperf.report import wire
-from pytest_memperf.report.table import align
+from pytest_memperf.report.block import Remarks, result_table
+from pytest_memperf.report.columns import metric_named
+from pytest_memperf.report.failure import colour
+from pytest_memperf.report.rows import BY_NAME, Rows, order, row_of
+from pytest_memperf.report.table import write_rows
+from pytest_memperf.selection import registry_of
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
+
+    from pytest_memperf.metrics import Registry
+
+LIMIT = 50
+"""Rows of the table, and lines of remarks of a kind, without -v."""
 
 
 class Reporter:
@@ -20,11 +32,24 @@ class Reporter:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self.results: list[Result] = []
+        self._columns, sort = chosen(config)
+        self._limit = None if config.get_verbosity() > 0 else LIMIT
+        self._rows = Rows(order(sort), self._limit)
+        self._units: dict[str, Unit] = {}
+        self._remarks = Remarks()
+        self._checks = dict.fromkeys(Status, 0)
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take the results that a report carries."""
-        self.results += getattr(report, "memperf", ())
+        if getattr(report, "memperf_failed", False):
+            colour(report)
+        for result in getattr(report, "memperf", ()):
+            row = row_of(result, self._units)
+            self._rows.add(row)
+            self._remarks.add(result)
+            for status, count in row.checks.items():
+                self._checks[status] += count
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """Name a failed budget apart from a failed assertion: M, MEMORY."""
@@ -32,29 +57,49 @@ class Reporter:
             return "failed", "M", "MEMORY"
         return None
 
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the files that were asked for."""
-        path = resolve(self._config, "json")
-        if path:
-            from pytest_memperf.report.json_file import write
-
-            write(path, self.results)
-
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
-        """Show one block of results."""
-        if not self.results:
+        """Show one block of results; one line under -q, nothing under -qq or --no-summary."""
+        verbosity = self._config.get_verbosity()
+        if not self._rows.count or self._config.option.no_summary or verbosity < -1:
+            return
+        if verbosity < 0:
+            terminalreporter.write_line(self._counts())
             return
         terminalreporter.section("memperf")
-        names = ("minor_faults", "peak_rss", "retained_rss", "wall_time")
-        rows: list[tuple[str, ...]] = [("test", *names)]
-        for result in self.results:
-            shown = (
-                result.metrics[name].metric.unit.format(result.metrics[name].value) if name in result.metrics else "-"
-                for name in names
-            )
-            rows.append((f"{result.test} [{result.window}]", *shown))
-        for line in align(rows):
-            terminalreporter.write_line(line)
+        rows = self._rows.first()
+        width = terminalreporter._tw.fullwidth if terminalreporter.isatty and verbosity == 0 else None
+        write_rows(terminalreporter, result_table(rows, self._columns, registry_of(self._config), self._units, width))
+        if self._rows.count > len(rows):
+            more = self._rows.count - len(rows)
+            terminalreporter.write_line(f"... and {more:,} more: -v shows them, --memperf-json=FILE keeps them")
+        for line in self._remarks.lines(self._limit):
+            terminalreporter.write_line(line, yellow=True)
+
+    def _counts(self) -> str:
+        counts = [f"{count:,} budgets {status.value}" for status, count in self._checks.items() if count]
+        return f"memperf: {', '.join([f'{self._rows.count:,} results', *counts])}"
+
+
+def chosen(config: pytest.Config) -> tuple[list[str] | None, str | None]:
+    """Return the columns and the order that the options ask for. UsageError for a metric that does not exist."""
+    try:
+        columns, sort = resolve(config, "columns"), resolve(config, "sort")
+        if columns is None and sort in (None, BY_NAME):
+            return None, sort
+        registry = registry_of(config)
+        return (
+            None if columns is None else [_checked("columns", name, registry) for name in columns],
+            sort if sort in (None, BY_NAME) else _checked("sort", sort, registry),
+        )
+    except UsageMistake as mistake:
+        raise pytest.UsageError(str(mistake)) from None
+
+
+def _checked(option: str, name: str, registry: Registry) -> str:
+    try:
+        return metric_named(name, registry)
+    except UsageMistake as mistake:
+        raise UsageMistake(f"--memperf-{option}: {mistake}") from None
 
 
 def register_reporter(config: pytest.Config) -> None:

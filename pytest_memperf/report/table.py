@@ -1,50 +1,58 @@
-"""Aligned tables of budgets and of results."""
+"""Aligned columns of text, each cell with the colours that it has on a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
 
-from pytest_memperf.model.budget import Check
-from pytest_memperf.model.result import Result
+ELLIPSIS = "…"
 
 
-def align(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the rows as lines, the first column to the left, the others to the right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A text and its markup, in the words of pytest's TerminalWriter."""
+
+    text: str
+    markup: Mapping[str, bool] = field(default_factory=dict)
+
+
+class Writer(Protocol):
+    """What pytest's TerminalReporter and TerminalWriter have in common; both leave colours out where there are none."""
+
+    def write(self, text: str, **markup: bool) -> None:
+        """Write a text without a line end."""
+
+
+def align(rows: Sequence[Sequence[Cell]], left: int = 1) -> list[list[Cell]]:
+    """Return the rows with their cells padded to the columns' widths, the first ``left`` columns to the left."""
+    widths = [max(len(row[column].text) for row in rows) for column in range(len(rows[0]))] if rows else []
     return [
-        "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
+        [
+            Cell(cell.text.ljust(width) if column < left else cell.text.rjust(width), cell.markup)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
+        ]
         for row in rows
     ]
 
 
-def budget_table(result: Result) -> list[str]:
-    """Return a window's budgets: measured, limit, ratio, uncertainty, trust, verdict."""
-    head = ("budget", "measured", "limit", "ratio", "± uncertainty", "trust", "verdict")
-    return [f"window {result.window!r}", *align([head, *(_budget_row(check) for check in result.checks)])]
+def text_lines(rows: Sequence[Sequence[Cell]]) -> list[str]:
+    """Return aligned rows as lines of plain text."""
+    return ["  ".join(cell.text for cell in row).rstrip() for row in rows]
 
 
-def _budget_row(check: Check) -> tuple[str, ...]:
-    show = check.budget.metric.unit.format
-    measured = check.measured
-    if measured is None:
-        return (
-            check.budget.keyword,
-            "-",
-            show(check.budget.limit),
-            "-",
-            "-",
-            "-",
-            f"{check.status.value}: {check.reason}",
-        )
-    return (
-        check.budget.keyword,
-        show(measured.value),
-        show(check.budget.limit),
-        "-" if check.ratio is None else f"{check.ratio:.2f}",
-        show(measured.uncertainty),
-        measured.metric.trust.value,
-        check.status.value,
-    )
+def write_rows(writer: Writer, rows: Sequence[Sequence[Cell]]) -> None:
+    """Write aligned rows with their colours; blanks at a line's end are left out."""
+    for row in rows:
+        last = max((number for number, cell in enumerate(row) if cell.text.strip()), default=-1)
+        for number, cell in enumerate(row[: last + 1]):
+            body = cell.text.rstrip() if number == last else cell.text
+            indent = len(body) - len(body.lstrip())
+            writer.write(("  " if number else "") + body[:indent])
+            writer.write(body[indent:], **cell.markup)
+        writer.write("\n")
+
+
+def shorten(text: str, width: int) -> str:
+    """Return the text, or its end behind an ellipsis where it is wider: the end of a test's id tells it apart."""
+    return text if len(text) <= width else ELLIPSIS + text[len(text) - width + 1 :]

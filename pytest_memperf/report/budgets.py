@@ -1,0 +1,47 @@
+"""The budgets of one window as a table: measured, limit, ratio, uncertainty, trust, verdict."""
+
+from __future__ import annotations
+
+from pytest_memperf.model.budget import Check, Status
+from pytest_memperf.model.result import Result
+from pytest_memperf.report.table import Cell, align, text_lines
+
+HEAD = ("budget", "measured", "limit", "ratio", "± uncertainty", "trust", "verdict")
+COLOURS = {Status.FAILED: {"red": True}, Status.UNCHECKED: {"yellow": True}, Status.PASSED: {}}
+
+
+def budget_table(result: Result) -> list[str]:
+    """Return the lines: the window, a row for each budget, then the reasons and notes that belong to them."""
+    rows = [[Cell(text) for text in row] for row in (HEAD, *(_row(check) for check in result.checks))]
+    reasons = [
+        f"{check.budget.keyword} was not checked: {check.reason}"
+        for check in result.checks
+        if check.status is Status.UNCHECKED
+    ]
+    return [title(result), *text_lines(align(rows)), *reasons, *(f"note: {note}" for note in result.notes)]
+
+
+def title(result: Result) -> str:
+    """Name the window, and what is special about how it was measured."""
+    parts = [f"window {result.window!r}"]
+    if result.rounds > 1:
+        parts.append(f"median of {result.rounds} rounds")
+    if result.isolation != "inline":
+        parts.append(f"isolation {result.isolation}")
+    return ", ".join(parts)
+
+
+def _row(check: Check) -> tuple[str, ...]:
+    budget, measured = check.budget, check.measured
+    if measured is None:
+        return budget.keyword, "-", budget.metric.unit.format(budget.limit), "-", "-", "-", check.status.value
+    value, limit = budget.metric.unit.side_by_side((measured.value, budget.limit))
+    return (
+        budget.keyword,
+        value,
+        limit,
+        "-" if check.ratio is None else f"{check.ratio:.2f}",
+        budget.metric.unit.format(measured.uncertainty),
+        measured.metric.trust.value,
+        check.status.value,
+    )

@@ -1,0 +1,63 @@
+"""The columns of the table of results: which metrics, in which unit, and the text of each value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from pytest_memperf.metrics import Registry
+from pytest_memperf.model.errors import UsageMistake
+from pytest_memperf.model.units import Number, Unit
+from pytest_memperf.report.rows import Row
+
+RECORDED = "record:"
+"""Before the name of a figure that tests record: no such name can be checked before they ran."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A metric, and the one scale in which the table shows it, so that its values can be compared."""
+
+    name: str
+    scale: str
+    size: float
+    digits: int
+
+    def text(self, value: Number | None) -> str:
+        """Return the value in the column's scale; never 0 for what is not 0."""
+        if value is None:
+            return "-"
+        text = f"{value / self.size:,.{self.digits}f}"
+        if value and not float(text.replace(",", "")):
+            return f"{'<' if value > 0 else '>-'}{10**-self.digits:.{self.digits}f}"
+        return text
+
+
+def column_of(name: str, unit: Unit, values: Sequence[Number]) -> Column:
+    """Return the column in the scale of its middle value, with two digits unless all values are whole."""
+    scale, size = unit.scale(median(abs(value) for value in values if value) if any(values) else 0)
+    whole = all(value / size == round(value / size) for value in values)
+    return Column(name, scale, size, 0 if whole else 1 if len(unit.scales) == 1 else 2)
+
+
+def metric_named(name: str, registry: Registry) -> str:
+    """Return the metric's name as results carry it. UsageMistake, with the nearest name, for one that no test can have."""
+    if name.startswith(RECORDED):
+        return name.removeprefix(RECORDED)
+    try:
+        return registry[name].name
+    except UsageMistake as mistake:
+        raise UsageMistake(f"{mistake} (a figure that tests record is written {RECORDED}{name})") from None
+
+
+def default_names(rows: Sequence[Row], registry: Registry) -> list[str]:
+    """Return the metrics worth a column: the headlines, those with a budget, those that tests recorded."""
+    present = dict.fromkeys(name for row in rows for name in row.values)
+    budgeted = {name for row in rows for name in row.verdicts}
+    known = [
+        metric.name
+        for metric in registry
+        if metric.name in budgeted or metric.headline and metric.name in present
+    ]
+    return [*known, *(name for name in dict.fromkeys([*present, *budgeted]) if name not in registry)]
