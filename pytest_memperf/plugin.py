@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_memperf.model.errors import UsageMistake
-from pytest_memperf.options import add_options, check_options
+from pytest_memperf.options import add_options, check_options, resolve
 
 if TYPE_CHECKING:
     from pytest_memperf.fixtures.memperf import Memperf
@@ -49,10 +49,15 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     with _usage_errors():
         check_options(config)
-    if config.pluginmanager.hasplugin("dsession"):
-        from pytest_memperf.report.session import register_reporter
+        if config.pluginmanager.hasplugin("dsession"):
+            from pytest_memperf.report.session import register_reporter
 
-        register_reporter(config)
+            register_reporter(config)
+        path = resolve(config, "json")
+        if path and not (config.option.collectonly or resolve(config, "disable")):
+            from pytest_memperf.report.json_report import register_json
+
+            register_json(config, path)
 
 
 @pytest.hookimpl(trylast=True)

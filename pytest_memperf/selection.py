@@ -34,6 +34,10 @@ def select(config: pytest.Config, items: list[pytest.Item]) -> None:
     only, skip = resolve(config, "only"), resolve(config, "skip")
     if only and skip:
         raise UsageMistake("--memperf-only and --memperf-skip leave no test: choose one")
+    if resolve(config, "columns") or resolve(config, "sort"):
+        from pytest_memperf.report.columns import shown_metrics
+
+        registry_of(config).request(shown_metrics(config))
     measure_all = resolve(config, "all")
     measured = [item for item in items if measure_all or is_measured(item)]
     if only or skip:

@@ -9,7 +9,7 @@ from pytest_memperf.model.budget import Status
 from pytest_memperf.model.result import Result
 from pytest_memperf.model.units import Unit
 from pytest_memperf.report.budgets import COLOURS
-from pytest_memperf.report.columns import Column, column_of, default_names
+from pytest_memperf.report.columns import Column, column_of
 from pytest_memperf.report.rows import Row
 from pytest_memperf.report.table import Cell, align, shorten
 
@@ -18,15 +18,14 @@ NARROWEST = 24
 
 
 def result_table(
-    rows: Sequence[Row], names: Sequence[str] | None, registry: Registry, units: Mapping[str, Unit], width: int | None
+    rows: Sequence[Row], names: Sequence[str], registry: Registry, units: Mapping[str, Unit], width: int | None
 ) -> list[list[Cell]]:
     """Return the table: the names of the columns, their units, then the rows.
 
     Args:
-        names: the metrics to show; None for those worth showing.
+        names: the metrics to show.
         width: shorten the tests' names so that the table fits; None for full names.
     """
-    names = default_names(rows, registry) if names is None else names
     columns = [
         column_of(
             name,
@@ -97,7 +96,8 @@ class Remarks:
     def lines(self, limit: int | None) -> list[str]:
         """Return a line each, unchecked budgets first; at most ``limit`` of a kind."""
         unchecked = [
-            f"{keyword} was not checked{_times(count)}: {reason}" for (keyword, reason), count in self._unchecked.items()
+            f"{keyword} was not checked{_times(count)}: {reason}"
+            for (keyword, reason), count in self._unchecked.items()
         ]
         told = {(keyword.partition("_")[2], reason) for keyword, reason in self._unchecked}
         unavailable = [

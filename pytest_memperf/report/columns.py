@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+import pytest
+
 from pytest_memperf.metrics import Registry
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.units import Number, Unit
-from pytest_memperf.report.rows import Row
+from pytest_memperf.options import resolve
+from pytest_memperf.report.rows import BY_NAME, Row
+from pytest_memperf.selection import registry_of
 
 RECORDED = "record:"
 """Before the name of a figure that tests record: no such name can be checked before they ran."""
@@ -28,8 +32,10 @@ class Column:
         """Return the value in the column's scale; never 0 for what is not 0."""
         if value is None:
             return "-"
+        if value == 0:
+            return "0"
         text = f"{value / self.size:,.{self.digits}f}"
-        if value and not float(text.replace(",", "")):
+        if not float(text.replace(",", "")):
             return f"{'<' if value > 0 else '>-'}{10**-self.digits:.{self.digits}f}"
         return text
 
@@ -41,14 +47,31 @@ def column_of(name: str, unit: Unit, values: Sequence[Number]) -> Column:
     return Column(name, scale, size, 0 if whole else 1 if len(unit.scales) == 1 else 2)
 
 
-def metric_named(name: str, registry: Registry) -> str:
-    """Return the metric's name as results carry it. UsageMistake, with the nearest name, for one that no test can have."""
+def chosen_columns(config: pytest.Config) -> list[str] | None:
+    """Return the metrics of ``--memperf-columns``, or None. UsageMistake for one that no test can have."""
+    names = resolve(config, "columns")
+    return None if names is None else [_metric_named(name, "columns", config) for name in names]
+
+
+def chosen_order(config: pytest.Config) -> str | None:
+    """Return ``"name"``, the metric of ``--memperf-sort``, or None. UsageMistake for one that no test can have."""
+    name = resolve(config, "sort")
+    return name if name in (None, BY_NAME) else _metric_named(name, "sort", config)
+
+
+def shown_metrics(config: pytest.Config) -> list[str]:
+    """Return the metrics that the two options name: they are to be measured, then, whatever they cost."""
+    return [*(chosen_columns(config) or ()), *filter(None, [chosen_order(config)])]
+
+
+def _metric_named(name: str, option: str, config: pytest.Config) -> str:
     if name.startswith(RECORDED):
         return name.removeprefix(RECORDED)
     try:
-        return registry[name].name
+        return registry_of(config)[name].name
     except UsageMistake as mistake:
-        raise UsageMistake(f"{mistake} (a figure that tests record is written {RECORDED}{name})") from None
+        hint = f"a figure that tests record is written {RECORDED}{name}"
+        raise UsageMistake(f"--memperf-{option}: {mistake} ({hint})") from None
 
 
 def default_names(rows: Sequence[Row], registry: Registry) -> list[str]:
@@ -56,8 +79,6 @@ def default_names(rows: Sequence[Row], registry: Registry) -> list[str]:
     present = dict.fromkeys(name for row in rows for name in row.values)
     budgeted = {name for row in rows for name in row.verdicts}
     known = [
-        metric.name
-        for metric in registry
-        if metric.name in budgeted or metric.headline and metric.name in present
+        metric.name for metric in registry if metric.name in budgeted or (metric.headline and metric.name in present)
     ]
     return [*known, *(name for name in dict.fromkeys([*present, *budgeted]) if name not in registry)]

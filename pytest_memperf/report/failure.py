@@ -6,7 +6,6 @@ import pytest
 from _pytest._code.code import ReprEntryNative, ReprExceptionInfo, ReprFileLocation, ReprTraceback
 from _pytest._io import TerminalWriter
 
-from pytest_memperf.model.budget import Status
 from pytest_memperf.model.result import Result
 from pytest_memperf.report.budgets import COLOURS, budget_table
 

@@ -1,34 +1,143 @@
-"""The results as one JSON file, whole or not at all."""
+"""The results as one JSON file: a line for each result, written as they come, whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
-import datetime
+import errno
 import json
 import os
-from collections.abc import Iterable
+import secrets
+import stat
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any, TextIO
 
 from pytest_memperf.model.errors import UsageMistake
-from pytest_memperf.model.result import FORMAT, Result
+from pytest_memperf.model.result import FORMAT
+from pytest_memperf.model.run import Run
+
+_MENDS = {
+    errno.ENOENT: "make the folder first",
+    errno.ENOSPC: "free some space, or name another file",
+    errno.EDQUOT: "free some space, or name another file",
+    errno.EISDIR: "name a file in it",
+}
 
 
-def write(path: str, results: Iterable[Result]) -> None:
-    """Write the results. UsageMistake where the folder is missing, read-only or full; an older file then stays."""
-    document = {
-        "format": FORMAT,
-        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "results": [result.as_json() for result in results],
-    }
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+def cannot_write(path: str, error: OSError) -> UsageMistake:
+    """Return the error as one line with its mend."""
+    mend = _MENDS.get(error.errno or 0, "name a file in a folder that can be written")
+    return UsageMistake(f"{path} cannot be written ({error.strerror}): {mend}")
+
+
+def check_target(path: str) -> None:
+    """Raise UsageMistake where a file cannot be written at this path, as far as that can be told beforehand."""
+    target = Path(os.path.realpath(path))
     try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            json.dump(document, file)
+        with contextlib.suppress(FileNotFoundError):
+            mode = target.stat().st_mode
+            if stat.S_ISDIR(mode):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            if not stat.S_ISREG(mode):
+                raise UsageMistake(f"{path} cannot be written (not a regular file): name a file, it is replaced whole")
+        folder = target.parent.stat().st_mode
+        if not stat.S_ISDIR(folder):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if os.statvfs(target.parent).f_flag & os.ST_RDONLY:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        if not os.access(target.parent, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+class JsonFile:
+    """One file of results. Until ``finish`` an older file of the name stays as it is.
+
+    Every method may raise OSError: the disk is full, the folder is gone; nothing is left behind then.
+    """
+
+    def __init__(self, path: str, head: Mapping[str, Any]) -> None:
+        self.path = path
+        self._target = Path(os.path.realpath(path))
+        self._head = head
+        self._temporary: Path | None = None
+        self._file: TextIO | None = None
+        self._lines = 0
+
+    def add(self, result: Mapping[str, Any]) -> None:
+        """Write a result."""
+        # default: the scalars of numeric libraries are no floats, but become one.
+        line = json.dumps(result, ensure_ascii=False, allow_nan=False, default=float)
+        self._write(f"{',' if self._lines else ''}\n{line}")
+        self._lines += 1
+
+    def finish(self, tail: Mapping[str, Any]) -> None:
+        """Write the end, bring all of it to the disk, and put it in the place of an older file."""
+        ending = json.dumps(tail, ensure_ascii=False)[1:]
+        self._write(f"\n],\n{ending}\n" if tail else "\n]}\n")
+        file, temporary = self._opened()
+        try:
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, target)
+            file.close()
+            os.replace(temporary, self._target)
+        except OSError:
+            self.abandon()
+            raise
+        self._temporary = self._file = None
+        _sync_folder(self._target.parent)
+
+    def abandon(self) -> None:
+        """Leave an older file as it is, and nothing beside it."""
+        file, temporary = self._file, self._temporary
+        self._file = self._temporary = None
+        if file is not None:
+            with contextlib.suppress(OSError):
+                file.close()
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+
+    def _write(self, text: str) -> None:
+        try:
+            self._opened()[0].write(text)
+        except OSError:
+            self.abandon()
+            raise
+
+    def _opened(self) -> tuple[TextIO, Path]:
+        if self._file is None or self._temporary is None:
+            # The name is short, whatever the target's length; O_EXCL and chance keep it ours in a shared folder.
+            temporary = self._target.with_name(f".memperf-{secrets.token_hex(6)}")
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            self._temporary, self._file = (
+                temporary,
+                os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace"),
+            )
+            self._file.write(json.dumps({"format": FORMAT, **self._head}, ensure_ascii=False)[:-1] + ', "results": [')
+        return self._file, self._temporary
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring the new name to the disk too, where the file system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def write(path: str, run: Run, results: Iterable[Mapping[str, Any]] | None = None) -> None:
+    """Write a whole run. UsageMistake where the file cannot be written; an older one then stays."""
+    check_target(path)
+    file = JsonFile(path, {"created": run.created, **({"commit": run.commit.as_json()} if run.commit else {})})
+    try:
+        for result in results if results is not None else (result.as_json() for result in run.results):
+            file.add(result)
+        file.finish({"environment": run.environment.as_json()})
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise UsageMistake(f"{path} cannot be written ({error.strerror}): name another file") from error
+        raise cannot_write(path, error) from error
+    finally:
+        file.abandon()

@@ -60,7 +60,7 @@ def row_of(result: Result, units: dict[str, Unit]) -> Row:
 
 
 def order(name: str | None) -> Callable[[Row], Any]:
-    """Return the sort key: by ``"name"``, by a metric (the largest first), or None: failed, unchecked, budgeted, rest."""
+    """Return the sort key: ``"name"``, a metric (the largest first), or None: failed, unchecked, budgeted, rest."""
     if name == BY_NAME:
         return lambda row: (row.test, row.window)
     if name is None:

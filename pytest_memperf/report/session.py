@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_memperf.model.budget import Status
-from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.units import Unit
-from pytest_memperf.options import resolve
 from pytest_memperf.report import wire
 from pytest_memperf.report.block import Remarks, result_table
-from pytest_memperf.report.columns import metric_named
+from pytest_memperf.report.columns import chosen_columns, chosen_order, default_names
 from pytest_memperf.report.failure import colour
 from pytest_memperf.report.rows import BY_NAME, Rows, order, row_of
 from pytest_memperf.report.table import write_rows
@@ -20,8 +18,6 @@ from pytest_memperf.selection import registry_of
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
-
-    from pytest_memperf.metrics import Registry
 
 LIMIT = 50
 """Rows of the table, and lines of remarks of a kind, without -v."""
@@ -32,7 +28,9 @@ class Reporter:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._columns, sort = chosen(config)
+        sort = chosen_order(config)
+        self._columns = chosen_columns(config)
+        self._sorted_by = () if sort in (None, BY_NAME) else (sort,)
         self._limit = None if config.get_verbosity() > 0 else LIMIT
         self._rows = Rows(order(sort), self._limit)
         self._units: dict[str, Unit] = {}
@@ -68,7 +66,10 @@ class Reporter:
         terminalreporter.section("memperf")
         rows = self._rows.first()
         width = terminalreporter._tw.fullwidth if terminalreporter.isatty and verbosity == 0 else None
-        write_rows(terminalreporter, result_table(rows, self._columns, registry_of(self._config), self._units, width))
+        registry = registry_of(self._config)
+        names = default_names(rows, registry) if self._columns is None else self._columns
+        names = list(dict.fromkeys([*names, *self._sorted_by]))
+        write_rows(terminalreporter.write, result_table(rows, names, registry, self._units, width))
         if self._rows.count > len(rows):
             more = self._rows.count - len(rows)
             terminalreporter.write_line(f"... and {more:,} more: -v shows them, --memperf-json=FILE keeps them")
@@ -78,28 +79,6 @@ class Reporter:
     def _counts(self) -> str:
         counts = [f"{count:,} budgets {status.value}" for status, count in self._checks.items() if count]
         return f"memperf: {', '.join([f'{self._rows.count:,} results', *counts])}"
-
-
-def chosen(config: pytest.Config) -> tuple[list[str] | None, str | None]:
-    """Return the columns and the order that the options ask for. UsageError for a metric that does not exist."""
-    try:
-        columns, sort = resolve(config, "columns"), resolve(config, "sort")
-        if columns is None and sort in (None, BY_NAME):
-            return None, sort
-        registry = registry_of(config)
-        return (
-            None if columns is None else [_checked("columns", name, registry) for name in columns],
-            sort if sort in (None, BY_NAME) else _checked("sort", sort, registry),
-        )
-    except UsageMistake as mistake:
-        raise pytest.UsageError(str(mistake)) from None
-
-
-def _checked(option: str, name: str, registry: Registry) -> str:
-    try:
-        return metric_named(name, registry)
-    except UsageMistake as mistake:
-        raise UsageMistake(f"--memperf-{option}: {mistake}") from None
 
 
 def register_reporter(config: pytest.Config) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 ELLIPSIS = "…"
 
@@ -15,13 +14,6 @@ class Cell:
 
     text: str
     markup: Mapping[str, bool] = field(default_factory=dict)
-
-
-class Writer(Protocol):
-    """What pytest's TerminalReporter and TerminalWriter have in common; both leave colours out where there are none."""
-
-    def write(self, text: str, **markup: bool) -> None:
-        """Write a text without a line end."""
 
 
 def align(rows: Sequence[Sequence[Cell]], left: int = 1) -> list[list[Cell]]:
@@ -41,16 +33,20 @@ def text_lines(rows: Sequence[Sequence[Cell]]) -> list[str]:
     return ["  ".join(cell.text for cell in row).rstrip() for row in rows]
 
 
-def write_rows(writer: Writer, rows: Sequence[Sequence[Cell]]) -> None:
-    """Write aligned rows with their colours; blanks at a line's end are left out."""
+def write_rows(write: Callable[..., object], rows: Sequence[Sequence[Cell]]) -> None:
+    """Write aligned rows with their colours; blanks at a line's end are left out.
+
+    Args:
+        write: takes a text and its markup, as pytest's TerminalReporter and TerminalWriter do.
+    """
     for row in rows:
         last = max((number for number, cell in enumerate(row) if cell.text.strip()), default=-1)
         for number, cell in enumerate(row[: last + 1]):
             body = cell.text.rstrip() if number == last else cell.text
             indent = len(body) - len(body.lstrip())
-            writer.write(("  " if number else "") + body[:indent])
-            writer.write(body[indent:], **cell.markup)
-        writer.write("\n")
+            write(("  " if number else "") + body[:indent])
+            write(body[indent:], **cell.markup)
+        write("\n")
 
 
 def shorten(text: str, width: int) -> str:

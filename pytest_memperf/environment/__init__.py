@@ -1,0 +1,22 @@
+"""Where a session's results come from: machine, kernel settings, process, commit; each source in a file of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pytest_memperf.model.environment import Environment
+
+__all__ = ["collect"]
+
+
+def collect(plugins: Mapping[str, str] | None = None, root: Path = Path("/")) -> Environment:
+    """Return the environment of this process; what cannot be read is None, never an error.
+
+    Args:
+        plugins: the pytest plugins with their versions, from who knows them.
+        root: where /proc and /sys are found.
+    """
+    from pytest_memperf.environment import kernel, machine, process
+
+    return Environment(**machine.collect(root), **kernel.collect(root), **process.collect(root), plugins=plugins)

@@ -1,0 +1,40 @@
+"""Reading the small text files of /proc and /sys, any of which may be missing."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+
+def text(path: Path) -> str | None:
+    """Return the file's text without the blanks around it; None where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return None
+
+
+def number(path: Path) -> int | None:
+    """Return the whole number in the file; None where there is none."""
+    found = text(path)
+    return int(found) if found is not None and re.fullmatch(r"-?[0-9]+", found) else None
+
+
+def selected(path: Path) -> str | None:
+    """Return the word in brackets, as in ``always [madvise] never``; None where there is none."""
+    match = re.search(r"\[([^\]]+)\]", text(path) or "")
+    return match[1] if match else None
+
+
+def field(path: Path, name: str) -> str | None:
+    """Return the value of the first line ``name : value``; None where there is none."""
+    match = re.search(rf"^{re.escape(name)}\s*:\s*(.*)$", text(path) or "", re.MULTILINE)
+    return match[1].strip() if match else None
+
+
+def folders(path: Path, pattern: str) -> list[Path]:
+    """Return what the folder holds under this pattern, sorted; nothing where it cannot be read."""
+    try:
+        return sorted(path.glob(pattern))
+    except OSError:
+        return []

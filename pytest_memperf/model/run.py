@@ -1,0 +1,36 @@
+"""One session's results, with the commit and the environment that they belong to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_memperf.model.environment import Environment
+from pytest_memperf.model.result import Result
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The state of the project's repository."""
+
+    id: str
+    branch: str | None = None
+    """None on a detached head."""
+    dirty: bool = False
+    """Files under version control were changed and not committed."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the commit as plain JSON data."""
+        return {"id": self.id, "branch": self.branch, "dirty": self.dirty}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one file of results holds."""
+
+    created: str
+    """When the session started: ISO 8601, UTC."""
+    commit: Commit | None = None
+    """None outside a repository."""
+    environment: Environment = field(default_factory=Environment)
+    results: list[Result] = field(default_factory=list)

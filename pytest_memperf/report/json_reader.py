@@ -1,0 +1,52 @@
+"""Reading a file of results again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_memperf.model.environment import Environment
+from pytest_memperf.model.errors import UsageMistake
+from pytest_memperf.model.result import FORMAT, Result
+from pytest_memperf.model.run import Commit, Run
+
+_NAME, _, _VERSION = FORMAT.partition("/")
+
+
+def read(path: str) -> Run:
+    """Return the run that the file holds. UsageMistake where it is missing, damaged, or of a newer format."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            data = json.load(file)
+    except OSError as error:
+        raise UsageMistake(f"{path} cannot be read ({error.strerror}): name a file of --memperf-json") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageMistake(f"{path} is damaged or no JSON ({error}): write it again with --memperf-json") from error
+    _check_format(path, data)
+    try:
+        return _run(data)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise UsageMistake(
+            f"{path} is damaged ({type(error).__name__}: {error}): write it again with --memperf-json"
+        ) from error
+
+
+def _check_format(path: str, data: Any) -> None:
+    name, _, version = str(data.get("format", "")).partition("/") if isinstance(data, dict) else ("", "", "")
+    if name != _NAME or not (version.isascii() and version.isdigit()):
+        raise UsageMistake(f"{path} is no file of pytest-memperf's results: name a file of --memperf-json")
+    if int(version) > int(_VERSION):
+        raise UsageMistake(
+            f"{path} was written by a newer pytest-memperf (format {version}, read here is up to {_VERSION}): update it"
+        )
+
+
+def _run(data: Mapping[str, Any]) -> Run:
+    commit = data.get("commit")
+    return Run(
+        str(data["created"]),
+        Commit(str(commit["id"]), commit["branch"], bool(commit["dirty"])) if commit else None,
+        Environment.from_json(data.get("environment") or {}),
+        [Result.from_json(result) for result in data["results"]],
+    )

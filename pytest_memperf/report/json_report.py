@@ -1,0 +1,99 @@
+"""--memperf-json in a session: results go to the file as the reports arrive."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+from typing import Any
+
+import pytest
+
+from pytest_memperf.environment import collect
+from pytest_memperf.environment.commit import commit_of
+from pytest_memperf.model.errors import UsageMistake
+from pytest_memperf.report.json_file import JsonFile, cannot_write, check_target
+
+_FROM_WORKER = "memperf_environment"
+_WHOLE_SESSIONS = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
+
+
+class JsonReport:
+    """Lives where the reports arrive: in the only process, or in the controller of xdist's workers."""
+
+    def __init__(self, config: pytest.Config, path: str) -> None:
+        self._config = config
+        commit = commit_of(config.rootpath)
+        self._file = JsonFile(
+            path,
+            {
+                "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+                **({"commit": commit.as_json()} if commit else {}),
+            },
+        )
+        self._environment: dict[str, Any] | None = None
+        self._mistake: str | None = None
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Write the results that a report carries."""
+        for result in getattr(report, "memperf", ()):
+            if self._mistake is None:
+                self._try(self._file.add, result.as_json())
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Keep a worker's environment: the tests ran there."""
+        self._environment = self._environment or getattr(node, "workeroutput", {}).get(_FROM_WORKER)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Finish the file; a session that broke off leaves the older one. A failure to write is exit code 4."""
+        if exitstatus not in (*_WHOLE_SESSIONS, pytest.ExitCode.INTERRUPTED):
+            return
+        if self._mistake is None:
+            environment = self._environment or environment_of(self._config)
+            self._try(self._file.finish, {"environment": environment})
+        if self._mistake is not None and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
+
+    def pytest_unconfigure(self) -> None:
+        """Say what went wrong as the last line, whatever is shown of the rest."""
+        self._file.abandon()
+        if self._mistake is not None:
+            sys.stderr.write(f"ERROR: --memperf-json: {self._mistake}\n")
+
+    def _try(self, action: Any, data: dict[str, Any]) -> None:
+        try:
+            action(data)
+        except OSError as error:
+            self._mistake = str(cannot_write(self._file.path, error))
+        except ValueError as error:  # NaN from someone's probe
+            self._mistake = f"{self._file.path} cannot be written ({data['test']}: {error}): mend the metric"
+
+
+def environment_of(config: pytest.Config) -> dict[str, Any]:
+    """Return the environment of this process and its pytest plugins as plain JSON data."""
+    plugins = {
+        str(distribution.metadata["Name"]): str(distribution.version)
+        for _, distribution in config.pluginmanager.list_plugin_distinfo()
+    }
+    return collect(dict(sorted(plugins.items()))).as_json()
+
+
+class WorkerEnvironment:
+    """In a worker: sends its environment to the controller, at the end, when everything is loaded."""
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Put the environment where xdist carries it along."""
+        session.config.workeroutput[_FROM_WORKER] = environment_of(session.config)  # type: ignore[attr-defined]
+
+
+def register_json(config: pytest.Config, path: str) -> None:
+    """Write the session's results to this file. UsageMistake at once where that is bound to fail."""
+    if hasattr(config, "workerinput"):
+        config.pluginmanager.register(WorkerEnvironment(), "memperf-worker-environment")
+        return
+    try:
+        check_target(path)
+    except UsageMistake as mistake:
+        raise UsageMistake(f"--memperf-json: {mistake}") from None
+    config.pluginmanager.register(JsonReport(config, path), "memperf-json")
