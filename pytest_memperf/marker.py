@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,23 @@ def marks_of(item: pytest.Item) -> list[pytest.Mark]:
     marks = list(item.iter_markers(MARKER))
     callspec = getattr(item, "callspec", None)
     parameter = [mark for mark in marks if callspec is not None and mark in callspec.marks]
-    return [*parameter, *(mark for mark in marks if mark not in parameter)]
+    return [*parameter, *(mark for mark in marks if mark not in parameter), *_package_marks(item)]
+
+
+def is_marked(item: pytest.Item) -> bool:
+    """Tell whether a mark reaches the test."""
+    return item.get_closest_marker(MARKER) is not None or any(True for _ in _package_marks(item))
+
+
+def _package_marks(item: pytest.Item) -> Iterator[pytest.Mark]:
+    """Yield the marks in ``pytestmark`` of the packages round the test, which pytest itself leaves out."""
+    name = getattr(getattr(item, "module", None), "__package__", None)
+    while name:
+        declared = getattr(sys.modules.get(name), "pytestmark", ())
+        for decorator in declared if isinstance(declared, (list, tuple)) else [declared]:
+            if decorator.name == MARKER:
+                yield decorator.mark
+        name = name.rpartition(".")[0]
 
 
 def keywords_of(item: pytest.Item) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import warnings
 from collections.abc import Generator, Iterator
 from functools import partial
 from typing import Any
@@ -106,10 +105,10 @@ class Measuring:
             del item.stash[MEASUREMENT]
             if benchmark is not None:
                 note_metrics(benchmark, item.stash[RESULTS])
-        self._judge(measurement, item.stash[RESULTS])
+        self._judge(item, measurement, item.stash[RESULTS])
         return outcome
 
-    def _judge(self, measurement: Measurement, results: list[Result]) -> None:
+    def _judge(self, item: pytest.Item, measurement: Measurement, results: list[Result]) -> None:
         failing = any(
             check.status is Status.FAILED or (self._strict and check.status is Status.UNCHECKED)
             for result in results
@@ -119,7 +118,7 @@ class Measuring:
             exceeded = MemoryBudgetExceeded(results, self._strict)
             if not measurement.settings.soft:
                 raise exceeded
-            warnings.warn(MemoryBudgetWarning(str(exceeded)), stacklevel=1)
+            item.warn(MemoryBudgetWarning(str(exceeded)))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_memperf.marker import MARKER, keywords_of
+from pytest_memperf.marker import is_marked, keywords_of
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.options import resolve
 
@@ -26,7 +26,7 @@ MEASUREMENT = pytest.StashKey["Measurement"]()
 
 def is_measured(item: pytest.Item) -> bool:
     """Tell whether the test carries the marker or takes the fixture."""
-    return item.get_closest_marker(MARKER) is not None or "memperf" in getattr(item, "fixturenames", ())
+    return is_marked(item) or "memperf" in getattr(item, "fixturenames", ())
 
 
 def select(config: pytest.Config, items: list[pytest.Item]) -> None:

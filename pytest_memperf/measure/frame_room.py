@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, TypeVar
 
 from cyx.probes import touch_free_slots
@@ -17,25 +18,29 @@ CHILD_ROOM = 2500
 """Slots in memory beyond it."""
 
 
-def _frame_of(slots: int, room: int) -> Callable[..., Any]:
-    """Return a function whose frame takes that many slots; it touches the room beyond and calls its first argument."""
-
-    def call_with_room(function: Callable[..., Any], *arguments: Any) -> Any:
-        touch_free_slots(room)
-        return function(*arguments)
-
-    code = call_with_room.__code__
-    names = (*code.co_varnames, *(f"slot{number}" for number in range(slots - len(code.co_varnames))))
-    call_with_room.__code__ = code.replace(co_varnames=names, co_nlocals=len(names))
-    return call_with_room
+def _call_with_room(room: int, function: Callable[..., Any], *arguments: Any) -> Any:
+    touch_free_slots(room)
+    return function(*arguments)
 
 
-_in_fresh_chunk = _frame_of(INLINE_SLOTS, INLINE_SLOTS)
-in_chunk_of_its_own = _frame_of(CHILD_SLOTS, CHILD_ROOM)
+def _widened(function: Any, slots: int) -> Any:
+    """Return a copy of a function that has no closure, with a frame of that many slots."""
+    code = function.__code__
+    names = (*code.co_varnames, *(f"slot{number}" for number in range(slots - code.co_nlocals)))
+    return FunctionType(code.replace(co_varnames=names, co_nlocals=len(names)), function.__globals__)
+
+
+_in_fresh_chunk = _widened(_call_with_room, INLINE_SLOTS)
+_in_wide_chunk = _widened(_call_with_room, CHILD_SLOTS)
+
+
+def in_chunk_of_its_own(function: Callable[..., T], *arguments: Any) -> T:
+    """Call the function through a frame wider than any chunk: it starts at the same place of a chunk every time."""
+    return _in_wide_chunk(CHILD_ROOM, function, *arguments)  # type: ignore[no-any-return]
 
 
 def with_frame_room(function: Callable[..., T], *arguments: Any) -> T:
     """Call the function with ``INLINE_SLOTS`` slots of the frame stack in memory."""
     if touch_free_slots(INLINE_SLOTS):
         return function(*arguments)
-    return _in_fresh_chunk(function, *arguments)  # type: ignore[no-any-return]
+    return _in_fresh_chunk(INLINE_SLOTS, function, *arguments)  # type: ignore[no-any-return]

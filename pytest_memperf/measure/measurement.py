@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
+from pytest_memperf.measure.frame_room import with_frame_room
 from pytest_memperf.measure.settings import Settings, parse_settings
 from pytest_memperf.measure.window import Window
 from pytest_memperf.metrics import Registry
@@ -49,7 +50,7 @@ class Measurement:
 
         @wraps(function)
         def measured(*arguments: Any, **keywords: Any) -> Any:
-            outcome = window.call(function, arguments, keywords)
+            outcome = with_frame_room(window.call, function, arguments, keywords)
             self._came_to_end = True
             return outcome
 

@@ -1,0 +1,29 @@
+"""What the tests share: known work, and a plain suite to run the plugin on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+TOUCH = '''
+import mmap
+
+def touch(pages):
+    """Write to this many pages of fresh memory of 4 KiB pages, and give it back."""
+    with mmap.mmap(-1, pages * mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
+        memory.madvise(mmap.MADV_NOHUGEPAGE)
+        for page in range(pages):
+            memory[page * mmap.PAGESIZE] = 1
+'''
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester) -> Callable[[str], None]:
+    """Return a function that makes a test module of this text, with ``touch(pages)`` to import in it."""
+
+    def make(text: str) -> None:
+        pytester.makepyfile(known_work=TOUCH)
+        pytester.makepyfile(test_it=f"import asyncio, unittest, pytest\nfrom known_work import touch\n{text}")
+
+    return make
