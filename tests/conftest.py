@@ -18,6 +18,12 @@ def touch(pages):
 '''
 
 
+@pytest.fixture(autouse=True)
+def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the inner sessions write lines that are not cut off."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+
 @pytest.fixture
 def suite(pytester: pytest.Pytester) -> Callable[[str], None]:
     """Return a function that makes a test module of this text, with ``touch(pages)`` to import in it."""

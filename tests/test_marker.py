@@ -88,9 +88,7 @@ class TestDefaults:
 
     def test_nearest_folder_then_ini(self, pytester: pytest.Pytester) -> None:
         """The conftest nearest to the test wins over one above it, and that over the ini file."""
-        pytester.makeini(
-            "[pytest]\nmemperf_defaults =\n  max_minor_faults = 1\n  max_peak_rss = 1 MiB\n  soft = true\n"
-        )
+        pytester.makeini("[pytest]\nmemperf_defaults =\n max_minor_faults = 1\n max_peak_rss = 1 MiB\n soft = true\n")
         pytester.makeconftest("memperf_defaults = {'max_minor_faults': 2, 'max_major_faults': 2}")
         near = pytester.mkdir("near")
         (near / "conftest.py").write_text("memperf_defaults = {'max_major_faults': 3}")

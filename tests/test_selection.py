@@ -70,7 +70,7 @@ class TestSelection:
     def test_nothing_measured_nothing_registered(self, pytester: pytest.Pytester) -> None:
         """A session without a measured test has none of the hooks round a test."""
         pytester.makepyfile(
-            "def test_it(pytestconfig): assert not pytestconfig.pluginmanager.hasplugin('memperf-measuring')"
+            "def test_it(pytestconfig):\n    assert not pytestconfig.pluginmanager.hasplugin('memperf-measuring')"
         )
 
         pytester.runpytest().assert_outcomes(passed=1)
