@@ -1,9 +1,9 @@
 """What the plugin itself costs: whole pytest sessions with and without it, interleaved, in one run.
 
-``make bench`` takes 20 rounds of sessions with 20,000 tests; MEMPERF_BENCH=quick takes 5 with 4,000. Each round runs the
-sessions of a comparison one after the other, starting with another one each time, and runs the first kind twice: what
-those two differ by (A/A) is what this machine cannot tell apart. Times are seconds of CPU of the session and its
-children, which a busy neighbour disturbs less than elapsed time. Plugins are not loaded by themselves, only those named.
+``make bench`` takes 20 rounds of sessions with 20,000 tests; MEMPERF_BENCH=quick takes 5 with 4,000. Each round runs
+the sessions of a comparison one after the other, starting with another one each time, and runs the first kind twice:
+what those two differ by (A/A) is what this machine cannot tell apart. Times are seconds of CPU of the session and its
+children, which a busy neighbour disturbs less than elapsed time. No plugins are loaded but those named.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def write_tests(folder: Path, tests: int, mark: str = "", body: str = "pass") ->
 
 
 def test_cost_of_a_test(compare: Compare, tmp_path: Path) -> None:
-    """A marked, empty test costs at most 60 us over an unmarked one, and an unmarked one at most 10 us for the plugin."""
+    """A marked, empty test costs at most 60 us over an unmarked one, which costs at most 10 us for the plugin."""
     unmarked = write_tests(tmp_path / "unmarked", TESTS)
     marked = write_tests(tmp_path / "marked", TESTS, MARK)
     costs = compare(

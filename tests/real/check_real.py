@@ -4,7 +4,7 @@
 
 * the outcome of every test, phase by phase, is the same with and without the plugin;
 * every test whose function ran is measured;
-* the time of a part of the suite, in interleaved runs, as the ratio with over without, beside that of without over without.
+* the time of a part of the suite, in interleaved runs: the ratio with / without, beside that of without / without.
 
 The exit code is 1 where a suite fails one of the first two, or takes more than its ratio allows.
 """
@@ -68,7 +68,7 @@ def load(path: Path) -> Any:
 
 
 def compare_outcomes(suite: Suite, folder: Path) -> bool:
-    """Run everything once without and once with the plugin; print and tell whether nothing but the measuring differs."""
+    """Run everything once without and once with the plugin; print what differs, and tell whether nothing does."""
     seconds_without = run(folder, (*WITHOUT, *suite.everything, "--outcomes=without.json"))
     seconds_with = run(folder, (*WITH, *suite.everything, "--outcomes=with.json", "--memperf-json=results.json"))
     without, measured = load(folder / "without.json"), load(folder / "with.json")

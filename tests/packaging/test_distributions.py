@@ -1,0 +1,122 @@
+"""The sdist, the wheel built from it, and the editable install, each made from a copy of the checkout."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+pytest.importorskip("build", reason="the build package is not installed: pip install build")
+pytest.importorskip("Cython", reason="Cython is not installed: pip install Cython")
+setuptools = pytest.importorskip("setuptools", minversion="77", reason="setuptools 77 or newer is not installed")
+
+ROOT = Path(__file__).parents[2]
+LEFT_OUT = shutil.ignore_patterns(".*", "*.so", "*.c", "build", "dist", "*.egg-info", "__pycache__")
+
+Run = Callable[..., str]
+
+
+def run(*command: str | Path, folder: Path) -> str:
+    """Run a command in the folder and return its output. AssertionError, with the output, where it fails."""
+    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the checkout, without what builds leave behind."""
+    copy = tmp_path_factory.mktemp("checkout") / "pytest-memperf"
+    shutil.copytree(ROOT, copy, ignore=LEFT_OUT)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def distributions(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the sdist, and the wheel that was built from it."""
+    folder = tmp_path_factory.mktemp("distributions")
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, checkout, folder=checkout)
+    return folder
+
+
+def names_in_wheel(distributions: Path) -> set[str]:
+    """Return the wheel's files, but those of its metadata; extension modules as the ``.pyx`` that they come from."""
+    (wheel,) = distributions.glob("*.whl")
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    names = zipfile.ZipFile(wheel).namelist()
+    return {name.replace(suffix, ".pyx") for name in names if ".dist-info/" not in name}
+
+
+def sources(checkout: Path, *suffixes: str) -> set[str]:
+    """Return the files of both packages with one of the suffixes."""
+    return {
+        str(PurePosixPath(path.relative_to(checkout)))
+        for package in ("pytest_memperf", "cyx")
+        for path in (checkout / package).rglob("*")
+        if path.suffix in suffixes
+    }
+
+
+def test_the_wheel_holds_the_packages_and_nothing_else(checkout: Path, distributions: Path) -> None:
+    """Python, stubs, declarations for Cython users, schemas and compiled modules are there; no C, no Cython source."""
+    typed = {"pytest_memperf/py.typed", "cyx/py.typed"}
+    expected = sources(checkout, ".py", ".pyi", ".pxd", ".pyx", ".json") | typed
+    assert names_in_wheel(distributions) == expected
+    (wheel,) = distributions.glob("*.whl")
+    assert not [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith((".c", ".pyx", ".h"))]
+
+
+def test_each_compiled_module_has_a_stub_and_declarations(checkout: Path) -> None:
+    """A type checker and other Cython code can use every module of cyx."""
+    modules = {name.removesuffix(".pyx") for name in sources(checkout, ".pyx")}
+    assert modules
+    assert modules <= {name.removesuffix(".pyi") for name in sources(checkout, ".pyi")}
+
+
+def test_the_sdist_holds_the_whole_project(checkout: Path, distributions: Path) -> None:
+    """Whoever has only the sdist can build, test, lint and read everything."""
+    (sdist,) = distributions.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        packed = {name.partition("/")[2] for name in archive.getnames()}
+    folders = ("pytest_memperf", "cyx", "tests", "examples", "docs")
+    files = (path for folder in folders for path in (checkout / folder).rglob("*") if path.is_file())
+    wanted = {str(path.relative_to(checkout)) for path in files if path.suffix not in (".c", ".so", ".pyc")}
+    wanted |= {"LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "tox.ini", "pyproject.toml"}
+    assert not wanted - packed
+    assert not [name for name in packed if name.endswith((".c", ".so", ".pyc")) and "preload" not in name]
+
+
+def test_an_editable_install_works_with_warnings_as_errors(checkout: Path, tmp_path: Path) -> None:
+    """After ``pip install -e`` an edit of the source is seen at once, and no import warns."""
+    run(sys.executable, "-m", "venv", "environment", folder=tmp_path)
+    python = tmp_path / "environment" / "bin" / "python"
+    (packages,) = (tmp_path / "environment" / "lib").glob("python*/site-packages")
+    # The dependencies come from the environment that runs this test.
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    options = ("--quiet", "--no-deps", "--no-build-isolation", "--ignore-installed")
+    run(python, "-m", "pip", "install", *options, "--editable", checkout, folder=tmp_path)
+    (checkout / "pytest_memperf" / "edited.py").write_text("answer = 42\n", encoding="utf-8")
+    code = (
+        "import cyx.probes, pytest_memperf.plugin, pytest_memperf.edited as edited; "
+        "print(edited.answer, cyx.probes.__file__)"
+    )
+    try:
+        answer, place = run(python, "-W", "error", "-c", code, folder=tmp_path).split()
+    finally:
+        (checkout / "pytest_memperf" / "edited.py").unlink()
+    assert answer == "42"
+    assert Path(place).is_relative_to(checkout)
+
+
+def test_the_stubs_match_the_compiled_modules(tmp_path: Path) -> None:
+    """The .pyi files name what the modules have, with the same arguments."""
+    pytest.importorskip("mypy", reason="mypy is not installed: pip install mypy")
+    checked = run(sys.executable, "-m", "mypy.stubtest", "cyx", "--ignore-missing-stub", folder=tmp_path)
+    assert "Success" in checked
