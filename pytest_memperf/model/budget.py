@@ -81,10 +81,10 @@ class Check:
     @property
     def sentence(self) -> str:
         """The verdict in one line for the user."""
-        show = self.budget.metric.unit.format
-        limit = f"{self.budget.keyword} = {show(self.budget.limit)}"
+        unit, keyword = self.budget.metric.unit, self.budget.keyword
         if self.measured is None:
-            return f"{limit} was not checked: {self.reason}"
+            return f"{keyword} = {unit.format(self.budget.limit)} was not checked: {self.reason}"
+        value, limit = unit.side_by_side((self.measured.value, self.budget.limit))
         sign = {Status.PASSED: "within", Status.FAILED: "over" if self.budget.bound is Bound.MAX else "under"}
-        uncertainty = f" ± {show(self.measured.uncertainty)}" if self.measured.uncertainty else ""
-        return f"{self.budget.metric.name} {show(self.measured.value)}{uncertainty} is {sign[self.status]} {limit}"
+        uncertainty = f" ± {unit.format(self.measured.uncertainty)}" if self.measured.uncertainty else ""
+        return f"{self.budget.metric.name} {value}{uncertainty} is {sign[self.status]} {keyword} = {limit}"

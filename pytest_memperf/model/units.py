@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ def _number(value: Any, what: str, example: str) -> Number:
     if isinstance(value, bool) or (not hasattr(value, "__index__") and not isinstance(value, float)):
         raise UsageMistake(f"{value!r} is not a {what}: write {example}")
     number: Number = value if isinstance(value, float) else int(value)
-    if not math.isfinite(number) or abs(number) > _LARGEST:
+    if not abs(number) <= _LARGEST:  # NaN is not either
         raise UsageMistake(f"{value!r} is not a {what}: write {example}")
     return number
 

@@ -1,0 +1,207 @@
+"""Units: what a user may write, what it means, and how it is shown again."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from pytest_memperf.model.errors import UsageMistake
+from pytest_memperf.model.units import (
+    BYTES,
+    COUNT,
+    RATE,
+    SECONDS,
+    SHARE,
+    UNITS,
+    Unit,
+    parse_count,
+    parse_rate,
+    parse_share,
+    parse_size,
+    parse_time,
+    unit_named,
+)
+
+PARSERS = [parse_size, parse_rate, parse_share, parse_time, parse_count]
+MULTIPLES = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40, "P": 2**50}
+
+
+class TestSizes:
+    """``"24 MiB"`` and its relatives."""
+
+    @pytest.mark.parametrize(
+        ("text", "size"),
+        [
+            ("24 MiB", 24 << 20),
+            ("24 MB", 24 << 20),
+            ("24mb", 24 << 20),
+            ("24M", 24 << 20),
+            ("1.5 KiB", 1536),
+            (".5 KiB", 512),
+            ("0", 0),
+            ("7 B", 7),
+            (" 64  GiB ", 64 << 30),
+            (4096, 4096),
+            (4096.0, 4096),
+        ],
+    )
+    def test_reads_a_size(self, text: object, size: int) -> None:
+        """Units are powers of 1024 whatever they are called; numbers are bytes."""
+        assert parse_size(text) == size
+
+    @pytest.mark.parametrize(
+        "text", ["", "MiB", "-1 MiB", "1 XB", "1,5 MiB", "1 MiB/s", "24 Mi B", "nan", "1e3", None, True, 1.5, []]
+    )
+    def test_refuses_what_is_no_size(self, text: object) -> None:
+        """The error repeats what was written and shows how it should be."""
+        with pytest.raises(UsageMistake) as error:
+            parse_size(text)
+        assert str(error.value) == f"{text!r} is not a size: write '24 MiB' or a whole number of bytes"
+
+    @given(number=st.integers(0, 2**20), prefix=st.sampled_from(sorted(MULTIPLES)), suffix=st.sampled_from(["", "B", "iB"]))
+    def test_is_the_number_times_the_unit(self, number: int, prefix: str, suffix: str) -> None:
+        """Whole numbers are read exactly, up to the largest size there is."""
+        if number * MULTIPLES[prefix] <= 2**70 and (prefix or suffix != "iB"):
+            assert parse_size(f"{number} {prefix}{suffix}") == number * MULTIPLES[prefix]
+
+    @given(st.integers(0, 2**53))
+    def test_reads_what_it_shows(self, size: int) -> None:
+        """A size that was shown is read as the same size, within the two digits shown."""
+        assert parse_size(BYTES.format(size)) == pytest.approx(size, rel=0.006)
+
+
+@given(st.text(max_size=20))
+@example("9" * 400)
+@example("9" * 400 + " GiB/s")
+@example("9" * 400 + "%")
+@example("9" * 400 + " s")
+@example("9" * 5000)
+@example("²")
+@example("١")
+def test_any_text_is_a_finite_number_or_a_mistake(text: str) -> None:
+    """No text makes a parser fail in another way, or return what no number is."""
+    for parse in PARSERS:
+        try:
+            value = parse(text)
+        except UsageMistake as mistake:
+            assert "\n" not in str(mistake) or "\n" in text
+        else:
+            assert math.isfinite(value)
+            assert value >= 0
+
+
+@given(st.one_of(st.integers(), st.floats(), st.booleans(), st.none(), st.lists(st.integers(), max_size=1)))
+@example(10**400)
+def test_any_object_is_a_finite_number_or_a_mistake(value: object) -> None:
+    """Numbers pass as they are; NaN, infinities, switches and containers are mistakes."""
+    for parse in PARSERS:
+        try:
+            parsed = parse(value)
+        except UsageMistake:
+            continue
+        assert math.isfinite(parsed)
+        assert parsed == value
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "value"),
+    [
+        (parse_rate, "1.5 GiB/s", 1.5 * 2**30),
+        (parse_rate, "100 MB / s", 100 * 2**20),
+        (parse_rate, 5, 5.0),
+        (parse_share, "90%", 0.9),
+        (parse_share, "150 %", 1.5),
+        (parse_share, 0.9, 0.9),
+        (parse_time, "1.5 ms", 0.0015),
+        (parse_time, "2 min", 120.0),
+        (parse_time, "3µs", 3e-6),
+        (parse_time, 2, 2.0),
+        (parse_count, "16,386", 16386),
+        (parse_count, "1_000", 1000),
+        (parse_count, 2.5, 2.5),
+    ],
+)
+def test_reads_rates_shares_times_and_counts(parse, text, value) -> None:  # type: ignore[no-untyped-def]
+    """Each unit has its own way of writing, and takes plain numbers."""
+    assert parse(text) == pytest.approx(value, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("parse", "text"),
+    [
+        (parse_rate, "1 GiB"),
+        (parse_rate, "1 GiB/min"),
+        (parse_share, "0.9"),
+        (parse_share, "90"),
+        (parse_time, "5"),
+        (parse_time, "5 h"),
+        (parse_count, "1.5"),
+        (parse_count, "six"),
+    ],
+)
+def test_refuses_other_units(parse, text) -> None:  # type: ignore[no-untyped-def]
+    """A text without its unit, or with another one, is a mistake with an example."""
+    with pytest.raises(UsageMistake, match=r"^'.*' is not a (rate|share|time|count): write "):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    ("unit", "value", "text"),
+    [
+        (BYTES, 0, "0 B"),
+        (BYTES, 1023, "1023 B"),
+        (BYTES, 1024, "1 KiB"),
+        (BYTES, 1025, "1.00 KiB"),
+        (BYTES, 70 * 2**20, "70 MiB"),
+        (BYTES, -(3 << 19), "-1.50 MiB"),
+        (BYTES, 2.5, "2 B"),
+        (RATE, 1.5 * 2**30, "1.50 GiB/s"),
+        (SECONDS, 0, "0 ns"),
+        (SECONDS, 0.0015, "1.500 ms"),
+        (SECONDS, 61, "61.000 s"),
+        (SHARE, 0.931, "93.1 %"),
+        (COUNT, 16386, "16,386"),
+        (COUNT, 16386.5, "16,386.5"),
+        (unit_named("rows"), 1234567, "1,234,567 rows"),
+    ],
+)
+def test_shows_a_value(unit: Unit, value: float, text: str) -> None:
+    """Values are shown in the scale that leaves one to four digits before the point."""
+    assert unit.format(value) == text
+
+
+class TestSideBySide:
+    """Values that are compared with each other are shown in one scale."""
+
+    @pytest.mark.parametrize(
+        ("unit", "values", "texts"),
+        [
+            (BYTES, (8 << 20, 1 << 20), ["8 MiB", "1 MiB"]),
+            (BYTES, (7.75 * 2**20, 1 << 20), ["7.75 MiB", "1.00 MiB"]),
+            (BYTES, (1025, 1024), ["1.001 KiB", "1.000 KiB"]),
+            (COUNT, (2048, 10), ["2,048", "10"]),
+            (COUNT, (2048.5, 2048), ["2,048.50", "2,048.00"]),
+            (SECONDS, (0.0015, 2e-6), ["1.50 ms", "0.00 ms"]),
+            (BYTES, (0, 0), ["0 B", "0 B"]),
+            (SHARE, (0.5, 0.6), ["50 %", "60 %"]),
+            (unit_named("rows"), (5, 7), ["5 rows", "7 rows"]),
+        ],
+    )
+    def test_uses_one_scale(self, unit: Unit, values: tuple[float, ...], texts: list[str]) -> None:
+        """The largest value chooses the scale; whole values have no digits behind the point."""
+        assert unit.side_by_side(values) == texts
+
+    @given(st.integers(1, 2**50), st.integers(1, 2**50))
+    def test_tells_different_sizes_apart(self, one: int, other: int) -> None:
+        """A value over its limit never looks like the limit."""
+        texts = BYTES.side_by_side((one, other))
+        assert (texts[0] == texts[1]) is (one == other) or abs(one - other) < 1e-9 * max(one, other)
+
+
+def test_units_are_found_by_name() -> None:
+    """Every unit is listed under its own name; any other word becomes a unit of numbers."""
+    assert all(unit_named(name) is unit and unit.name == name for name, unit in UNITS.items())
+    assert unit_named("rows").parse("1_000") == 1000

@@ -1,0 +1,287 @@
+"""The block of results at the end of a session, as a user sees it."""
+
+from __future__ import annotations
+
+import pytest
+
+BUDGETS = """
+    import mmap
+    import pytest
+
+    def touch(pages):
+        with mmap.mmap(-1, pages * mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
+            memory.madvise(mmap.MADV_NOHUGEPAGE)
+            for page in range(pages):
+                memory[page * mmap.PAGESIZE] = 1
+
+    @pytest.mark.memperf(max_minor_faults=10)
+    def test_over():
+        touch(2048)
+
+    @pytest.mark.memperf(max_minor_faults=100_000)
+    def test_within():
+        touch(512)
+
+    @pytest.mark.memperf
+    def test_plain():
+        touch(1024)
+"""
+
+
+def block(lines: list[str]) -> list[str]:
+    """Return the lines between the block's title and the next title."""
+    titles = [number for number, line in enumerate(lines) if line.startswith("==")]
+    start = next(number for number in titles if " memperf " in lines[number])
+    return lines[start + 1 : next(number for number in titles if number > start)]
+
+
+@pytest.fixture
+def budgets(pytester: pytest.Pytester) -> pytest.Pytester:
+    """A test file with a budget that fails, one that holds, and a test without any."""
+    pytester.makepyfile(test_it=BUDGETS)
+    return pytester
+
+
+def columns(lines: list[str]) -> list[list[str]]:
+    """Return the words of each line."""
+    return [line.split() for line in lines]
+
+
+class TestTable:
+    """The table without options."""
+
+    def test_shows_failed_ones_first_in_aligned_columns(self, budgets: pytest.Pytester) -> None:
+        """Failed, budgeted, the rest; one unit for a column, under its name."""
+        lines = block(budgets.runpytest("--memperf-columns=minor_faults").outlines)
+        assert lines == [
+            "test                     budgets  minor_faults",
+            "test_it.py::test_over   1 failed         2,048",
+            "test_it.py::test_within 1 passed           512",
+            "test_it.py::test_plain         -         1,024",
+        ] or lines == [
+            "test                      budgets  minor_faults",
+            "test_it.py::test_over    1 failed         2,048",
+            "test_it.py::test_within  1 passed           512",
+            "test_it.py::test_plain          -         1,024",
+        ]
+
+    def test_default_columns_are_the_headlines_and_what_has_a_budget(self, pytester: pytest.Pytester) -> None:
+        """A metric that nobody asked about has no column; one with a budget has."""
+        pytester.makepyfile("import pytest\n@pytest.mark.memperf(max_cpu_time='9 s')\ndef test_it(): pass")
+        head, units, row = columns(block(pytester.runpytest().outlines))
+        assert head == ["test", "budgets", "minor_faults", "peak_rss", "retained_rss", "wall_time", "cpu_time"]
+        assert row[:2] == ["test_default_columns_are_the_headlines_and_what_has_a_budget.py::test_it", "1"]
+        assert len(units) == 4
+
+    def test_windows_have_a_column_where_there_are_several(self, pytester: pytest.Pytester) -> None:
+        """A named window is a row of its own."""
+        pytester.makepyfile(
+            test_it="""
+            def test_parts(memperf):
+                with memperf.window("parse"):
+                    pass
+            """
+        )
+        lines = block(pytester.runpytest("--memperf-columns=minor_faults").outlines)
+        assert lines == [
+            "test                    window  minor_faults",
+            "test_it.py::test_parts  call               0",
+            "test_it.py::test_parts  parse              0",
+        ]
+
+    def test_recorded_figures_are_columns(self, pytester: pytest.Pytester) -> None:
+        """A user's own figure is shown like the others, and can be named."""
+        pytester.makepyfile(
+            test_it="""
+            import pytest
+            @pytest.mark.parametrize("rows", [1000, 5])
+            def test_load(memperf, rows):
+                memperf.record("rows", rows, unit="rows")
+            """
+        )
+        head, units, *_ = columns(block(pytester.runpytest().outlines))
+        assert head[-1] == "rows"
+        assert units[-1] == "rows"
+        lines = block(pytester.runpytest("--memperf-columns=record:rows", "--memperf-sort=record:rows").outlines)
+        assert lines == [
+            "test                         rows",
+            "                             rows",
+            "test_it.py::test_load[1000]  1,000",
+            "test_it.py::test_load[5]         5",
+        ] or [line.split() for line in lines] == [
+            ["test", "rows"],
+            ["rows"],
+            ["test_it.py::test_load[1000]", "1,000"],
+            ["test_it.py::test_load[5]", "5"],
+        ]
+
+
+class TestOrder:
+    """--memperf-sort and its ini twin."""
+
+    @pytest.mark.parametrize(
+        ("sort", "order"),
+        [
+            ("name", ["over", "plain", "within"]),
+            ("minor_faults", ["over", "plain", "within"]),
+            ("record:nothing", ["over", "plain", "within"]),
+        ],
+    )
+    def test_sorts_by_name_or_largest_first(self, budgets: pytest.Pytester, sort: str, order: list[str]) -> None:
+        """A metric sorts the largest first; those without it follow by name."""
+        lines = block(budgets.runpytest(f"--memperf-sort={sort}").outlines)
+        assert [line.split()[0] for line in lines[-3:]] == [f"test_it.py::test_{name}" for name in order]
+
+    def test_ini_twins_hold(self, budgets: pytest.Pytester) -> None:
+        """memperf_sort and memperf_columns in the ini file do the same."""
+        budgets.makeini("[pytest]\nmemperf_sort = minor_faults\nmemperf_columns = minor_faults, major_faults\n")
+        lines = columns(block(budgets.runpytest().outlines))
+        assert lines[0] == ["test", "budgets", "minor_faults", "major_faults"]
+        assert [line[0] for line in lines[1:]] == [f"test_it.py::test_{name}" for name in ("over", "plain", "within")]
+
+    def test_the_sorted_metric_is_measured_and_shown(self, budgets: pytest.Pytester) -> None:
+        """Sorting by a metric that is no headline gives it a column."""
+        head, *_ = columns(block(budgets.runpytest("--memperf-sort=cpu_time").outlines))
+        assert head[-1] == "cpu_time"
+
+
+@pytest.mark.parametrize("workers", [[], ["-n1", "-pxdist"]])
+@pytest.mark.parametrize(
+    ("option", "line"),
+    [
+        (
+            "--memperf-columns=minor_faults,peak_rs",
+            "ERROR: --memperf-columns: there is no metric 'peak_rs'; did you mean 'peak_rss'? "
+            "(a figure that tests record is written record:peak_rs)",
+        ),
+        (
+            "--memperf-sort=zzz",
+            "ERROR: --memperf-sort: there is no metric 'zzz' (a figure that tests record is written record:zzz)",
+        ),
+    ],
+)
+def test_an_unknown_metric_is_one_line(
+    budgets: pytest.Pytester, option: str, line: str, workers: list[str]
+) -> None:
+    """Nothing runs; the exit code is that of pytest's usage errors."""
+    result = budgets.runpytest(option, *workers)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert [text for text in result.errlines if text.startswith("ERROR")] == [line]
+    result.stdout.no_fnmatch_line("*memperf*failed*")
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+
+
+class TestVerbosity:
+    """Quiet and verbose forms."""
+
+    def test_quiet_is_one_line(self, budgets: pytest.Pytester) -> None:
+        """-q keeps the count of results and verdicts."""
+        result = budgets.runpytest("-q")
+        result.stdout.fnmatch_lines(["memperf: 3 results, 1 budget passed, 1 budget failed"])
+        result.stdout.no_fnmatch_line("*= memperf =*")
+
+    @pytest.mark.parametrize("option", ["-qq", "--no-summary"])
+    def test_quieter_is_nothing(self, budgets: pytest.Pytester, option: str) -> None:
+        """-qq and --no-summary leave the block out."""
+        result = budgets.runpytest(option)
+        result.stdout.no_fnmatch_line("*memperf:*")
+        result.stdout.no_fnmatch_line("*= memperf =*")
+
+    def test_long_sessions_show_the_first_rows(self, pytester: pytest.Pytester) -> None:
+        """Without -v a block has 50 rows, the failed one first, and says how many more there are."""
+        pytester.makepyfile(
+            test_it="""
+            import pytest
+            @pytest.mark.memperf
+            @pytest.mark.parametrize("n", range(300))
+            def test_many(n): pass
+
+            @pytest.mark.memperf(min_minor_faults=5)
+            def test_zzz(): pass
+            """
+        )
+        lines = block(pytester.runpytest("--memperf-columns=minor_faults").outlines)
+        assert len(lines) == 1 + 50 + 1
+        assert lines[1].split() == ["test_it.py::test_zzz", "1", "failed", "0"]
+        assert lines[-1] == "... and 251 more: -v shows them, --memperf-json=FILE keeps them"
+        assert len(block(pytester.runpytest("-v", "--memperf-columns=minor_faults").outlines)) == 1 + 301
+
+
+def test_nothing_measured_shows_nothing(pytester: pytest.Pytester) -> None:
+    """A session without measured tests looks as without the plugin."""
+    pytester.makepyfile("def test_it(): pass")
+    assert "= memperf =" not in pytester.runpytest().stdout.str()
+
+
+class TestRemarks:
+    """Reasons and notes stand below the table, each once."""
+
+    PROBE = """
+        import pytest
+        from pytest_memperf.metrics import Probe
+        from pytest_memperf.model.metric import Better, Cost, Metric, Reading, Trust
+        from pytest_memperf.model.units import COUNT
+
+        class Sockets(Probe):
+            metrics = (
+                Metric("sockets", COUNT, Better.LOWER, Trust.EXACT, Cost.ALWAYS, help="", source=""),
+                Metric("streams", COUNT, Better.LOWER, Trust.EXACT, Cost.ALWAYS, help="", source=""),
+            )
+
+            def read(self, observation):
+                return {"sockets": "no network here: plug it in", "streams": "no network here: plug it in"}
+
+        def pytest_memperf_probes():
+            return [Sockets]
+    """
+
+    def test_names_unchecked_budgets_and_unavailable_metrics_once(self, pytester: pytest.Pytester) -> None:
+        """However many tests lack the metric, there is one line for each reason."""
+        pytester.makeconftest(self.PROBE)
+        pytester.makepyfile(
+            test_it="""
+            import pytest
+            @pytest.mark.memperf(max_sockets=3)
+            @pytest.mark.parametrize("n", range(3))
+            def test_net(n): pass
+            """
+        )
+        result = pytester.runpytest("--memperf-columns=sockets")
+        assert result.ret == pytest.ExitCode.OK
+        assert block(result.outlines) == [
+            "test                        budgets  sockets",
+            "test_it.py::test_net[0]  1 unchecked        -",
+            "test_it.py::test_net[1]  1 unchecked        -",
+            "test_it.py::test_net[2]  1 unchecked        -",
+            "max_sockets was not checked in 3 results: no network here: plug it in",
+            "streams unavailable in 3 results: no network here: plug it in",
+        ]
+
+    def test_strict_fails_what_was_not_checked(self, pytester: pytest.Pytester) -> None:
+        """The table of the failure gives the reason."""
+        pytester.makeconftest(self.PROBE)
+        pytester.makepyfile("import pytest\n@pytest.mark.memperf(max_sockets=3)\ndef test_net(): pass")
+        result = pytester.runpytest("--memperf-strict")
+        assert result.ret == pytest.ExitCode.TESTS_FAILED
+        result.stdout.fnmatch_lines(
+            [
+                "window 'call'",
+                "budget       measured  limit  ratio  ± uncertainty  trust  verdict",
+                "max_sockets         -      3      -              -      -  unchecked",
+                "max_sockets was not checked: no network here: plug it in",
+            ]
+        )
+
+
+class TestColours:
+    """Colours are pytest's own: on a terminal, or where --color asks for them."""
+
+    def test_failing_values_are_red_and_unchecked_ones_yellow(self, budgets: pytest.Pytester) -> None:
+        """The cell, not the row, has the colour."""
+        lines = block(budgets.runpytest("--color=yes", "--memperf-columns=minor_faults").outlines)
+        assert lines[1] == "test_it.py::test_over    \x1b[31m1 failed\x1b[0m         \x1b[31m2,048\x1b[0m"
+        assert lines[2] == "test_it.py::test_within  1 passed           512"
+
+    def test_there_are_none_in_a_file(self, budgets: pytest.Pytester) -> None:
+        """Output that is no terminal is plain."""
+        assert "\x1b" not in budgets.runpytest().stdout.str()
