@@ -59,7 +59,7 @@ def result_table(
         table = [[Cell(shorten(row[0].text, room), row[0].markup), *row[1:]] for row in table]
     if not any(scales):
         del table[1]
-    return align(table, left=1 + len(keys))
+    return align(table, left=range(1 + len(keys)))
 
 
 def _budgets(row: Row) -> Cell:
@@ -117,5 +117,10 @@ class Remarks:
         return lines
 
 
+def counted(count: int, noun: str) -> str:
+    """Return ``"1 result"`` or ``"2,048 results"``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def _times(count: int) -> str:
-    return f" in {count:,} results" if count > 1 else ""
+    return f" in {counted(count, 'result')}" if count > 1 else ""

@@ -18,7 +18,12 @@ def budget_table(result: Result) -> list[str]:
         for check in result.checks
         if check.status is Status.UNCHECKED
     ]
-    return [title(result), *text_lines(align(rows)), *reasons, *(f"note: {note}" for note in result.notes)]
+    return [
+        title(result),
+        *text_lines(align(rows, left=(0, 5, 6))),
+        *reasons,
+        *(f"note: {note}" for note in result.notes),
+    ]
 
 
 def title(result: Result) -> str:

@@ -24,7 +24,7 @@ def _representation(item: pytest.Item, line: str, text: str) -> ReprExceptionInf
     # pytest's own classes, because these are what it can carry from a worker to the controller.
     path, line_number, _ = item.location
     place = ReprFileLocation(path, (line_number or 0) + 1, line)
-    entries = [] if item.config.option.tbstyle == "line" else [ReprEntryNative([f"{text}\n"])]
+    entries = [] if item.config.getoption("tbstyle", "auto") == "line" else [ReprEntryNative([f"{text}\n"])]
     return ReprExceptionInfo(
         reprcrash=place, reprtraceback=ReprTraceback(reprentries=entries, extraline=None, style="native")
     )

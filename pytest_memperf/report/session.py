@@ -9,9 +9,10 @@ import pytest
 from pytest_memperf.model.budget import Status
 from pytest_memperf.model.units import Unit
 from pytest_memperf.report import wire
-from pytest_memperf.report.block import Remarks, result_table
+from pytest_memperf.report.block import Remarks, counted, result_table
 from pytest_memperf.report.columns import chosen_columns, chosen_order, default_names
 from pytest_memperf.report.failure import colour
+from pytest_memperf.report.junit import JunitProperties
 from pytest_memperf.report.rows import BY_NAME, Rows, order, row_of
 from pytest_memperf.report.table import write_rows
 from pytest_memperf.selection import registry_of
@@ -63,7 +64,7 @@ class Reporter:
         if verbosity < 0:
             terminalreporter.write_line(self._counts())
             return
-        terminalreporter.section("memperf")
+        terminalreporter.write_sep("=", "memperf")
         rows = self._rows.first()
         width = terminalreporter._tw.fullwidth if terminalreporter.isatty and verbosity == 0 else None
         registry = registry_of(self._config)
@@ -77,8 +78,8 @@ class Reporter:
             terminalreporter.write_line(line, yellow=True)
 
     def _counts(self) -> str:
-        counts = [f"{count:,} budgets {status.value}" for status, count in self._checks.items() if count]
-        return f"memperf: {', '.join([f'{self._rows.count:,} results', *counts])}"
+        counts = [f"{counted(count, 'budget')} {status.value}" for status, count in self._checks.items() if count]
+        return f"memperf: {', '.join([counted(self._rows.count, 'result'), *counts])}"
 
 
 def register_reporter(config: pytest.Config) -> None:
@@ -89,3 +90,5 @@ def register_reporter(config: pytest.Config) -> None:
     manager.register(wire, "memperf-wire")
     if not hasattr(config, "workerinput"):
         manager.register(Reporter(config), "memperf-reporter")
+        if config.getoption("xmlpath", None):
+            manager.register(JunitProperties(registry_of(config)), "memperf-junit")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 ELLIPSIS = "…"
@@ -16,12 +16,12 @@ class Cell:
     markup: Mapping[str, bool] = field(default_factory=dict)
 
 
-def align(rows: Sequence[Sequence[Cell]], left: int = 1) -> list[list[Cell]]:
-    """Return the rows with their cells padded to the columns' widths, the first ``left`` columns to the left."""
+def align(rows: Sequence[Sequence[Cell]], left: Container[int] = (0,)) -> list[list[Cell]]:
+    """Return the rows with their cells padded to the columns' widths: to the left in these columns, else to the right."""
     widths = [max(len(row[column].text) for row in rows) for column in range(len(rows[0]))] if rows else []
     return [
         [
-            Cell(cell.text.ljust(width) if column < left else cell.text.rjust(width), cell.markup)
+            Cell(cell.text.ljust(width) if column in left else cell.text.rjust(width), cell.markup)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         for row in rows

@@ -24,9 +24,7 @@ METRICS = st.builds(
     help=st.just(""),
     source=st.just(""),
 )
-MEASURED = st.builds(
-    Measured, METRICS, st.lists(NUMBERS, min_size=1, max_size=5).map(tuple), st.integers(0, 2**40)
-)
+MEASURED = st.builds(Measured, METRICS, st.lists(NUMBERS, min_size=1, max_size=5).map(tuple), st.integers(0, 2**40))
 
 
 @st.composite

@@ -61,7 +61,9 @@ class TestSizes:
             parse_size(text)
         assert str(error.value) == f"{text!r} is not a size: write '24 MiB' or a whole number of bytes"
 
-    @given(number=st.integers(0, 2**20), prefix=st.sampled_from(sorted(MULTIPLES)), suffix=st.sampled_from(["", "B", "iB"]))
+    @given(
+        number=st.integers(0, 2**20), prefix=st.sampled_from(sorted(MULTIPLES)), suffix=st.sampled_from(["", "B", "iB"])
+    )
     def test_is_the_number_times_the_unit(self, number: int, prefix: str, suffix: str) -> None:
         """Whole numbers are read exactly, up to the largest size there is."""
         if number * MULTIPLES[prefix] <= 2**70 and (prefix or suffix != "iB"):

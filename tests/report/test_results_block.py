@@ -30,7 +30,7 @@ BUDGETS = """
 
 def block(lines: list[str]) -> list[str]:
     """Return the lines between the block's title and the next title."""
-    titles = [number for number, line in enumerate(lines) if line.startswith("==")]
+    titles = [number for number, line in enumerate(lines) if "====" in line]
     start = next(number for number in titles if " memperf " in lines[number])
     return lines[start + 1 : next(number for number in titles if number > start)]
 
@@ -54,11 +54,6 @@ class TestTable:
         """Failed, budgeted, the rest; one unit for a column, under its name."""
         lines = block(budgets.runpytest("--memperf-columns=minor_faults").outlines)
         assert lines == [
-            "test                     budgets  minor_faults",
-            "test_it.py::test_over   1 failed         2,048",
-            "test_it.py::test_within 1 passed           512",
-            "test_it.py::test_plain         -         1,024",
-        ] or lines == [
             "test                      budgets  minor_faults",
             "test_it.py::test_over    1 failed         2,048",
             "test_it.py::test_within  1 passed           512",
@@ -68,10 +63,10 @@ class TestTable:
     def test_default_columns_are_the_headlines_and_what_has_a_budget(self, pytester: pytest.Pytester) -> None:
         """A metric that nobody asked about has no column; one with a budget has."""
         pytester.makepyfile("import pytest\n@pytest.mark.memperf(max_cpu_time='9 s')\ndef test_it(): pass")
-        head, units, row = columns(block(pytester.runpytest().outlines))
+        lines = columns(block(pytester.runpytest().outlines))
+        head, row = lines[0], lines[-1]
         assert head == ["test", "budgets", "minor_faults", "peak_rss", "retained_rss", "wall_time", "cpu_time"]
-        assert row[:2] == ["test_default_columns_are_the_headlines_and_what_has_a_budget.py::test_it", "1"]
-        assert len(units) == 4
+        assert row[1:4] == ["1", "passed", "0"]
 
     def test_windows_have_a_column_where_there_are_several(self, pytester: pytest.Pytester) -> None:
         """A named window is a row of its own."""
@@ -104,15 +99,10 @@ class TestTable:
         assert units[-1] == "rows"
         lines = block(pytester.runpytest("--memperf-columns=record:rows", "--memperf-sort=record:rows").outlines)
         assert lines == [
-            "test                         rows",
-            "                             rows",
+            "test                          rows",
+            "                              rows",
             "test_it.py::test_load[1000]  1,000",
             "test_it.py::test_load[5]         5",
-        ] or [line.split() for line in lines] == [
-            ["test", "rows"],
-            ["rows"],
-            ["test_it.py::test_load[1000]", "1,000"],
-            ["test_it.py::test_load[5]", "5"],
         ]
 
 
@@ -130,7 +120,7 @@ class TestOrder:
     def test_sorts_by_name_or_largest_first(self, budgets: pytest.Pytester, sort: str, order: list[str]) -> None:
         """A metric sorts the largest first; those without it follow by name."""
         lines = block(budgets.runpytest(f"--memperf-sort={sort}").outlines)
-        assert [line.split()[0] for line in lines[-3:]] == [f"test_it.py::test_{name}" for name in order]
+        assert [line.split()[0] for line in lines if "::" in line] == [f"test_it.py::test_{name}" for name in order]
 
     def test_ini_twins_hold(self, budgets: pytest.Pytester) -> None:
         """memperf_sort and memperf_columns in the ini file do the same."""
@@ -160,9 +150,7 @@ class TestOrder:
         ),
     ],
 )
-def test_an_unknown_metric_is_one_line(
-    budgets: pytest.Pytester, option: str, line: str, workers: list[str]
-) -> None:
+def test_an_unknown_metric_is_one_line(budgets: pytest.Pytester, option: str, line: str, workers: list[str]) -> None:
     """Nothing runs; the exit code is that of pytest's usage errors."""
     result = budgets.runpytest(option, *workers)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -249,7 +237,7 @@ class TestRemarks:
         result = pytester.runpytest("--memperf-columns=sockets")
         assert result.ret == pytest.ExitCode.OK
         assert block(result.outlines) == [
-            "test                        budgets  sockets",
+            "test                         budgets  sockets",
             "test_it.py::test_net[0]  1 unchecked        -",
             "test_it.py::test_net[1]  1 unchecked        -",
             "test_it.py::test_net[2]  1 unchecked        -",
@@ -267,7 +255,7 @@ class TestRemarks:
             [
                 "window 'call'",
                 "budget       measured  limit  ratio  ± uncertainty  trust  verdict",
-                "max_sockets         -      3      -              -      -  unchecked",
+                "max_sockets         -      3      -              -  -      unchecked",
                 "max_sockets was not checked: no network here: plug it in",
             ]
         )
