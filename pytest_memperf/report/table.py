@@ -17,7 +17,7 @@ class Cell:
 
 
 def align(rows: Sequence[Sequence[Cell]], left: Container[int] = (0,)) -> list[list[Cell]]:
-    """Return the rows with their cells padded to the columns' widths: to the left in these columns, else to the right."""
+    """Return the rows with their cells padded to the columns' widths, to the left in these columns, else right."""
     widths = [max(len(row[column].text) for row in rows) for column in range(len(rows[0]))] if rows else []
     return [
         [

@@ -88,11 +88,10 @@ def test_any_text_is_a_finite_number_or_a_mistake(text: str) -> None:
     for parse in PARSERS:
         try:
             value = parse(text)
-        except UsageMistake as mistake:
-            assert "\n" not in str(mistake) or "\n" in text
-        else:
-            assert math.isfinite(value)
-            assert value >= 0
+        except UsageMistake:
+            continue
+        assert math.isfinite(value)
+        assert value >= 0
 
 
 @given(st.one_of(st.integers(), st.floats(), st.booleans(), st.none(), st.lists(st.integers(), max_size=1)))

@@ -1,4 +1,4 @@
-"""Sessions inside the tests load this plugin and what a test names: ten times as fast as with every plugin installed."""
+"""Sessions inside the tests load this plugin and what a test names: ten times as fast as all that is installed."""
 
 from __future__ import annotations
 
