@@ -40,16 +40,16 @@ class MemoryBudgetWarning(UserWarning):
 @contextlib.contextmanager
 def _window_round(item: pytest.Item, measurement: Measurement) -> Iterator[None]:
     """Make the window the innermost wrapper round the test function, whoever calls that, and make room for it."""
-    runtest = item.runtest
     function = getattr(item, "obj", None)
     if not callable(function):
-        item.runtest = partial(with_frame_room, measurement.around(runtest))  # type: ignore[method-assign]
+        item.runtest = measurement.around(item.runtest)  # type: ignore[method-assign]
         try:
             yield
         finally:
-            item.runtest = runtest  # type: ignore[method-assign]
+            del item.runtest
         return
-    item.runtest = partial(with_frame_room, runtest)  # type: ignore[method-assign]
+    if inspect.iscoroutinefunction(function):
+        item.runtest = partial(with_frame_room, item.runtest)  # type: ignore[method-assign]
     measured = measurement.around(function)
     # unittest looks its coroutines up on the instance and leaves item.obj alone.
     owner, name = (
@@ -61,7 +61,7 @@ def _window_round(item: pytest.Item, measurement: Measurement) -> Iterator[None]
     try:
         yield
     finally:
-        item.runtest = runtest  # type: ignore[method-assign]
+        vars(item).pop("runtest", None)
         if owner is item:
             item.obj = function  # type: ignore[attr-defined]
         else:

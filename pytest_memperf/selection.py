@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 REGISTRY = pytest.StashKey["Registry"]()
 SETTINGS = pytest.StashKey["Settings"]()
 """The settings of a test that is measured."""
+PARSED = pytest.StashKey["dict[tuple[Any, ...], Settings]"]()
 MISTAKE = pytest.StashKey[UsageMistake]()
 """What is wrong with a test's marker, where that cannot end the session."""
 MEASUREMENT = pytest.StashKey["Measurement"]()
@@ -73,12 +74,24 @@ def prepare(config: pytest.Config, measured: list[pytest.Item]) -> None:
 
 def settings_of(item: pytest.Item, registry: Registry) -> Settings:
     """Return the settings that the marks and defaults of a test amount to. UsageMistake for a wrong one."""
-    from pytest_memperf.measure.settings import parse_settings
-
-    settings = parse_settings(keywords_of(item), registry)
+    settings = _parsed(item.config, keywords_of(item), registry)
     if (settings.rounds > 1 or settings.warmup) and "memperf" not in getattr(item, "fixturenames", ()):
         raise UsageMistake("rounds and warmup repeat a call: take the memperf fixture and write memperf(function, ...)")
     return settings
+
+
+def _parsed(config: pytest.Config, keywords: dict[str, Any], registry: Registry) -> Settings:
+    """Parse the keywords once for all the tests that share them; those that cannot be compared are parsed each time."""
+    from pytest_memperf.measure.settings import parse_settings
+
+    parsed = config.stash.setdefault(PARSED, {})
+    key = tuple((name, type(value), value) for name, value in keywords.items())
+    try:
+        if key not in parsed:
+            parsed[key] = parse_settings(keywords, registry)
+        return parsed[key]
+    except TypeError:
+        return parse_settings(keywords, registry)
 
 
 def registry_of(config: pytest.Config) -> Registry:
