@@ -14,27 +14,13 @@ from _pytest.unittest import TestCaseFunction
 from pytest_memperf.fixtures.benchmark_partner import FIXTURE, join, note_metrics
 from pytest_memperf.measure.frame_room import with_frame_room
 from pytest_memperf.measure.measurement import Measurement
-from pytest_memperf.model.budget import Status
-from pytest_memperf.model.errors import UsageMistake
+from pytest_memperf.model.budget import Check, Status
+from pytest_memperf.model.errors import MemoryBudgetExceeded, MemoryBudgetWarning, UsageMistake
 from pytest_memperf.model.result import Result
 from pytest_memperf.report.failure import budget_failure, mistake_failure
 from pytest_memperf.selection import MEASUREMENT, MISTAKE, SETTINGS, is_measured, measurement_of
 
 RESULTS = pytest.StashKey[list[Result]]()
-
-
-class MemoryBudgetExceeded(Exception):
-    """A budget of the test was exceeded; for ``xfail(raises=...)``."""
-
-    def __init__(self, results: list[Result], strict: bool) -> None:
-        failing = (Status.FAILED, Status.UNCHECKED) if strict else (Status.FAILED,)
-        self.results = [result for result in results if any(check.status in failing for check in result.checks)]
-        checks = [check for result in self.results for check in result.checks if check.status in failing]
-        super().__init__("; ".join(check.sentence for check in checks))
-
-
-class MemoryBudgetWarning(UserWarning):
-    """A budget marked ``soft`` was exceeded."""
 
 
 @contextlib.contextmanager
@@ -83,7 +69,7 @@ class Measuring:
     """Puts the window round a test's function, and the verdict into its report."""
 
     def __init__(self, strict: bool) -> None:
-        self._strict = strict
+        self._statuses = (Status.FAILED, Status.UNCHECKED) if strict else (Status.FAILED,)
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Fail a test whose marker is wrong, in a worker that could not refuse it at collection."""
@@ -109,16 +95,14 @@ class Measuring:
         return outcome
 
     def _judge(self, item: pytest.Item, measurement: Measurement, results: list[Result]) -> None:
-        failing = any(
-            check.status is Status.FAILED or (self._strict and check.status is Status.UNCHECKED)
-            for result in results
-            for check in result.checks
-        )
-        if failing:
-            exceeded = MemoryBudgetExceeded(results, self._strict)
-            if not measurement.settings.soft:
-                raise exceeded
-            item.warn(MemoryBudgetWarning(str(exceeded)))
+        sentences = [check.sentence for result in results for check in self._failing(result)]
+        if sentences and measurement.settings.soft:
+            item.warn(MemoryBudgetWarning("; ".join(sentences)))
+        elif sentences:
+            raise MemoryBudgetExceeded("; ".join(sentences))
+
+    def _failing(self, result: Result) -> list[Check]:
+        return [check for check in result.checks if check.status in self._statuses]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -134,7 +118,8 @@ class Measuring:
         if report.failed and call.excinfo is not None:
             error = call.excinfo.value
             if isinstance(error, MemoryBudgetExceeded):
-                report.longrepr = budget_failure(item, str(error), error.results)
+                failed = [result for result in report.memperf if self._failing(result)]
+                report.longrepr = budget_failure(item, str(error), failed)
                 report.memperf_failed = True  # type: ignore[attr-defined]
             elif isinstance(error, UsageMistake):
                 report.longrepr = mistake_failure(item, str(error))

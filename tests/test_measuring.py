@@ -69,7 +69,7 @@ class TestVerdict:
         """xfail sees an ordinary failure, by type as well."""
         suite(
             """
-            from pytest_memperf.measuring import MemoryBudgetExceeded
+            from pytest_memperf import MemoryBudgetExceeded
             @pytest.mark.xfail(strict=True)
             @pytest.mark.memperf(max_minor_faults=0)
             def test_any(): touch(1)

@@ -1,9 +1,8 @@
-"""The mistakes of a user, each one sentence that names the mend."""
+"""What can go wrong for a user: a mistake, one sentence that names the mend, or a budget that is exceeded."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 
 class UsageMistake(ValueError):
@@ -12,5 +11,15 @@ class UsageMistake(ValueError):
 
 def nearest(name: str, valid: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the valid name nearest to this one, or nothing where none is near."""
+    from difflib import get_close_matches  # 1 ms that only a mistake has to pay
+
     close = get_close_matches(name, list(valid), n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+class MemoryBudgetExceeded(Exception):
+    """A budget of a test was exceeded; what ``pytest.mark.xfail(raises=...)`` may name."""
+
+
+class MemoryBudgetWarning(UserWarning):
+    """A budget marked ``soft`` was exceeded."""
