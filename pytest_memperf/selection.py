@@ -68,8 +68,26 @@ def prepare(config: pytest.Config, measured: list[pytest.Item]) -> None:
     # A worker of xdist cannot end the run with a usage error; there the tests concerned fail with the same line.
     if mistakes and not hasattr(config, "workerinput"):
         raise UsageMistake("\n".join(mistakes))
+    isolate(config, measured)
     config.pluginmanager.register(Measuring(strict=resolve(config, "strict")), "memperf-measuring")
     register_reporter(config)
+
+
+def isolate(config: pytest.Config, measured: list[pytest.Item]) -> None:
+    """Hand the tests over that are to run in a process of their own; in a template there are none."""
+    by_default = resolve(config, "isolation")
+    isolated = [
+        item for item in measured if SETTINGS in item.stash and (item.stash[SETTINGS].isolation or by_default) == "process"
+    ]
+    if not isolated or config.pluginmanager.hasplugin("memperf-template"):
+        return
+    from pytest_memperf.isolation.driver import Driver
+
+    driver = Driver(config, cow_limit=256 * 2**20, named_plugins=None)
+    config.pluginmanager.register(driver, "memperf-driver")
+    for item in isolated:
+        driver.isolate(item, 0, item.stash[SETTINGS].timeout or resolve(config, "timeout"))
+        del item.stash[SETTINGS]
 
 
 def settings_of(item: pytest.Item, registry: Registry) -> Settings:

@@ -56,6 +56,11 @@ cdef class Interval:
     def before_start(self):
         """Do what belongs before the first reading; for subclasses."""
 
+    @staticmethod
+    def is_nested():
+        """Tell whether an interval of this process is open at the moment."""
+        return newest is not None
+
     def after_stop(self):
         """Do what belongs after the last reading; for subclasses."""
 

@@ -7,6 +7,7 @@ from types import FunctionType
 from typing import Any, TypeVar
 
 from cyx.probes import touch_free_slots
+from pytest_memperf.measure.conditions import CONDITIONS
 
 T = TypeVar("T")
 
@@ -40,7 +41,9 @@ def in_chunk_of_its_own(function: Callable[..., T], *arguments: Any) -> T:
 
 
 def with_frame_room(function: Callable[..., T], *arguments: Any) -> T:
-    """Call the function with ``INLINE_SLOTS`` slots of the frame stack in memory."""
+    """Call the function with ``INLINE_SLOTS`` slots of the frame stack in memory; in a child, see above."""
+    if CONDITIONS.wide_frames:
+        return in_chunk_of_its_own(function, *arguments)
     if touch_free_slots(INLINE_SLOTS):
         return function(*arguments)
     return _in_fresh_chunk(INLINE_SLOTS, function, *arguments)  # type: ignore[no-any-return]

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from cyx.probes import Bracket, Interval
+from pytest_memperf.measure.conditions import CONDITIONS
 from pytest_memperf.measure.frame_room import with_frame_room
 from pytest_memperf.measure.settings import Settings
 from pytest_memperf.metrics import Observation, Probe, Registry
@@ -31,7 +32,7 @@ class Round(Interval):
 
     def before_start(self) -> None:
         """Prepare the collector and start the probes that have a reading to take."""
-        mode = self._settings.gc
+        mode = self._settings.gc or CONDITIONS.collect
         if mode == "collect":
             gc.collect()
         elif mode == "off":
@@ -39,6 +40,8 @@ class Round(Interval):
             gc.disable()
         for probe in self._active:
             probe.start()
+        if CONDITIONS.settle is not None and not self.is_nested():
+            CONDITIONS.settle()
 
     def after_stop(self) -> None:
         """Stop the probes, in the opposite order, put the collector back, and take what the probes read."""
@@ -174,10 +177,12 @@ class Window(Bracket):
         return Result(
             test=test,
             window=self.name,
+            isolation=CONDITIONS.isolation,
             rounds=len(self.rounds),
             metrics=measured,
             unavailable=unavailable,
             checks=checks,
+            notes=list(CONDITIONS.notes),
         )
 
     def __getattr__(self, name: str) -> Any:

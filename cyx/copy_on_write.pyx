@@ -1,0 +1,182 @@
+# cython: language_level=3, embedsignature=True
+"""Give a forked process pages of its own, so that what it writes or calls later does not fault because of the fork.
+
+After a fork every private page is shared until one side writes to it, and mappings of files are not copied at all.
+Which of these pages a test touches is no property of the test alone; so they are brought in before it is measured.
+"""
+
+from libc.errno cimport errno
+
+from cyx.linux cimport (
+    _SC_PAGESIZE,
+    O_CLOEXEC,
+    O_RDONLY,
+    close,
+    madvise,
+    open,
+    pread,
+    sysconf,
+)
+
+import io
+import os
+import re
+
+cdef extern from "<sys/ioctl.h>" nogil:
+    int ioctl(int fd, unsigned long request, void* argument)
+
+cdef extern from *:
+    """
+    #include <stdint.h>
+    #include <sys/ioctl.h>
+    /* PAGEMAP_SCAN of Linux 6.7 (Documentation/admin-guide/mm/pagemap.rst), for older headers. */
+    struct page_run { uint64_t start, end, categories; };
+    struct page_scan {
+        uint64_t size, flags, start, end, walk_end, runs, run_count, max_pages;
+        uint64_t inverted, mask, any_of, returned;
+    };
+    #define SCAN_PAGES _IOWR('f', 16, struct page_scan)
+    #ifndef MADV_POPULATE_READ
+    #define MADV_POPULATE_READ 22
+    #define MADV_POPULATE_WRITE 23
+    #endif
+    """
+    struct page_run:
+        unsigned long start
+        unsigned long end
+    struct page_scan:
+        unsigned long size
+        unsigned long flags
+        unsigned long start
+        unsigned long end
+        unsigned long walk_end
+        unsigned long runs
+        unsigned long run_count
+        unsigned long max_pages
+        unsigned long inverted
+        unsigned long mask
+        unsigned long any_of
+        unsigned long returned
+    unsigned long SCAN_PAGES
+    int MADV_POPULATE_READ
+    int MADV_POPULATE_WRITE
+
+cdef enum:
+    # Categories of PAGEMAP_SCAN
+    IS_FILE = 1 << 2
+    IS_PRESENT = 1 << 3
+    IS_ZERO_PAGE = 1 << 5
+    RUNS = 256        # taken from one scan
+    ENTRIES = 8192    # taken from one reading of pagemap, 8 bytes each
+
+cdef unsigned long PRESENT_BIT = 1UL << 63  # of an entry of /proc/self/pagemap, as is FILE_BIT
+cdef unsigned long FILE_BIT = 1UL << 61
+cdef long page = sysconf(_SC_PAGESIZE)
+cdef page_run runs[RUNS]
+cdef unsigned long entries[ENTRIES]
+
+MAPPING = re.compile(rb"([0-9a-f]+)-([0-9a-f]+) (r|-)(w|-)(x|-)(p|s) [0-9a-f]+ [0-9a-f]+:[0-9a-f]+ (\d+) *(.*)")
+
+
+def mappings():
+    """Return (start, end, readable, writable, private, of a file) of each mapping of this process."""
+    with open_maps() as file:
+        found = MAPPING.findall(file.read())
+    return [
+        (int(row[0], 16), int(row[1], 16), row[2] == b"r", row[3] == b"w", row[5] == b"p", row[6] != b"0")
+        for row in found
+        if not row[7].startswith((b"[v",))  # vvar, vdso and vsyscall are the kernel's
+    ]
+
+
+cdef object open_maps():
+    return io.open("/proc/self/maps", "rb")
+
+
+cdef void add_run(list into, unsigned long start, unsigned long end):
+    if into and into[-1][1] == start:
+        into[-1] = (into[-1][0], end)
+    else:
+        into.append((start, end))
+
+
+cdef bint scan(int pagemap, unsigned long start, unsigned long end, bint of_file, list into) except -1:
+    """Add the runs of present pages; False where the kernel is older than the call."""
+    cdef page_scan request
+    cdef int found, i
+    while start < end:
+        request.size = sizeof(page_scan)
+        request.flags = 0
+        request.start = start
+        request.end = end
+        request.walk_end = 0
+        request.runs = <unsigned long>&runs[0]
+        request.run_count = RUNS
+        request.max_pages = 0
+        request.mask = IS_PRESENT | IS_FILE | IS_ZERO_PAGE
+        request.inverted = IS_ZERO_PAGE if of_file else IS_FILE | IS_ZERO_PAGE
+        request.any_of = 0
+        request.returned = IS_PRESENT
+        found = ioctl(pagemap, SCAN_PAGES, &request)
+        if found < 0:
+            return False
+        for i in range(found):
+            add_run(into, runs[i].start, runs[i].end)
+        start = request.walk_end
+    return True
+
+
+cdef int read_pagemap(int pagemap, unsigned long start, unsigned long end, bint of_file, list into) except -1:
+    """Add the runs of present pages, a page at a time."""
+    cdef long count, i
+    cdef unsigned long wanted = PRESENT_BIT | (FILE_BIT if of_file else 0)
+    while start < end:
+        count = min(ENTRIES, <long>(end - start) // page)
+        count = pread(pagemap, entries, count * 8, (start // page) * 8) // 8
+        if count <= 0:
+            raise OSError(errno, os.strerror(errno), "/proc/self/pagemap")
+        for i in range(count):
+            if entries[i] & (PRESENT_BIT | FILE_BIT) == wanted:
+                add_run(into, start + i * page, start + (i + 1) * page)
+        start += count * page
+    return 0
+
+
+def present_pages(list ranges, bint of_file):
+    """Return as (start, end) the runs of pages in these ranges that are in memory.
+
+    Args:
+        ranges: (start, end) of whole mappings.
+        of_file: True for pages of files and of shared memory, False for those that are the process's own.
+    """
+    cdef list found = []
+    cdef int pagemap = open(b"/proc/self/pagemap", O_RDONLY | O_CLOEXEC)
+    if pagemap < 0:
+        raise OSError(errno, os.strerror(errno), "/proc/self/pagemap")
+    try:
+        for start, end in ranges:
+            if not scan(pagemap, start, end, of_file, found):
+                read_pagemap(pagemap, start, end, of_file, found)
+    finally:
+        close(pagemap)
+    return found
+
+
+def populate(list ranges, bint write, long limit):
+    """Bring the pages of these ranges in, for writing or for reading; return how many bytes of them were left.
+
+    What is no longer mapped, or not so, is passed over: its first use is the test's own affair.
+
+    Args:
+        limit: of the bytes to bring in.
+    """
+    cdef unsigned long start, end
+    cdef long done = 0, left = 0
+    cdef int advice = MADV_POPULATE_WRITE if write else MADV_POPULATE_READ
+    for start, end in ranges:
+        if done + <long>(end - start) > limit:
+            left += end - start
+            continue
+        done += end - start
+        madvise(<void*>start, end - start, advice)
+    return left

@@ -1,0 +1,78 @@
+"""Which installed plugins a template loads: each one loaded moves the counts, and each one left out may be missed."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+
+_TAKES_PART = (
+    "pytest_collect_file",
+    "pytest_pycollect_makemodule",
+    "pytest_pycollect_makeitem",
+    "pytest_generate_tests",
+    "pytest_make_parametrize_id",
+    "pytest_runtest_setup",
+    "pytest_runtest_call",
+    "pytest_runtest_teardown",
+    "pytest_runtest_makereport",
+    "pytest_pyfunc_call",
+    "pytest_fixture_setup",
+    "pytest_fixture_post_finalizer",
+    "pytest_assertrepr_compare",
+    "pytest_memperf_probes",
+)
+"""The hooks of those who take part in how a test is made and run; the others select, order or report."""
+
+OURS = "pytest_memperf"
+DRIVERS_OWN = frozenset({"pytest_cov", "xdist", "pytest_rerunfailures"})
+"""Packages that do their work in the driver."""
+
+
+def _package(module: Any) -> str:
+    name = module if isinstance(module, str) else getattr(module, "__name__", type(module).__module__)
+    return str(name).partition(".")[0]
+
+
+def installed_plugins(config: pytest.Config) -> dict[str, Any]:
+    """Return the plugins that were found by their entry points, by name."""
+    manager = config.pluginmanager
+    return {manager.get_name(plugin) or "": plugin for plugin, _ in manager.list_plugin_distinfo()}
+
+
+def fixture_owners(item: pytest.Item) -> set[str]:
+    """Return the packages whose fixtures the test takes, directly or through others."""
+    info = getattr(item, "_fixtureinfo", None)
+    if info is None:
+        return set()
+    return {
+        _package(definition.func.__module__)
+        for definitions in info.name2fixturedefs.values()
+        for definition in definitions
+    }
+
+
+def plugins_for(item: pytest.Item, named: tuple[str, ...] | None) -> list[tuple[str, str]]:
+    """Return (name, module) of the installed plugins that the template of this test loads.
+
+    Args:
+        named: those that ``memperf_template_plugins`` names, and no others; None: those that take part in running
+            tests, and those whose fixtures this test takes.
+    """
+    owners = fixture_owners(item)
+    chosen = []
+    for name, plugin in sorted(installed_plugins(item.config).items()):
+        package = _package(plugin)
+        if package == OURS:
+            wanted = True
+        elif named is not None:
+            wanted = name in named or package in named
+        elif package in owners:
+            wanted = True
+        else:
+            callers = item.config.pluginmanager.get_hookcallers(plugin) or []
+            wanted = package not in DRIVERS_OWN and any(caller.name in _TAKES_PART for caller in callers)
+        if wanted and getattr(plugin, "__name__", None) in sys.modules:
+            chosen.append((name, plugin.__name__))
+    return chosen

@@ -1,0 +1,110 @@
+"""What driver, templates and children say to each other: JSON in frames, over a pair of sockets."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import struct
+import time
+from typing import Any
+
+_LENGTH = struct.Struct("=I")
+_NUMBER = struct.Struct("=i")
+FORK = b"f"
+"""Asks a template for a fork; the descriptor of the fork's own connection comes with it."""
+
+
+class ConnectionEnded(Exception):
+    """The other side is gone, or has closed the connection."""
+
+
+class TimeIsUp(Exception):
+    """The other side did not answer in time."""
+
+
+class Connection:
+    """One end of a pair of sockets."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._socket = end
+
+    @classmethod
+    def pair(cls) -> tuple[Connection, socket.socket]:
+        """Return a new connection, and the socket at its other end to be handed on."""
+        here, there = socket.socketpair()
+        return cls(here), there
+
+    def close(self) -> None:
+        """Close this end: the other side reads ConnectionEnded."""
+        self._socket.close()
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send a message of plain data. ConnectionEnded where nobody listens any more."""
+        data = json.dumps(message).encode()
+        try:
+            self._socket.sendall(_LENGTH.pack(len(data)) + data)
+        except OSError as error:
+            raise ConnectionEnded from error
+
+    def receive(self, deadline: float | None = None) -> dict[str, Any]:
+        """Return the next message. ConnectionEnded, or TimeIsUp at the deadline of ``time.monotonic``."""
+        (length,) = _LENGTH.unpack(self._exactly(_LENGTH.size, deadline))
+        message: dict[str, Any] = json.loads(self._exactly(length, deadline))
+        return message
+
+    def send_number(self, number: int) -> None:
+        """Send a process id or a wait status, which takes no memory to speak of."""
+        try:
+            self._socket.sendall(_NUMBER.pack(number))
+        except OSError as error:
+            raise ConnectionEnded from error
+
+    def receive_number(self, deadline: float | None = None) -> int:
+        """Return what ``send_number`` sent. ConnectionEnded, or TimeIsUp at the deadline."""
+        (number,) = _NUMBER.unpack(self._exactly(_NUMBER.size, deadline))
+        return int(number)
+
+    def ask_for_fork(self, end: socket.socket) -> None:
+        """Ask the template at the other side for a fork that talks over this socket, and close our copy of it."""
+        try:
+            socket.send_fds(self._socket, [FORK], [end.fileno()])
+        except OSError as error:
+            raise ConnectionEnded from error
+        finally:
+            end.close()
+
+    def wait_for_fork(self) -> socket.socket | None:
+        """Return the socket that the next fork shall talk over; None once the other side is gone."""
+        try:
+            asked, descriptors, _, _ = socket.recv_fds(self._socket, len(FORK), 1)
+        except OSError:
+            return None
+        return socket.socket(fileno=descriptors[0]) if asked == FORK and descriptors else None
+
+    def _exactly(self, length: int, deadline: float | None) -> bytearray:
+        received = bytearray()
+        while len(received) < length:
+            if deadline is not None:
+                left = deadline - time.monotonic()
+                if left <= 0 or not select.select([self._socket], [], [], left)[0]:
+                    raise TimeIsUp
+            try:
+                part = self._socket.recv(length - len(received))
+            except OSError as error:
+                raise ConnectionEnded from error
+            if not part:
+                raise ConnectionEnded
+            received += part
+        return received
+
+
+def connection_on_stdin() -> Connection:
+    """Take standard input as the connection, for good: who reads it later finds it empty."""
+    end = socket.socket(fileno=os.dup(0))
+    end.set_inheritable(False)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return Connection(end)

@@ -1,0 +1,24 @@
+"""The conditions under which this process measures: as it is, or settled right before each window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Conditions:
+    """What a process does round its windows; a child of ``process`` isolation sets its own."""
+
+    isolation: str = "inline"
+    collect: str = "as-is"
+    """What ``gc=`` means where a test does not say it."""
+    settle: Callable[[], None] | None = None
+    """Called last before the counters of a window start, unless that lies within another."""
+    wide_frames: bool = False
+    """Whether measured calls go through a frame in a chunk of its own; see frame_room."""
+    notes: list[str] = field(default_factory=list)
+    """What every result of this process has to say; see Result.notes."""
+
+
+CONDITIONS = Conditions()
