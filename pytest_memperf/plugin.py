@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_memperf.isolation import start  # noqa: F401  its first import is what it is about
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.options import add_options, check_options, resolve
 

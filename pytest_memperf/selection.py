@@ -77,7 +77,9 @@ def isolate(config: pytest.Config, measured: list[pytest.Item]) -> None:
     """Hand the tests over that are to run in a process of their own; in a template there are none."""
     by_default = resolve(config, "isolation")
     isolated = [
-        item for item in measured if SETTINGS in item.stash and (item.stash[SETTINGS].isolation or by_default) == "process"
+        item
+        for item in measured
+        if SETTINGS in item.stash and (item.stash[SETTINGS].isolation or by_default) == "process"
     ]
     if not isolated or config.pluginmanager.hasplugin("memperf-template"):
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pytest
@@ -89,7 +88,7 @@ class Driver:
     def _base(self, text: str, recipe: dict[str, Any]) -> BaseTemplate:
         if text not in self._bases:
             try:
-                self._bases[text] = BaseTemplate(recipe, os.environ, self._config.option.capture)
+                self._bases[text] = BaseTemplate(recipe, self._config.option.capture)
             except TemplateFailure as failure:
                 self._bases[text] = failure
         base = self._bases[text]

@@ -77,17 +77,17 @@ class ModuleTemplate:
 class BaseTemplate:
     """An interpreter with pytest configured and nothing collected."""
 
-    def __init__(self, recipe: Mapping[str, Any], environment: Mapping[str, str], capture: str) -> None:
+    def __init__(self, recipe: Mapping[str, Any], capture: str) -> None:
         self._connection, there = Connection.pair()
         # With --capture=fd the templates capture for themselves; with the others the output is meant for the terminal.
-        self._output = tempfile.TemporaryFile() if capture == "fd" else None
+        self._output = tempfile.TemporaryFile() if capture == "fd" else None  # noqa: SIM115
         with _addresses_fixed():
             self._process = subprocess.Popen(
                 [sys.executable, *interpreter_flags(), "-c", _MAIN.format(folder=package_folder())],
-                stdin=there,
+                stdin=there.fileno(),
                 stdout=self._output,
                 stderr=self._output,
-                env=environment_of(environment),
+                env=environment_of(),
                 cwd=recipe["folder"],
                 start_new_session=True,
             )

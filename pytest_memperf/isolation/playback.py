@@ -11,15 +11,12 @@ import importlib
 import signal
 import time
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from pytest_memperf.isolation.launch import ModuleTemplate, TemplateFailure, kill
-from pytest_memperf.isolation.protocol import Connection, ConnectionEnded, TimeIsUp
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from pytest_memperf.isolation.launch import ModuleTemplate, kill
+from pytest_memperf.isolation.protocol import ConnectionEnded, TimeIsUp
 
 
 class ChildRun:
@@ -154,13 +151,17 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _category(module: str, name: str) -> Callable[[str], Warning] | None:
+def _category(module: str, name: str) -> type[Warning] | None:
     try:
         category = getattr(importlib.import_module(module), name)
         category("")
     except Exception:
         return None
     return category if isinstance(category, type) and issubclass(category, Warning) else None
+
+
+def _key(item: pytest.Item) -> Any:
+    return getattr(item, "id", item.nodeid)  # a structured id since pytest 9.2
 
 
 def _count_failed_subtest(item: pytest.Item, report: pytest.TestReport) -> None:
@@ -170,4 +171,4 @@ def _count_failed_subtest(item: pytest.Item, report: pytest.TestReport) -> None:
     except ImportError:
         return
     if isinstance(report, SubtestReport) and report.failed:
-        item.config.stash[failed_subtests_key][getattr(item, "id", item.nodeid)] += 1
+        item.config.stash[failed_subtests_key][_key(item)] += 1

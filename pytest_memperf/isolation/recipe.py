@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-START_PATH = tuple(sys.path)
-"""The search path before conftest files and test modules added to it."""
+from pytest_memperf.isolation.start import ENVIRONMENT, SEARCH_PATH
 
 _SELECTS = """
     file_or_dir keyword markexpr deselect ignore ignore_glob lf last_failed_no_failures failedfirst newfirst stepwise
@@ -83,11 +81,11 @@ def options_of(config: pytest.Config) -> tuple[dict[str, Any], list[str]]:
     return carried, lost
 
 
-def environment_of(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a template: the driver's, one thread for BLAS, a fixed hash seed, nothing of xdist's."""
+def environment_of(driver: Mapping[str, str] = ENVIRONMENT) -> dict[str, str]:
+    """Return a template's environment: the driver's, with one thread for BLAS and a fixed hash seed."""
     kept = {
         name: value
-        for name, value in environment.items()
+        for name, value in driver.items()
         if name not in _CHANGING and not name.startswith(("PYTEST_XDIST_", "COV_CORE_"))
     }
     kept.update({f"{library}_NUM_THREADS": "1" for library in _SINGLE_THREADED})
@@ -131,7 +129,7 @@ def recipe_for(config: pytest.Config, plugins: list[tuple[str, str]]) -> dict[st
         "overrides": overrides,
         "warnings": [*(config.option.pythonwarnings or ()), "ignore::pytest.PytestConfigWarning"],
         "folder": str(config.invocation_params.dir),
-        "path": [entry for entry in START_PATH],
+        "path": list(SEARCH_PATH),
     }
 
 

@@ -41,7 +41,7 @@ class Template:
     @pytest.hookimpl(tryfirst=True)
     def pytest_cmdline_parse(self, pluginmanager: pytest.PytestPluginManager, args: list[str]) -> pytest.Config:
         """Configure pytest by the recipe instead of a command line, and load the plugins that it names."""
-        config: pytest.Config = pluginmanager.get_plugin("pytestconfig")
+        config: pytest.Config = pluginmanager.get_plugin("pytestconfig")  # type: ignore[assignment]
         options = {name: from_plain(value) for name, value in self._recipe["options"].items()}
         vars(config.option).update(options)
         # Entry points are not searched: which distributions are installed would show in the heap.
