@@ -54,9 +54,12 @@ def select(config: pytest.Config, items: list[pytest.Item]) -> None:
 
 def prepare(config: pytest.Config, measured: list[pytest.Item]) -> None:
     """Parse the settings of each test and register what measures and reports. UsageMistake lists every wrong marker."""
+    from pytest_memperf.environment.process import allocator
+    from pytest_memperf.measure.conditions import CONDITIONS
     from pytest_memperf.measuring import Measuring
     from pytest_memperf.report.session import register_reporter
 
+    CONDITIONS.allocator = (allocator() or "unknown").partition(" ")[0]
     registry = registry_of(config)
     mistakes: list[str] = []
     for item in measured:

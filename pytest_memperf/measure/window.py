@@ -107,9 +107,10 @@ class Window(Bracket):
             self._set_up()
             function(*arguments, **keywords)
         try:
-            for _ in range(settings.rounds):
+            for done in range(1, settings.rounds + 1):
                 self._set_up()
                 result: T = with_frame_room(self._new_round().call, function, arguments, keywords)
+                self._tell_progress(done)
         finally:
             self.closed()
         return result
@@ -124,10 +125,11 @@ class Window(Bracket):
             self._set_up()
             await function(*arguments, **keywords)
         try:
-            for _ in range(settings.rounds):
+            for done in range(1, settings.rounds + 1):
                 self._set_up()
                 with self._new_round():
                     result = await function(*arguments, **keywords)
+                self._tell_progress(done)
         finally:
             self.closed()
         return result
@@ -135,6 +137,10 @@ class Window(Bracket):
     def _refuse_second_use(self) -> None:
         if self.rounds:
             raise UsageMistake(f"window {self.name!r} was used before: take a new one from memperf.window(...)")
+
+    def _tell_progress(self, done: int) -> None:
+        if CONDITIONS.progress is not None:
+            CONDITIONS.progress(self.name, done, self.settings.rounds)
 
     def _set_up(self) -> None:
         if self.settings.setup is not None:
@@ -178,6 +184,7 @@ class Window(Bracket):
             test=test,
             window=self.name,
             isolation=CONDITIONS.isolation,
+            allocator=CONDITIONS.allocator,
             rounds=len(self.rounds),
             metrics=measured,
             unavailable=unavailable,

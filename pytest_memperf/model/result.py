@@ -20,7 +20,7 @@ class Result:
     test: str
     window: str
     isolation: str = "inline"
-    allocator: str = "glibc"
+    allocator: str = "unknown"
     rounds: int = 1
     metrics: dict[str, Measured] = field(default_factory=dict)
     unavailable: dict[str, str] = field(default_factory=dict)

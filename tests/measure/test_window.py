@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pytest_memperf.measure.conditions import CONDITIONS
 from pytest_memperf.measure.measurement import Measurement
 from pytest_memperf.measure.settings import Settings, parse_settings
 from pytest_memperf.measure.window import Window
@@ -327,3 +328,37 @@ def test_default_settings_measure_what_is_always_taken() -> None:
 
     assert {"minor_faults", "major_faults", "peak_rss", "retained_rss", "wall_time"} <= set(measured.measured())
     assert "throughput" not in measured.measured()
+
+
+class TestConditions:
+    """What a process does round its windows."""
+
+    def test_progress(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Progress is told after each round, outside of it."""
+        told: list[tuple[str, int, int]] = []
+        monkeypatch.setattr(CONDITIONS, "progress", lambda *where: told.append(where) or touch(50))
+        measured = window(rounds=3)
+        measured.repeat(touch, (2,), {})
+
+        assert told == [("w", 1, 3), ("w", 2, 3), ("w", 3, 3)]
+        assert measured.measured()["minor_faults"].samples == (2, 2, 2)
+
+    def test_settle_once_before_the_outermost(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Settling comes right before a window, not inside another one."""
+        settled: list[int] = []
+        monkeypatch.setattr(CONDITIONS, "settle", lambda: settled.append(1))
+        with window(), window():
+            pass
+
+        assert settled == [1]
+
+    def test_stamp(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A result says where it was measured."""
+        monkeypatch.setattr(CONDITIONS, "isolation", "process")
+        monkeypatch.setattr(CONDITIONS, "allocator", "jemalloc")
+        monkeypatch.setattr(CONDITIONS, "notes", ["why"])
+        with window() as measured:
+            pass
+        result = measured.result("t")
+
+        assert (result.isolation, result.allocator, result.notes) == ("process", "jemalloc", ["why"])
