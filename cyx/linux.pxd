@@ -47,9 +47,22 @@ cdef extern from "<sys/mman.h>" nogil:
     int MAP_PRIVATE
     int MAP_SHARED
     int MAP_ANONYMOUS
+    int MAP_FIXED
+    int MAP_NORESERVE
+    int PROT_NONE
+    int MADV_NORMAL
+    int MADV_RANDOM
+    int MADV_SEQUENTIAL
+    int MADV_WILLNEED
     int MADV_DONTNEED
     void* MAP_FAILED
     void* mmap(void* address, size_t length, int protection, int flags, int fd, long offset)
     int munmap(void* address, size_t length)
     int madvise(void* address, size_t length, int advice)
     int mincore(void* address, size_t length, unsigned char* vector)
+
+cdef extern from "<sys/vfs.h>" nogil:
+    struct statfs:
+        long f_type
+
+    int fstatfs(int fd, statfs* status)

@@ -175,8 +175,9 @@ cdef uint64_t sum_of_words(const unsigned char* memory, size_t size) noexcept no
     cdef const unsigned char* row = memory
     cdef const unsigned char* end = memory + size
     cdef size_t i
+    cdef size_t words = LANE // WORD
     while end - row >= 4 * LANE:
-        for i in range(LANE // WORD):
+        for i in range(words):
             a += word_at(row + i * WORD)
             b += word_at(row + LANE + i * WORD)
             c += word_at(row + 2 * LANE + i * WORD)

@@ -13,6 +13,7 @@ from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.options import add_options, check_options, resolve
 
 if TYPE_CHECKING:
+    from pytest_memperf.fixtures.mapped_file import MappedFiles
     from pytest_memperf.fixtures.memperf import Memperf
 
 
@@ -77,3 +78,13 @@ def memperf(request: pytest.FixtureRequest) -> Memperf:
     from pytest_memperf.selection import measurement_of
 
     return Memperf(measurement_of(request.node))
+
+
+@pytest.fixture
+def mapped_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MappedFiles]:
+    """Map a file, new or given, with its page cache cold or warm: ``mapped_file("256 MiB", cache="warm")``."""
+    from pytest_memperf.fixtures.mapped_file import MappedFiles
+
+    files = MappedFiles(tmp_path_factory.getbasetemp)
+    yield files
+    files.close()
