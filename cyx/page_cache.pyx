@@ -49,7 +49,7 @@ cdef extern from *:
 
 cdef enum:
     FILL_BLOCK = 1024 * 1024  # bytes
-    ATTEMPTS = 6              # a page that is just being read, written back or moved can be dropped a moment later
+    ATTEMPTS = 8              # a page that is just being read, written back or moved can be dropped a moment later
 
 cdef long page = mmap_module.PAGESIZE
 
@@ -169,7 +169,7 @@ def fill(file):
     one fault for each of its fault-around blocks (16 pages as it stands), whatever the read-ahead of this machine.
     """
     with _opened(file) as fd:
-        for _ in range(ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             # Without read-ahead no folio grows. The advice belongs to the open file, so it is taken back.
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
             try:
@@ -179,4 +179,5 @@ def fill(file):
             cached, pages = _cached(fd), _pages(fd)
             if cached >= pages:
                 return
+            time.sleep(0.001 * 2**attempt)  # proactive reclaim (DAMON) took a page, and may take it again at once
         raise OSError(ENOMEM, f"only {cached:,} of {pages:,} pages stay in the page cache")

@@ -15,7 +15,7 @@ import pytest
 from cyx import page_cache, patterns
 
 PAGE = mmap.PAGESIZE
-SIZES = [1, PAGE - 1, PAGE, PAGE + 1, 1_000_003, 8 * 1024 * 1024]
+SIZES = [1, PAGE - 1, PAGE, PAGE + 1, 1_000_003]
 
 
 def mincore_share(path: Path) -> float:
@@ -94,7 +94,7 @@ class TestDrop:
 
     def test_the_next_read_comes_from_the_disk(self, make_file: Callable[[int], Path]) -> None:
         """/proc/self/io counts the whole file once after a drop, and nothing when it is read again."""
-        size = 8 * 1024 * 1024
+        size = 1024 * 1024
         path = make_file(size)
         page_cache.drop(path)
         counts = []
@@ -141,7 +141,7 @@ class TestFill:
 
     def test_what_is_missing(self, make_file: Callable[[int], Path]) -> None:
         """A file that is cached in part becomes cached as a whole."""
-        path = make_file(8 * 1024 * 1024)
+        path = make_file(1024 * 1024)
         page_cache.drop(path)
         with open(path, "rb", buffering=0) as file:
             file.read(1)
