@@ -9,9 +9,12 @@ cdef extern from "<sys/resource.h>" nogil:
     struct rusage:
         timeval ru_utime
         timeval ru_stime
+        long ru_maxrss
         long ru_minflt
         long ru_majflt
         long ru_inblock
+        long ru_nvcsw
+        long ru_nivcsw
 
     int RUSAGE_SELF
     int RUSAGE_CHILDREN
@@ -30,13 +33,19 @@ cdef extern from "<fcntl.h>" nogil:
     int O_RDONLY
     int O_WRONLY
     int O_CLOEXEC
+    int O_DIRECTORY
+    int F_DUPFD_CLOEXEC
     int open(const char* path, int flags)
+    int fcntl(int fd, int command, ...)
 
 cdef extern from "<unistd.h>" nogil:
+    int ftruncate(int fd, long length)
     int close(int fd)
+    long read(int fd, void* buffer, size_t count)
     long pread(int fd, void* buffer, size_t count, long offset)
     long write(int fd, const void* buffer, size_t count)
     int getpid()
+    long syscall(long number, ...)
     long sysconf(int name)
     int _SC_PAGESIZE
     int _SC_NPROCESSORS_CONF
@@ -55,6 +64,7 @@ cdef extern from "<sys/mman.h>" nogil:
     int MADV_SEQUENTIAL
     int MADV_WILLNEED
     int MADV_DONTNEED
+    int MADV_NOHUGEPAGE
     void* MAP_FAILED
     void* mmap(void* address, size_t length, int protection, int flags, int fd, long offset)
     int munmap(void* address, size_t length)
@@ -66,3 +76,33 @@ cdef extern from "<sys/vfs.h>" nogil:
         long f_type
 
     int fstatfs(int fd, statfs* status)
+
+cdef extern from "<sys/syscall.h>" nogil:
+    long SYS_gettid
+    long SYS_memfd_create
+    long SYS_getdents64
+    long SYS_perf_event_open
+
+cdef extern from "<sched.h>" nogil:
+    ctypedef struct cpu_set_t:
+        pass
+    int CPU_SETSIZE
+    void CPU_ZERO(cpu_set_t* set)
+    void CPU_SET(int cpu, cpu_set_t* set)
+    int CPU_ISSET(int cpu, const cpu_set_t* set)
+    int CPU_COUNT(const cpu_set_t* set)
+    int sched_getcpu()
+    int sched_getaffinity(int thread, size_t size, cpu_set_t* set)
+    int sched_setaffinity(int thread, size_t size, const cpu_set_t* set)
+
+cdef extern from "<dlfcn.h>" nogil:
+    ctypedef struct Dl_info:
+        const char* dli_fname
+    int dladdr(const void* address, Dl_info* info)
+
+cdef extern from "<sys/stat.h>" nogil:
+    ctypedef struct file_status "struct stat":
+        unsigned long st_dev
+        unsigned long st_ino
+        long st_size
+    int fstat(int fd, file_status* status)

@@ -2,6 +2,7 @@
 """The counters of one stretch of code, read at its start and at its stop."""
 
 from cyx.linux cimport rusage
+from cyx.probes cimport procfs
 
 cdef struct Snapshot:
     rusage process
@@ -15,12 +16,27 @@ cdef struct Snapshot:
 cdef class Interval:
     cdef Snapshot begin
     cdef Snapshot end
-    cdef long peak       # pages: the highest mark seen so far, inner intervals included
-    cdef long threads    # alive at the stop
+    cdef public bint narrow  # whether a stop may spend up to a millisecond on a narrower peak
+    # The peak, in pages; what the names mean stands at note() in interval.pyx.
+    cdef long floor
+    cdef long mark
+    cdef long limit
+    cdef long withheld_low
+    cdef long withheld_high
+    cdef long withheld_all
+    cdef long cpus
+    cdef int types       # the counters that moved, as flags of batches.pxd
+    cdef bint disturbed  # an inner interval has reset the mark
+    cdef long migrations
+    cdef long own_minor_faults  # of the narrowing of inner intervals
+    cdef long own_major_faults
     cdef int reset_error
     cdef int read_error
     cdef bint running
     cdef readonly bint finished
     cdef Interval outer  # the next open interval of the process
+    cdef void note(self, const procfs.Statm* memory, const procfs.Status* status, const rusage* usage)
+    cdef bint stayed(self)
+    cdef void narrow_down(self, long threads)
     cpdef start(self)
     cpdef stop(self)

@@ -4,15 +4,40 @@
 The order of the readings is the point. What costs faults or time itself is read outside (resident memory, the
 high-water mark), what must be exact is read last before the code and first after it (rusage, the clock). Nothing is
 allocated between the two, and the stacks that ``stop`` will run on have been touched.
+
+How the peak P of the exact resident set follows from the high-water mark, which the kernel keeps from totals that lack
+the pending numbers of each pair of page type and CPU (see batches.pyx). The mark M is the largest total at any instant
+of the interval: before memory is given back it is brought up to date. With k pairs that moved, U pages pending in the
+others (the same number all the time), and at most b - 1 pages pending in a pair:
+
+- when the exact set was at its peak, the total was at most M, so  P <= M + U + k (b - 1);
+- when the total was M, the exact set was at least  M + U - k (b - 1)  and at most P. If the total rose within the
+  interval, then M was reached by a fold, which leaves nothing pending in its own pair: k - 1 instead of k.
+
+So P lies in an interval of (2 k - 1) (b - 1) pages: for one thread that stayed on its CPU and moved one type (k = 1)
+one batch, one-sided. U is found after the stop (``batches.settle``), or else bounded by the sum of all that is pending.
+Anonymous memory is always taken to have moved; files and shared memory where their exact number at the ends differs or
+their pending number is not what the last visit left. What this cannot see: a mapping of less than two batches of these
+that comes and goes within an interval in which anonymous memory moved by more than a batch.
 """
 
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.object cimport PyObject
 
-from cyx.linux cimport CLOCK_MONOTONIC, RUSAGE_CHILDREN, RUSAGE_SELF, RUSAGE_THREAD, clock_gettime, getrusage, timespec
-from cyx.probes cimport procfs
-
-import os
+from cyx.linux cimport (
+    CLOCK_MONOTONIC,
+    RUSAGE_CHILDREN,
+    RUSAGE_SELF,
+    RUSAGE_THREAD,
+    SYS_gettid,
+    clock_gettime,
+    getpid,
+    getrusage,
+    rusage,
+    syscall,
+    timespec,
+)
+from cyx.probes cimport batches, procfs
 
 cdef extern from "Python.h":
     object PyObject_Vectorcall(object function, PyObject** arguments, size_t count, PyObject* names)
@@ -22,8 +47,7 @@ cdef enum:
     STRIDE = 1024      # finer than any page size
 
 cdef long page = procfs.page_size()
-cdef long batch = max(32, 2 * (os.cpu_count() or 1))  # pages a CPU may hold back per counter (lib/percpu_counter.c)
-cdef long cpus = os.cpu_count() or 1
+cdef long last_migrations = -1  # as last read; -1 where it cannot be
 cdef Interval newest = None  # the open intervals of this process, linked by .outer
 
 
@@ -53,6 +77,9 @@ cdef class Interval:
     Intervals may nest and overlap: each start folds the high-water mark into those that are open before it resets it.
     """
 
+    def __cinit__(self):
+        self.narrow = True
+
     def before_start(self):
         """Do what belongs before the first reading; for subclasses."""
 
@@ -66,7 +93,7 @@ cdef class Interval:
 
     cpdef start(self):
         """Read the counters. RuntimeError if the interval was started before."""
-        global newest
+        global newest, last_migrations
         cdef procfs.Statm memory
         cdef procfs.Status status
         cdef Interval interval
@@ -74,18 +101,21 @@ cdef class Interval:
             raise RuntimeError("an interval is started once; make a new one")
         self.before_start()
         procfs.prepare()
+        if batches.prepare() and procfs.read_migrations(&last_migrations):
+            last_migrations = -1
+        self.migrations = last_migrations
         touch_stack()
         getrusage(RUSAGE_SELF, &self.end.process)  # the fields of the stop are in memory before memory is read
         self.read_error = procfs.read_statm(&memory)
         interval = newest
         if interval is not None and procfs.read_status(&status) == 0:
             while interval is not None:
-                interval.peak = max(interval.peak, status.high_water_mark // page)
+                interval.note(&memory, &status, &self.end.process)
+                interval.disturbed = True
                 interval = interval.outer
         self.reset_error = procfs.reset_high_water_mark()
         self.begin.resident = memory.resident
         self.begin.shared = memory.shared
-        self.peak = 0
         self.running = True
         self.outer = newest
         newest = self
@@ -113,12 +143,18 @@ cdef class Interval:
         self.running = False
         self.finished = True
         procfs.prepare()  # the code may have forked and gone on as the child
-        if procfs.read_status(&status) == 0:
-            self.peak = max(self.peak, status.high_water_mark // page)
-            self.threads = status.threads
         self.read_error = self.read_error or procfs.read_statm(&memory)
         self.end.resident = memory.resident
         self.end.shared = memory.shared
+        # Without a fault nothing became resident: there is no peak to ask for.
+        if self.minor_faults + self.major_faults and not (self.read_error or self.reset_error):
+            self.read_error = procfs.read_status(&status)
+            if self.read_error == 0:
+                interval = newest
+                while interval is not None:
+                    interval.note(&memory, &status, &self.end.process)
+                    interval = interval.outer
+                self.narrow_down(status.threads)
         if newest is self:
             newest = self.outer
         else:
@@ -129,6 +165,91 @@ cdef class Interval:
                 interval.outer = self.outer
         self.outer = None
         self.after_stop()
+
+    cdef void note(self, const procfs.Statm* memory, const procfs.Status* status, const rusage* usage):
+        """Take over what the mark shows, before it is reset or at the end.
+
+        floor: the largest exact resident set read; mark: the largest total, where it showed; limit: no total was
+        higher. VmHWM is the larger of the mark and the exact set now (fs/proc/task_mmu.c), so it is the mark only
+        where it is above VmRSS; ru_maxrss is the mark or more (kernel/sys.c: an exec leaves its own there).
+        """
+        cdef long resident = status.resident // page
+        cdef long shown = status.high_water_mark // page
+        self.floor = max(self.floor, resident)
+        self.limit = max(self.limit, min(shown, usage.ru_maxrss * 1024 // page))
+        if shown > resident:
+            self.mark = max(self.mark, shown)
+        if memory.shared != self.begin.shared or usage.ru_majflt != self.begin.process.ru_majflt:
+            self.types |= batches.FILE | (batches.SHARED if status.shared > 0 else 0)
+
+    cdef bint stayed(self):
+        """Tell whether the code, and all since, ran on this one CPU: one thread, and no switch or no migration."""
+        cdef rusage process, thread
+        cdef long switches, migrations
+        getrusage(RUSAGE_SELF, &process)
+        getrusage(RUSAGE_THREAD, &thread)
+        switches = process.ru_nvcsw + process.ru_nivcsw - self.begin.process.ru_nvcsw - self.begin.process.ru_nivcsw
+        if switches == 0:
+            return True
+        if switches != thread.ru_nvcsw + thread.ru_nivcsw - self.begin.thread.ru_nvcsw - self.begin.thread.ru_nivcsw:
+            return False
+        if self.migrations < 0 or syscall(SYS_gettid) != getpid() or procfs.read_migrations(&migrations):
+            return False
+        return migrations == self.migrations
+
+    cdef void narrow_down(self, long threads):
+        """Find or bound what is pending in the pairs that did not move, and how many did."""
+        global last_migrations
+        cdef rusage before, after
+        cdef Interval interval
+        cdef batches.Pending pending
+        cdef long slack, total
+        cdef long cpus = batches.cpu_count()
+        cdef bint one_cpu = threads == 1 and self.other_threads_faults == 0 and self.stayed()
+        cdef bint found = False
+        cdef int type
+        getrusage(RUSAGE_THREAD, &before)
+        if self.narrow:
+            found = one_cpu and batches.settle(False, &pending) == 0 and self.stayed()
+            if not found:
+                one_cpu = False
+                found = batches.settle(True, &pending) == 0
+        self.types |= pending.moved if found else batches.ANONYMOUS | batches.FILE | batches.SHARED
+        self.cpus = 1 if one_cpu else cpus
+        if found:
+            self.withheld_low = pending.everything
+            self.withheld_all = pending.everything
+            for type in range(batches.TYPES):
+                self.withheld_all -= pending.of_type[type]
+                if self.types & (1 << type):
+                    self.withheld_low -= pending.of_type[type]
+            self.withheld_high = self.withheld_low
+        else:
+            slack = batches.batch_pages() - 1
+            self.withheld_high = slack * batches.TYPES * (cpus - self.cpus)
+            self.withheld_low = -self.withheld_high
+            if not batches.statm_is_exact():  # then the start and the end are totals too
+                self.withheld_high = slack * 2 * batches.TYPES * cpus
+                self.withheld_low = -self.withheld_high
+            elif not self.narrow and procfs.read_approximate(&total) == 0:
+                total = self.end.resident - total
+                self.withheld_low = max(self.withheld_low, total - slack * batches.TYPES * self.cpus)
+                self.withheld_high = min(self.withheld_high, total + slack * batches.TYPES * self.cpus)
+            self.withheld_all = self.withheld_high
+        if not self.narrow:
+            return
+        getrusage(RUSAGE_THREAD, &after)
+        interval = newest
+        while interval is not None:
+            if interval is not self:
+                interval.own_minor_faults += after.ru_minflt - before.ru_minflt
+                interval.own_major_faults += after.ru_majflt - before.ru_majflt
+                interval.types |= self.types  # since the visit before, so perhaps within the outer one
+                interval.disturbed = True
+            interval = interval.outer
+        procfs.reset_high_water_mark()
+        if procfs.read_migrations(&last_migrations):
+            last_migrations = -1
 
     def __enter__(self):
         self.start()
@@ -167,19 +288,23 @@ cdef class Interval:
     def minor_faults(self):
         """Page faults served without I/O, of all threads."""
         self._require_finished()
-        return self.end.process.ru_minflt - self.begin.process.ru_minflt
+        return self.end.process.ru_minflt - self.begin.process.ru_minflt - self.own_minor_faults
 
     @property
     def major_faults(self):
         """Page faults that waited for I/O, of all threads."""
         self._require_finished()
-        return self.end.process.ru_majflt - self.begin.process.ru_majflt
+        return self.end.process.ru_majflt - self.begin.process.ru_majflt - self.own_major_faults
 
     @property
     def other_threads_faults(self):
         """Minor faults of the other threads of this process."""
         self._require_finished()
-        return self.minor_faults - (self.end.thread.ru_minflt - self.begin.thread.ru_minflt)
+        return (
+            self.end.process.ru_minflt
+            - self.begin.process.ru_minflt
+            - (self.end.thread.ru_minflt - self.begin.thread.ru_minflt)
+        )
 
     @property
     def children(self):
@@ -215,15 +340,36 @@ cdef class Interval:
         return self.begin.resident * page
 
     @property
+    def retained_uncertainty(self):
+        """Bytes by which ``retained_rss`` may be off: 0 where the kernel shows exact sums."""
+        if batches.statm_is_exact():
+            return 0
+        return (batches.batch_pages() - 1) * 6 * batches.cpu_count() * page
+
+    @property
     def peak_bounds(self):
         """(low, high) bytes between which the peak of resident memory beyond the start lies."""
         self._require_finished()
-        cdef long kept = max(0, self.end.resident - self.begin.resident)
-        cdef long seen = max(kept, self.peak - self.begin.resident)
-        cdef long slack = (batch - 1) * cpus
-        if seen == kept and self.minor_faults + self.major_faults == 0:
-            return kept * page, kept * page
-        return max(kept, seen - slack) * page, (seen + slack) * page
+        cdef long slack = batches.batch_pages() - 1
+        cdef long start_limit = self.begin.process.ru_maxrss * 1024 // page
+        cdef long low = max(self.begin.resident, self.end.resident, self.floor)
+        cdef long high = low
+        cdef long pairs = self.cpus * ((self.types & 1) + (self.types >> 1 & 1) + (self.types >> 2 & 1))
+        if self.minor_faults + self.major_faults:
+            if self.mark > start_limit:
+                low = max(low, self.mark + self.withheld_low - slack * (pairs if self.disturbed else pairs - 1))
+                high = self.limit + self.withheld_high + slack * pairs
+            else:  # not one fold: too little moved to tell the types
+                high = self.limit + self.withheld_all + slack * batches.TYPES * self.cpus
+            high = max(low, high)
+        return (low - self.begin.resident) * page, (high - self.begin.resident) * page
+
+    @property
+    def moved(self):
+        """(types of resident pages, CPUs) that may have moved: what the width of the peak rests on."""
+        self._require_finished()
+        names = ("anonymous", "file", "shared memory")
+        return tuple(name for i, name in enumerate(names) if self.types & (1 << i)), self.cpus
 
     @property
     def errors(self):

@@ -2,22 +2,28 @@
 """The process's own memory as /proc tells it.
 
 The C functions of ``procfs.pxd`` read through descriptors opened beforehand into buffers on the stack: nothing is
-allocated between the start and the stop of a window. They return 0 or an ``errno`` value.
+allocated between the start and the stop of a window. They return 0 or an ``errno`` value. The Python functions read
+the same files below any root, so that a saved or made-up /proc can be read too.
 """
 
 from libc.errno cimport EBADF, ENODATA, errno
 from libc.stdlib cimport strtol
-from libc.string cimport strstr
+from libc.string cimport strchr, strlen, strrchr, strstr
 
 from cyx.linux cimport (
     _SC_PAGESIZE,
+    F_DUPFD_CLOEXEC,
     O_CLOEXEC,
+    O_DIRECTORY,
     O_RDONLY,
     O_WRONLY,
+    SYS_getdents64,
     close,
+    fcntl,
     getpid,
     open,
     pread,
+    syscall,
     sysconf,
     write,
 )
@@ -27,10 +33,19 @@ import os
 cdef enum:
     # /proc/self/status has about 1,500 bytes; what grows with the machine (the CPU masks) stands at its end.
     BUFFER = 4096
+    # The descriptors are moved up here, out of the way of a test that closes or counts the low ones.
+    FIRST_DESCRIPTOR = 500
+
+cdef struct Entry:  # linux_dirent64 (getdents(2)), as far as it is needed
+    unsigned long inode
+    long offset
+    unsigned short length
 
 cdef int owner = -1  # the process that opened the descriptors: after a fork they would show the parent
 cdef int statm_fd = -1
 cdef int status_fd = -1
+cdef int stat_fd = -1
+cdef int sched_fd = -1
 cdef long bytes_per_page = sysconf(_SC_PAGESIZE)
 
 
@@ -38,56 +53,148 @@ cdef long page_size() noexcept nogil:
     return bytes_per_page
 
 
+cdef int open_high(const char* path) noexcept nogil:
+    cdef int low = open(path, O_RDONLY | O_CLOEXEC)
+    cdef int high
+    if low < 0:
+        return -errno
+    high = fcntl(low, F_DUPFD_CLOEXEC, FIRST_DESCRIPTOR)
+    if high < 0:  # RLIMIT_NOFILE is lower than that
+        return low
+    close(low)
+    return high
+
+
 cdef void prepare() noexcept nogil:
     """Open the files, once for each process; to be called before a window, as opening allocates in the kernel."""
-    global owner, statm_fd, status_fd
+    global owner, statm_fd, status_fd, stat_fd, sched_fd
     cdef int pid = getpid()
     if owner == pid:
         return
     if owner != -1:  # a fork: these are copies of the parent's descriptors, ours to close
         close(statm_fd)
         close(status_fd)
-    statm_fd = open(b"/proc/self/statm", O_RDONLY | O_CLOEXEC)
-    status_fd = open(b"/proc/self/status", O_RDONLY | O_CLOEXEC)
+        close(stat_fd)
+        close(sched_fd)
+    statm_fd = open_high(b"/proc/self/statm")
+    status_fd = open_high(b"/proc/self/status")
+    stat_fd = open_high(b"/proc/self/stat")
+    sched_fd = open_high(b"/proc/self/sched")
     owner = pid
 
 
 cdef int read_text(int fd, char* text) noexcept nogil:
+    global owner
     cdef long length
     if fd < 0:
-        return EBADF
+        return -fd
     length = pread(fd, text, BUFFER - 1, 0)
     if length < 0:
+        if errno == EBADF:  # the test closed it: the next window opens it again
+            owner = -1
         return errno
     text[length] = 0
     return 0
 
 
-cdef int read_statm(Statm* into) noexcept nogil:
-    cdef char text[BUFFER]
-    cdef char* place = text
-    cdef int error = read_text(statm_fd, text)
-    if error:
-        return error
+cdef int parse_statm(const char* text, Statm* into) noexcept nogil:
+    cdef char* place = <char*>text
     strtol(place, &place, 10)  # the size of the address space
     into.resident = strtol(place, &place, 10)
     into.shared = strtol(place, &place, 10)
     return 0 if into.resident > 0 else ENODATA
 
 
+cdef long field(const char* text, const char* name) noexcept nogil:
+    cdef const char* place = strstr(text, name)
+    return strtol(place + strlen(name), NULL, 10) if place != NULL else -1
+
+
+cdef int parse_status(const char* text, Status* into) noexcept nogil:
+    into.high_water_mark = field(text, b"VmHWM:") * 1024
+    into.resident = field(text, b"VmRSS:") * 1024
+    into.anonymous = field(text, b"RssAnon:") * 1024
+    into.file = field(text, b"RssFile:") * 1024
+    into.shared = field(text, b"RssShmem:") * 1024
+    into.page_tables = field(text, b"VmPTE:") * 1024
+    into.swapped = field(text, b"VmSwap:") * 1024
+    into.locked = field(text, b"VmLck:") * 1024
+    into.threads = field(text, b"Threads:")
+    return 0 if into.high_water_mark > 0 and into.resident > 0 else ENODATA
+
+
+cdef int read_statm(Statm* into) noexcept nogil:
+    cdef char text[BUFFER]
+    cdef int error = read_text(statm_fd, text)
+    return error or parse_statm(text, into)
+
+
 cdef int read_status(Status* into) noexcept nogil:
     cdef char text[BUFFER]
-    cdef char* place
     cdef int error = read_text(status_fd, text)
+    return error or parse_status(text, into)
+
+
+cdef int read_approximate(long* pages) noexcept nogil:
+    """The resident set without what the CPUs hold back: field 24 of proc_pid_stat(5) (fs/proc/array.c, get_mm_rss)."""
+    cdef char text[BUFFER]
+    cdef const char* place
+    cdef int i
+    cdef int error = read_text(stat_fd, text)
     if error:
         return error
-    place = strstr(text, b"VmHWM:")
+    place = strrchr(text, c")")  # the name of the program may hold blanks and parentheses
+    for i in range(22):
+        if place == NULL:
+            return ENODATA
+        place = strchr(place + 1, c" ")
     if place == NULL:
         return ENODATA
-    into.high_water_mark = strtol(place + 6, NULL, 10) * 1024
-    place = strstr(text, b"Threads:")
-    into.threads = strtol(place + 8, NULL, 10) if place != NULL else 0
+    pages[0] = strtol(place, NULL, 10)
     return 0
+
+
+cdef int read_migrations(long* count) noexcept nogil:
+    """How often the main thread changed its CPU so far; see se.nr_migrations of proc_pid_sched(5)."""
+    cdef char text[BUFFER]
+    cdef const char* place
+    cdef int error = read_text(sched_fd, text)
+    if error:
+        return error
+    place = strstr(text, b"nr_migrations")
+    place = strchr(place, c":") if place != NULL else NULL
+    if place == NULL:
+        return ENODATA
+    count[0] = strtol(place + 1, NULL, 10)
+    return 0
+
+
+cdef int count_entries(const char* folder, long* count) noexcept nogil:
+    cdef char room[BUFFER]
+    cdef long length, place
+    cdef int error = 0
+    cdef int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    if fd < 0:
+        return errno
+    count[0] = -2  # . and ..
+    while True:
+        length = syscall(SYS_getdents64, fd, room, BUFFER)
+        if length <= 0:
+            break
+        place = 0
+        while place < length:
+            count[0] += 1
+            place += (<Entry*>(room + place)).length
+    if length < 0:
+        error = errno
+    close(fd)
+    return error
+
+
+cdef int count_descriptors(long* count) noexcept nogil:
+    cdef int error = count_entries(b"/proc/self/fd", count)
+    count[0] -= 1  # the one that lists them
+    return error
 
 
 cdef int write_clear_refs(const char* command) noexcept nogil:
@@ -110,28 +217,61 @@ cdef int clear_referenced() noexcept nogil:
     return write_clear_refs(b"1")
 
 
+def read_below(root, str name):
+    """Return the bytes of ``root/self/name``. OSError where it cannot be read."""
+    with os.fdopen(os.open(os.path.join(root, "self", name), os.O_RDONLY | os.O_CLOEXEC), "rb") as file:
+        return file.read()
+
+
 cdef object check(int error, str path):
     if error:
         raise OSError(error, os.strerror(error), path)
 
 
-def statm():
+def statm(root="/proc"):
     """Return (resident, file and shared) memory of this process in bytes; see proc_pid_statm(5).
 
-    Exact on kernels that sum the per-CPU counters (6.2 and newer), else up to a batch per CPU off.
+    Exact on kernels that sum the per-CPU counters (6.16 and newer, and stable ones that took it over), else up to a
+    batch per CPU and type off. OSError where it cannot be read.
     """
     cdef Statm reading
-    prepare()
-    check(read_statm(&reading), "/proc/self/statm")
+    check(parse_statm(read_below(root, "statm"), &reading), os.path.join(root, "self", "statm"))
     return reading.resident * bytes_per_page, reading.shared * bytes_per_page
 
 
-def high_water_mark():
-    """Return VmHWM in bytes: the peak of the resident set since the last reset; see proc_pid_status(5)."""
+def status(root="/proc"):
+    """Return the memory figures of proc_pid_status(5) as a dict: bytes, but ``threads``. OSError where it cannot be read.
+
+    A figure that this kernel does not give is left out.
+    """
     cdef Status reading
-    prepare()
-    check(read_status(&reading), "/proc/self/status")
-    return reading.high_water_mark
+    check(parse_status(read_below(root, "status"), &reading), os.path.join(root, "self", "status"))
+    figures = reading
+    return {name: figure for name, figure in figures.items() if figure >= 0}
+
+
+def high_water_mark(root="/proc"):
+    """Return VmHWM in bytes: the peak of the resident set since the last reset; see proc_pid_status(5)."""
+    return status(root)["high_water_mark"]
+
+
+def block_reads(root="/proc"):
+    """Return the bytes that this process, its threads and its reaped children fetched from storage (proc_pid_io(5)).
+
+    OSError where it cannot be read; LookupError where the kernel does not count them.
+    """
+    for line in read_below(root, "io").splitlines():
+        name, _, figure = line.partition(b":")
+        if name == b"read_bytes":
+            return int(figure)
+    raise LookupError("the kernel was built without CONFIG_TASK_IO_ACCOUNTING")
+
+
+def open_descriptors():
+    """Return how many descriptors this process has open. OSError where /proc/self/fd cannot be listed."""
+    cdef long count
+    check(count_descriptors(&count), "/proc/self/fd")
+    return count
 
 
 def reset_peak():

@@ -1,0 +1,338 @@
+# cython: language_level=3, embedsignature=True, cdivision=True
+"""What the CPUs hold back of the kernel's resident-set counters, and how to find out.
+
+Since Linux 6.2 a process has one counter for each type of resident page (anonymous, file, shared memory), and each CPU
+collects changes in a *pending* number of its own. Where that would reach a batch in either direction it is folded into
+the counter and becomes 0 (``percpu_counter_add_batch``, lib/percpu_counter.c). So
+
+    exact = total of the counters + sum of all pending,   |pending| <= batch - 1 for each pair of type and CPU
+
+The high-water mark is kept from totals (``update_hiwater_rss``, include/linux/mm.h), and so are ``ru_maxrss`` and field
+24 of /proc/self/stat; statm and status show exact sums (``get_mm_counter_sum``). Their difference is the sum of all
+pending. ``settle`` finds the parts: on a CPU it touches fresh pages of one type until the total is *seen* to jump; then
+nothing is pending there, so what the difference lost is what was. Giving the pages back leaves a number other than 0,
+which is remembered. A type that moved meanwhile is recognised by it: memory that came and went again, by more than a
+batch, was folded on the way and does not come back to it.
+"""
+
+from cyx.linux cimport (
+    CPU_COUNT,
+    CPU_ISSET,
+    CPU_SET,
+    CPU_SETSIZE,
+    CPU_ZERO,
+    F_DUPFD_CLOEXEC,
+    MADV_NOHUGEPAGE,
+    MAP_ANONYMOUS,
+    MAP_FAILED,
+    MAP_NORESERVE,
+    MAP_PRIVATE,
+    MAP_SHARED,
+    O_CLOEXEC,
+    O_RDONLY,
+    PROT_READ,
+    PROT_WRITE,
+    RUSAGE_SELF,
+    RUSAGE_THREAD,
+    Dl_info,
+    SYS_memfd_create,
+    close,
+    cpu_set_t,
+    dladdr,
+    fcntl,
+    file_status,
+    fstat,
+    ftruncate,
+    getpid,
+    getrusage,
+    madvise,
+    mmap,
+    munmap,
+    open,
+    rusage,
+    sched_getaffinity,
+    sched_getcpu,
+    sched_setaffinity,
+    syscall,
+)
+from cyx.probes cimport procfs
+
+import os
+
+cdef enum:
+    VISITED = 8      # settle goes round at most so many CPUs: some 200 us each
+    AROUND = 64      # pages that one fault on a file may map (fault_around_bytes), with room
+    CLOSE_ON_EXEC = 1    # MFD_CLOEXEC
+    FIRST_DESCRIPTOR = 500
+    UNKNOWN = 10_000     # no pending number
+    MOST_CPUS = 1024
+    FAILED = -1
+
+cdef struct Scratch:
+    char* start
+    long pages
+    long used
+
+cdef struct Source:  # a file whose pages are in memory, kept open
+    int fd
+    file_status status
+
+cdef long page = procfs.page_size()
+cdef long cpus = os.cpu_count() or 1
+cdef long batch = max(32, 2 * cpus)  # compute_batch_value, lib/percpu_counter.c; corrected by what a jump shows
+cdef Source sources[TYPES]           # of FILE and SHARED
+cdef short left[TYPES][MOST_CPUS]    # what the last visit left pending
+cdef int checked = -1                # the process that all this was found for
+cdef bint exact = False
+sources[1].fd = -1
+sources[2].fd = -1
+
+
+cdef long batch_pages() noexcept nogil:
+    return batch
+
+
+cdef long cpu_count() noexcept nogil:
+    return cpus
+
+
+cdef bint statm_is_exact() noexcept nogil:
+    return exact
+
+
+cdef long most_pages() noexcept nogil:
+    return 3 * batch + 2 * AROUND
+
+
+cdef void open_source(int type, int fd) noexcept nogil:
+    cdef Source* source = &sources[type]
+    source.fd = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_DESCRIPTOR)
+    close(fd)
+    if source.fd >= 0:
+        fstat(source.fd, &source.status)
+
+
+cdef void open_sources() noexcept nogil:
+    cdef Dl_info library
+    cdef int fd
+    # The C library: surely there, and in the page cache.
+    if dladdr(<const void*>getpid, &library):
+        fd = open(library.dli_fname, O_RDONLY | O_CLOEXEC)
+        if fd >= 0:
+            open_source(1, fd)
+    fd = syscall(SYS_memfd_create, b"memperf", CLOSE_ON_EXEC)
+    if fd >= 0:
+        ftruncate(fd, most_pages() * page)
+        open_source(2, fd)
+
+
+cdef int map_scratch(int type, Scratch* scratch) noexcept nogil:
+    cdef int fd = -1
+    cdef int protection = PROT_READ
+    cdef int flags = MAP_SHARED
+    cdef file_status status
+    scratch.pages = most_pages()
+    scratch.used = 0
+    if type == 0:
+        flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
+        protection |= PROT_WRITE
+    else:
+        fd = sources[type].fd
+        if fd < 0 or fstat(fd, &status) or status.st_ino != sources[type].status.st_ino:  # a test has closed it
+            return FAILED
+        if status.st_dev != sources[type].status.st_dev or status.st_size < scratch.pages * page:
+            return FAILED
+    scratch.start = <char*>mmap(NULL, scratch.pages * page, protection, flags, fd, 0)
+    if scratch.start == <char*>MAP_FAILED:
+        return FAILED
+    madvise(scratch.start, scratch.pages * page, MADV_NOHUGEPAGE)
+    return 0
+
+
+cdef void touch(Scratch* scratch, int type) noexcept nogil:
+    cdef volatile char* place = scratch.start + scratch.used * page
+    cdef char seen
+    if type == 0:
+        place[0] = 1
+    else:
+        seen = place[0]
+    scratch.used += 1
+
+
+cdef long total(bint by_maximum) noexcept nogil:
+    """The total without what is pending, in pages; cheaply by ru_maxrss, where this shows it since the last reset."""
+    cdef rusage usage
+    cdef long pages = -1
+    if by_maximum:
+        getrusage(RUSAGE_SELF, &usage)
+        return usage.ru_maxrss * 1024 // page
+    procfs.read_approximate(&pages)
+    return pages
+
+
+cdef long pending_everywhere(bint by_maximum) noexcept nogil:
+    cdef procfs.Statm memory
+    memory.resident = 0
+    procfs.read_statm(&memory)
+    return memory.resident - total(by_maximum)
+
+
+cdef int touch_until_fold(int type, Scratch* scratch, bint by_maximum) noexcept nogil:
+    global batch
+    cdef long before = total(by_maximum)
+    cdef long now
+    while scratch.used < scratch.pages:
+        touch(scratch, type)
+        now = total(by_maximum)
+        if now > before:
+            if type == 0:  # one page a fault: the jump is the batch
+                batch = now - before
+            return 0
+    return FAILED
+
+
+cdef int drain(int type, int cpu, bint by_maximum, Pending* into) noexcept nogil:
+    """Find what is pending of a type on this CPU, and leave a known number other than 0 behind."""
+    cdef Scratch scratch
+    cdef procfs.Statm memory
+    cdef long pending, mapped
+    cdef long before
+    if procfs.reset_high_water_mark() or procfs.read_statm(&memory) or map_scratch(type, &scratch):
+        return FAILED
+    before = pending_everywhere(by_maximum)
+    mapped = -memory.resident
+    if touch_until_fold(type, &scratch, by_maximum):
+        munmap(scratch.start, scratch.pages * page)
+        return FAILED
+    pending = before - pending_everywhere(by_maximum)
+    procfs.read_statm(&memory)
+    mapped += memory.resident
+    if mapped == batch and touch_until_fold(type, &scratch, by_maximum) == 0:  # would leave 0 behind
+        procfs.read_statm(&memory)
+        mapped = batch + 1
+    into.of_type[type] += pending
+    if 0 <= cpu < MOST_CPUS:
+        if pending != left[type][cpu]:
+            into.moved |= 1 << type
+        # All but the first page at once, which folds where it is a batch or more; then that one.
+        left[type][cpu] = -mapped if mapped < batch else -1
+    else:
+        into.moved |= 1 << type
+    munmap(scratch.start + page, (scratch.pages - 1) * page)
+    munmap(scratch.start, page)
+    return 0
+
+
+cdef int drain_here(int cpu, bint by_maximum, Pending* into) noexcept nogil:
+    cdef int type
+    for type in range(TYPES):
+        if drain(type, cpu, by_maximum, into):
+            return FAILED
+    return 0
+
+
+cdef int drain_everywhere(bint by_maximum, Pending* into) noexcept nogil:
+    cdef cpu_set_t allowed, one
+    cdef int cpu
+    cdef int failed = 0
+    if sched_getaffinity(0, sizeof(cpu_set_t), &allowed) or CPU_COUNT(&allowed) > VISITED:
+        return FAILED
+    for cpu in range(CPU_SETSIZE):
+        if not CPU_ISSET(cpu, &allowed):
+            continue
+        CPU_ZERO(&one)
+        CPU_SET(cpu, &one)
+        failed = sched_setaffinity(0, sizeof(cpu_set_t), &one) or drain_here(cpu, by_maximum, into)
+        if failed:
+            break
+    sched_setaffinity(0, sizeof(cpu_set_t), &allowed)
+    return failed
+
+
+cdef long faults_of_others() noexcept nogil:
+    cdef rusage process, thread
+    getrusage(RUSAGE_SELF, &process)
+    getrusage(RUSAGE_THREAD, &thread)
+    return process.ru_minflt + process.ru_majflt - thread.ru_minflt - thread.ru_majflt
+
+
+cdef int settle(bint everywhere, Pending* into) noexcept nogil:
+    """Find what is pending on this CPU, or on each, by type.
+
+    Costs 0.1 to 0.3 ms a CPU and some 100 faults of the calling thread, and moves the high-water mark: reset it
+    afterwards. Returns 0, or -1 where it could not be found, as where another thread grew at the same time.
+    """
+    cdef procfs.Statm before, after
+    cdef long approximate
+    cdef bint by_maximum
+    cdef long others = faults_of_others()
+    cdef int type
+    cdef int failed
+    into.moved = ANONYMOUS
+    for type in range(TYPES):
+        into.of_type[type] = 0
+    if not exact or checked != getpid() or procfs.reset_high_water_mark():
+        return FAILED
+    if procfs.read_statm(&before) or procfs.read_approximate(&approximate):
+        return FAILED
+    into.everything = before.resident - approximate
+    # After the reset the mark is the total, and ru_maxrss is the mark, unless an exec left a higher one (kernel/sys.c).
+    by_maximum = total(True) == approximate
+    if everywhere:
+        failed = drain_everywhere(by_maximum, into)
+    else:
+        failed = drain_here(sched_getcpu(), by_maximum, into)
+    if failed or others != faults_of_others() or procfs.read_statm(&after):
+        return FAILED
+    # Whatever else moved meanwhile could have made the jump: then nothing is known.
+    return 0 if after.resident == before.resident and after.shared == before.shared else FAILED
+
+
+cdef bint prepare() noexcept nogil:
+    """Look, once for each process, whether statm shows every page at once; return whether that was now.
+
+    To be called before a window: it faults.
+    """
+    global checked, exact
+    cdef procfs.Statm before, after
+    cdef Scratch scratch
+    cdef Pending ignored
+    cdef int type, cpu
+    cdef int pid = getpid()
+    if checked == pid:
+        return False
+    if checked == -1:
+        open_sources()
+    checked = pid
+    exact = False
+    for type in range(TYPES):
+        for cpu in range(MOST_CPUS):
+            left[type][cpu] = UNKNOWN
+    if map_scratch(0, &scratch):
+        return True
+    touch(&scratch, 0)
+    if procfs.read_statm(&before) == 0:
+        touch(&scratch, 0)
+        touch(&scratch, 0)
+        exact = procfs.read_statm(&after) == 0 and after.resident == before.resident + 2
+    munmap(scratch.start, scratch.pages * page)
+    # Twice: the first pass brings its own code and the pages of the sources into memory.
+    settle(True, &ignored)
+    if settle(True, &ignored):
+        settle(False, &ignored)
+    return True
+
+
+def pending(bint everywhere=True):
+    """Return (pages pending in all, pages by type on the CPUs visited, the types that moved as flags), or None."""
+    cdef Pending found
+    procfs.prepare()
+    prepare()
+    if settle(everywhere, &found):
+        return None
+    return found.everything, tuple(found.of_type[i] for i in range(TYPES)), found.moved
+
+
+def batch_size():
+    """Return the pages that a CPU may collect of one type before the kernel's total moves."""
+    return batch
