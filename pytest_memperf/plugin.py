@@ -40,10 +40,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Check the options and declare the marker.
-
-    A controller of xdist collects nothing: there the workers' results are listened for.
-    """
+    """Check the options and declare the marker."""
     config.addinivalue_line(
         "markers",
         "memperf(**budgets): measure this test and hold it to budgets such as max_peak_rss='70 MiB', "
@@ -51,15 +48,21 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     with _usage_errors():
         check_options(config)
-        if config.pluginmanager.hasplugin("dsession"):
-            from pytest_memperf.report.session import register_reporter
-
-            register_reporter(config)
         path = resolve(config, "json")
         if path and not (config.option.collectonly or resolve(config, "disable")):
             from pytest_memperf.report.json_report import register_json
 
             register_json(config, path)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Listen for the workers' results on a controller of xdist, which collects nothing itself."""
+    if session.config.pluginmanager.hasplugin("dsession"):
+        from pytest_memperf.report.session import register_reporter
+
+        with _usage_errors():
+            register_reporter(session.config)
 
 
 @pytest.hookimpl(trylast=True)

@@ -32,7 +32,8 @@ class Reporter:
         sort = chosen_order(config)
         self._columns = chosen_columns(config)
         self._sorted_by = () if sort in (None, BY_NAME) else (sort,)
-        self._limit = None if config.get_verbosity() > 0 else LIMIT
+        self._verbosity: int = getattr(config.option, "verbose", 0)  # not there under -p no:terminal
+        self._limit = None if self._verbosity > 0 else LIMIT
         self._rows = Rows(order(sort), self._limit)
         self._units: dict[str, Unit] = {}
         self._remarks = Remarks()
@@ -58,7 +59,7 @@ class Reporter:
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         """Show one block of results; one line under -q, nothing under -qq or --no-summary."""
-        verbosity = self._config.get_verbosity()
+        verbosity = self._verbosity
         if not self._rows.count or self._config.option.no_summary or verbosity < -1:
             return
         if verbosity < 0:
