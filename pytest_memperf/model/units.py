@@ -149,7 +149,7 @@ class Unit:
         suffix = f" {name}" if name else ""
         for digits in range(10):
             texts = [f"{value / size:,.{digits}f}{suffix}" for value in values]
-            if all(value / size == round(value / size) for value in values):
+            if all((value / size).is_integer() for value in values):
                 break
             if digits >= 2 and len(set(texts)) == len(set(values)):
                 break
