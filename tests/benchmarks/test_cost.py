@@ -12,8 +12,8 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -54,7 +54,7 @@ class Session:
 
 @dataclass(frozen=True)
 class Difference:
-    """What one session costs over another, for each of ``per`` tests: the median, and the interval that it lies in."""
+    """What one session costs over another for a test: the median over the rounds, and the interval that it lies in."""
 
     values: tuple[float, ...]
 
@@ -72,42 +72,54 @@ class Difference:
 
     def __str__(self) -> str:
         low, high = self.interval
-        return f"{self.median * 1e6:9,.1f} us  [{low * 1e6:,.1f}, {high * 1e6:,.1f}]"
+        return f"{self.median * 1e6:11,.1f} us  [{low * 1e6:,.1f}, {high * 1e6:,.1f}]"
 
 
-Compare = Callable[..., dict[str, Difference]]
+@dataclass(frozen=True)
+class Comparison:
+    """Seconds of CPU of each session, one for each round."""
+
+    tests: int
+    times: dict[str, list[float]]
+
+    def total(self, name: str) -> float:
+        """Return the median seconds of a session."""
+        return median(self.times[name])
+
+    def difference(self, name: str, base: str) -> Difference:
+        """Return what a session costs over another one, for a test."""
+        pairs = zip(self.times[name], self.times[base], strict=True)
+        return Difference(tuple((more - less) / self.tests for more, less in pairs))
+
+
+Compare = Callable[..., Comparison]
 
 
 @pytest.fixture
 def compare(benchmark, capsys: pytest.CaptureFixture[str]) -> Compare:
-    """Run sessions in interleaved rounds; return what each costs over the first, for a test, and print the table."""
+    """Return a function that runs sessions in interleaved rounds and prints what each costs over the first."""
 
-    def compare(sessions: Sequence[Session], tests: int, rounds: int = ROUNDS) -> dict[str, Difference]:
-        again = Session(f"{sessions[0].name} (A/A)", sessions[0].folder, sessions[0].arguments)
-        in_turn = [*sessions, again]
-        times: dict[str, list[float]] = {session.name: [] for session in in_turn}
+    def compare(*sessions: Session, tests: int, rounds: int = ROUNDS) -> Comparison:
+        base = sessions[0]
+        in_turn = [*sessions, replace(base, name=f"{base.name} (A/A)")]
+        comparison = Comparison(tests, {session.name: [] for session in in_turn})
         for session in sessions:
             session.cpu_time()  # byte code is compiled and files are cached from here on
 
         def one_round() -> None:
             in_turn.append(in_turn.pop(0))
             for session in in_turn:
-                times[session.name].append(session.cpu_time())
+                comparison.times[session.name].append(session.cpu_time())
 
         benchmark.pedantic(one_round, rounds=rounds)
-        base = times[sessions[0].name]
-        differences = {
-            name: Difference(tuple((other - first) / tests for other, first in zip(values, base, strict=True)))
-            for name, values in times.items()
-            if name != sessions[0].name
-        }
         with capsys.disabled():
-            print(f"\n{rounds} rounds, {tests} tests each; CPU time for a test over: {sessions[0].name}")
-            print(f"  {sessions[0].name:44} {median(base) / tests * 1e6:9,.1f} us in all")
-            for name, difference in differences.items():
-                print(f"  {name:44} {difference}")
-        benchmark.extra_info.update({name: difference.median for name, difference in differences.items()})
-        return differences
+            print(f"\n{rounds} rounds; CPU time over '{base.name}' ({comparison.total(base.name):.3f} s)", end="")
+            print(f", for each of {tests} tests" if tests > 1 else "")
+            for name in list(comparison.times)[1:]:
+                difference = comparison.difference(name, base.name)
+                benchmark.extra_info[name] = difference.median
+                print(f"  {name:32} {difference}")
+        return comparison
 
     return compare
 
@@ -127,37 +139,51 @@ def test_cost_of_a_test(compare: Compare, tmp_path: Path) -> None:
     unmarked = write_tests(tmp_path / "unmarked", TESTS)
     marked = write_tests(tmp_path / "marked", TESTS, MARK)
     costs = compare(
-        [
-            Session("unmarked, no plugin", unmarked, ()),
-            Session("unmarked, plugin", unmarked, MEMPERF),
-            Session("marked, plugin", marked, MEMPERF),
-        ],
-        TESTS,
+        Session("unmarked, no plugin", unmarked, ()),
+        Session("unmarked, plugin", unmarked, MEMPERF),
+        Session("marked, plugin", marked, MEMPERF),
+        tests=TESTS,
     )
-    assert costs["unmarked, plugin"].median <= 10e-6
-    assert costs["marked, plugin"].median - costs["unmarked, plugin"].median <= 60e-6
+    assert costs.difference("unmarked, plugin", "unmarked, no plugin").median <= 10e-6
+    assert costs.difference("marked, plugin", "unmarked, plugin").median <= 60e-6
 
 
 def test_cost_beside_pytest_memray(compare: Compare, tmp_path: Path) -> None:
     """A marked, empty test costs at most 1/100 of what pytest-memray adds to it."""
     pytest.importorskip("pytest_memray", reason="pytest-memray is not installed: make bench installs it")
-    tests = 200 if QUICK else 1_000
+    tests = 200 if QUICK else 1_000  # at some 10 ms each
     unmarked = write_tests(tmp_path / "unmarked", tests)
     marked = write_tests(tmp_path / "marked", tests, MARK)
     costs = compare(
-        [
-            Session("unmarked, no plugin", unmarked, ()),
-            Session("marked, plugin", marked, MEMPERF),
-            Session("pytest-memray", unmarked, ("-p", "memray", "--memray")),
-        ],
-        tests,
-        rounds=3 if QUICK else ROUNDS,
+        Session("no plugin", unmarked, ()),
+        Session("marked, plugin", marked, MEMPERF),
+        Session("pytest-memray", unmarked, ("-p", "memray", "--memray")),
+        tests=tests,
     )
-    assert costs["marked, plugin"].median <= costs["pytest-memray"].median / 100
+    memray = costs.difference("pytest-memray", "no plugin").median
+    assert costs.difference("marked, plugin", "no plugin").median <= memray / 100
 
 
 def test_cost_of_starting(compare: Compare, tmp_path: Path) -> None:
     """The plugin adds at most 15 ms to ``pytest --version --version``, which loads and configures every plugin."""
     command = ("--version", "--version")
-    costs = compare([Session("no plugin", tmp_path, command), Session("plugin", tmp_path, (*MEMPERF, *command))], 1)
-    assert costs["plugin"].median <= 15e-3
+    plugin = Session("plugin", tmp_path, (*MEMPERF, *command))
+    costs = compare(Session("no plugin", tmp_path, command), plugin, tests=1)
+    assert costs.difference("plugin", "no plugin").median <= 15e-3
+
+
+def test_cost_of_isolation(compare: Compare, tmp_path: Path) -> None:
+    """A test in a child costs at most 1/10 of ``python -m pytest one_numpy_test.py``."""
+    tests = 50
+    body = "assert numpy.ones(1000).sum() == 1000"
+    one = write_tests(tmp_path / "one", 1, "import numpy\n", body)
+    many = write_tests(tmp_path / "many", 1 + tests, "import numpy\n", body)
+    isolated = (*MEMPERF, "--memperf-all", "--memperf-isolation=process")
+    costs = compare(
+        Session("one test, a process of its own", one, ()),
+        Session("one test, isolated", one, isolated),
+        Session(f"{1 + tests} tests, isolated", many, isolated),
+        tests=tests,
+    )
+    isolation = costs.difference(f"{1 + tests} tests, isolated", "one test, isolated").median
+    assert isolation <= costs.total("one test, a process of its own") / 10
