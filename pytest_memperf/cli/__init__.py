@@ -2,7 +2,77 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
 
-def main() -> int:
-    """Run the command line."""
-    raise SystemExit("memperf: no commands yet")
+from pytest_memperf import __version__
+from pytest_memperf.cli.command import Command
+from pytest_memperf.cli.doctor import DOCTOR
+from pytest_memperf.model.errors import UsageMistake, nearest
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS: tuple[Command, ...] = (DOCTOR,)
+MISTAKE = 2
+"""Exit code of a call that is wrong."""
+INTERRUPTED = 130
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageMistake(f"{message} (see {self.prog} --help)")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="memperf", description="Memory performance, measured and held to budgets.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"pytest-memperf {__version__}")
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
+    for command in COMMANDS:
+        row = commands.add_parser(command.name, help=command.help, description=command.help, allow_abbrev=False)
+        command.add_arguments(row)
+        row.set_defaults(run=command.run)
+    return parser
+
+
+def _check_command(arguments: Sequence[str]) -> None:
+    names = [command.name for command in COMMANDS]
+    first = next((word for word in arguments if not word.startswith("-")), None)
+    if first is None and not arguments:
+        raise UsageMistake(f"name a command: {', '.join(names)} (see memperf --help)")
+    if first is not None and first not in names:
+        raise UsageMistake(f"there is no command {first!r}{nearest(first, names)} (see memperf --help)")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code; a user's mistake is one line on standard error and 2."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        _check_command(words)
+        options = _parser().parse_args(words)
+        code: int = options.run(options)
+        sys.stdout.flush()
+        return code
+    except UsageMistake as mistake:
+        print(f"memperf: {mistake}", file=sys.stderr)
+        return MISTAKE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _drop_output()  # the reader has left, as in memperf doctor | head
+        return 0
+    except OSError as error:
+        _drop_output()
+        print(f"memperf: the output cannot be written ({error.strerror})", file=sys.stderr)
+        return MISTAKE
+
+
+def _drop_output() -> None:
+    """Let what Python still has to write go nowhere."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

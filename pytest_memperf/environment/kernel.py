@@ -23,23 +23,31 @@ def collect(root: Path) -> dict[str, Any]:
         "thp_defrag": selected(thp / "defrag"),
         "thp_sizes": {
             size.name.removeprefix("hugepages-"): setting
-            for size in folders(thp, "hugepages-*")
+            for size in _by_size(thp)
             if (setting := selected(size / "enabled"))
-        },
+        }
+        or None,
         "khugepaged": {
             name: value
             for name in ("defrag", "scan_sleep_millisecs", "pages_to_scan", "max_ptes_none")
             if (value := text(thp / "khugepaged" / name)) is not None
-        },
+        }
+        or None,
         "huge_pages": {
             size.name.removeprefix("hugepages-"): count
-            for size in folders(memory / "hugepages", "hugepages-*")
+            for size in _by_size(memory / "hugepages")
             if (count := number(size / "nr_hugepages")) is not None
-        },
+        }
+        or None,
         "numa_nodes": len(folders(root / "sys/devices/system/node", "node[0-9]*")) or None,
         "numa_balancing": None if balancing is None else balancing > 0,
         "aslr": aslr(root),
     }
+
+
+def _by_size(path: Path) -> list[Path]:
+    """Return the folders of the sizes of huge page, the smallest first."""
+    return sorted(folders(path, "hugepages-*"), key=lambda size: (len(size.name), size.name))
 
 
 def aslr(root: Path) -> str | None:

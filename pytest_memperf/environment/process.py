@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 _TUNING = re.compile(
-    r"GLIBC_TUNABLES|MALLOC_\w+_|MALLOC_CONF|_RJEM_MALLOC_CONF|JE_MALLOC_CONF|TCMALLOC_\w+|MIMALLOC_\w+|PYTHONMALLOC\w*"
+    r"GLIBC_TUNABLES|MALLOC_\w+|_RJEM_MALLOC_CONF|JE_MALLOC_CONF|TCMALLOC_\w+|MIMALLOC_\w+|PYTHONMALLOC\w*"
     r"|PYTHONHASHSEED|NUMPY_MADVISE_HUGEPAGE|LD_PRELOAD"
 )
 _LIBRARY = re.compile(r"lib(jemalloc|tcmalloc\w*|mimalloc)")

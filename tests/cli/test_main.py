@@ -1,0 +1,79 @@
+"""The command line itself: version, help, and one line for every mistake."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import pytest
+
+from pytest_memperf import __version__
+from pytest_memperf.cli import COMMANDS, main
+
+PROGRAM = "import sys; from pytest_memperf.cli import main; sys.exit(main())"
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """--version prints the distribution's name and version."""
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"pytest-memperf {__version__}\n"
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each command is there with its line."""
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+    assert end.value.code == 0
+    output = " ".join(capsys.readouterr().out.split())
+    assert all(f"{command.name} {command.help}" in output for command in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ([], "memperf: name a command: doctor (see memperf --help)"),
+        (["doctr"], "memperf: there is no command 'doctr'; did you mean 'doctor'? (see memperf --help)"),
+        (["xyz", "--json"], "memperf: there is no command 'xyz' (see memperf --help)"),
+        (["doctor", "--foo"], "memperf: unrecognized arguments: --foo (see memperf --help)"),
+        (["doctor", "--js"], "memperf: unrecognized arguments: --js (see memperf --help)"),
+        (["doctor", "--json=1"], "memperf: argument --json: ignored explicit argument '1' (see memperf doctor --help)"),
+    ],
+)
+def test_a_mistake_is_one_line(arguments: Sequence[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It goes to standard error and names the mend; the exit code is 2."""
+    assert main(arguments) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err == f"{line}\n"
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    """As in memperf doctor | head -1."""
+    command = f"{sys.executable} -c '{PROGRAM}' doctor"
+    answer = subprocess.run(
+        ["bash", "-c", f"{command} | head -1; exit ${{PIPESTATUS[0]}}"], capture_output=True, text=True, check=False
+    )
+    assert answer.stdout == "Metrics\n"
+    assert answer.stderr == ""
+    assert answer.returncode in (0, 1)
+
+
+def test_a_full_disk_is_one_line() -> None:
+    """Output that cannot be written is a mistake of the call."""
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-c", PROGRAM, "doctor"]
+        answer = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert answer.returncode == 2
+    assert answer.stderr == "memperf: the output cannot be written (No space left on device)\n"
+
+
+def test_starts_without_numpy() -> None:
+    """The command loads neither NumPy nor psutil."""
+    code = (
+        "import sys; from pytest_memperf.cli import main; main(['doctor']); print({'numpy', 'psutil'} & {*sys.modules})"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.splitlines()[-1] == "set()"
