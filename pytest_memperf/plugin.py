@@ -46,10 +46,12 @@ def pytest_configure(config: pytest.Config) -> None:
         "memperf(**budgets): measure this test and hold it to budgets such as max_peak_rss='70 MiB', "
         "max_minor_faults=600, min_throughput='1 GiB/s' with bytes='256 MiB'",
     )
+    manager = config.pluginmanager
     with _usage_errors():
         check_options(config)
         path = resolve(config, "json")
-        if path and not (config.option.collectonly or resolve(config, "disable")):
+        reports = not (config.option.collectonly or resolve(config, "disable") or manager.hasplugin("memperf-template"))
+        if path and reports:
             from pytest_memperf.report.json_report import register_json
 
             register_json(config, path)

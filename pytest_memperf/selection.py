@@ -88,7 +88,8 @@ def isolate(config: pytest.Config, measured: list[pytest.Item]) -> None:
         return
     from pytest_memperf.isolation.driver import Driver
 
-    driver = Driver(config, cow_limit=256 * 2**20, named_plugins=None)
+    metrics = registry_of(config).requested
+    driver = Driver(config, cow_limit=256 * 2**20, named_plugins=None, metrics=metrics)
     config.pluginmanager.register(driver, "memperf-driver")
     for item in isolated:
         driver.isolate(item, 0, item.stash[SETTINGS].timeout or resolve(config, "timeout"))

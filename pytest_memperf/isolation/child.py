@@ -14,6 +14,7 @@ import pytest
 from cyx import copy_on_write, settling
 from pytest_memperf.isolation.protocol import Connection
 from pytest_memperf.measure.conditions import CONDITIONS
+from pytest_memperf.selection import registry_of
 
 LOST = 70
 """The exit status of a child that could not say what went wrong."""
@@ -144,6 +145,7 @@ def _run(
     if item is None:
         connection.send({"missing": True})
         return
+    registry_of(config).request(request["metrics"])
     CONDITIONS.isolation = "process"
     CONDITIONS.collect = "collect"
     CONDITIONS.settle = Settling(pages_of_files, request["cow_limit"])

@@ -18,9 +18,17 @@ _RUN = pytest.StashKey[ChildRun]()
 class Driver:
     """The plugin that replaces the phases of isolated tests; registered in a session that has any."""
 
-    def __init__(self, config: pytest.Config, *, cow_limit: int, named_plugins: tuple[str, ...] | None) -> None:
+    def __init__(
+        self,
+        config: pytest.Config,
+        *,
+        cow_limit: int,
+        named_plugins: tuple[str, ...] | None,
+        metrics: tuple[str, ...] = (),
+    ) -> None:
         self._config = config
         self._cow_limit = cow_limit
+        self._metrics = metrics
         self._named_plugins = named_plugins
         self._bases: dict[str, BaseTemplate | TemplateFailure] = {}
         self._modules: dict[tuple[str, str], ModuleTemplate | TemplateFailure] = {}
@@ -68,7 +76,12 @@ class Driver:
             template = self._module_template(item)
         except TemplateFailure as failure:
             pytest.fail(str(failure), pytrace=False)
-        request: dict[str, Any] = {"names": path_of(item), "position": position, "cow_limit": self._cow_limit}
+        request: dict[str, Any] = {
+            "names": path_of(item),
+            "position": position,
+            "cow_limit": self._cow_limit,
+            "metrics": self._metrics,
+        }
         return ChildRun(item, template, request, timeout)
 
     def _module_template(self, item: pytest.Item) -> ModuleTemplate:

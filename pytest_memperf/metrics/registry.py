@@ -15,7 +15,8 @@ class Registry:
     def __init__(self, probes: Iterable[type[Probe]] = ()) -> None:
         self._metrics: dict[str, Metric] = {}
         self._probes: dict[str, type[Probe]] = {}
-        self._requested: tuple[str, ...] = ()
+        self.requested: tuple[str, ...] = ()
+        """The metrics that ``request`` named."""
         self._probes_for: dict[tuple[str, ...], tuple[type[Probe], ...]] = {}
         for probe in probes:
             self.register(probe)
@@ -47,7 +48,7 @@ class Registry:
 
     def request(self, names: Iterable[str]) -> None:
         """Take these metrics in every window, whatever they cost; to be asked before the first window."""
-        self._requested = (*self._requested, *names)
+        self.requested = (*self.requested, *names)
 
     def probes_for(self, requested: tuple[str, ...]) -> tuple[type[Probe], ...]:
         """Return the probes of the metrics that are always taken and of those requested, each once."""
@@ -56,7 +57,7 @@ class Registry:
                 dict.fromkeys(
                     self._probes[metric.name]
                     for metric in self
-                    if metric.cost is Cost.ALWAYS or metric.name in (*requested, *self._requested)
+                    if metric.cost is Cost.ALWAYS or metric.name in (*requested, *self.requested)
                 )
             )
         return self._probes_for[requested]

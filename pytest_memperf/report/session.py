@@ -13,6 +13,7 @@ from pytest_memperf.report.block import Remarks, counted, result_table
 from pytest_memperf.report.columns import chosen_columns, chosen_order, default_names
 from pytest_memperf.report.failure import colour
 from pytest_memperf.report.junit import JunitProperties
+from pytest_memperf.report.progress import register_progress
 from pytest_memperf.report.rows import BY_NAME, Rows, order, row_of
 from pytest_memperf.report.table import write_rows
 from pytest_memperf.selection import registry_of
@@ -91,5 +92,6 @@ def register_reporter(config: pytest.Config) -> None:
     manager.register(wire, "memperf-wire")
     if not hasattr(config, "workerinput"):
         manager.register(Reporter(config), "memperf-reporter")
+        register_progress(config)
         if config.getoption("xmlpath", None):
             manager.register(JunitProperties(registry_of(config)), "memperf-junit")
