@@ -96,6 +96,11 @@ def parse_count(value: Any) -> Number:
     return _number(value, "count", example)
 
 
+def is_whole(value: Number) -> bool:
+    """Tell whether the number has nothing behind the point; NaN and the infinities, which a probe may return, have."""
+    return float(value).is_integer()
+
+
 def format_size(value: Number) -> str:
     """Return ``"70.00 MiB"``; whole numbers below 1 KiB as ``"512 B"``."""
     size = float(value)
@@ -103,7 +108,7 @@ def format_size(value: Number) -> str:
         if abs(size) < 1024 or name == "TiB":
             break
         size /= 1024
-    return f"{size:.0f} {name}" if name == "B" or size == int(size) else f"{size:.2f} {name}"
+    return f"{size:.0f} {name}" if name == "B" or is_whole(size) else f"{size:.2f} {name}"
 
 
 def format_rate(value: Number) -> str:
@@ -126,7 +131,7 @@ def format_time(value: Number) -> str:
 
 def format_count(value: Number) -> str:
     """Return ``"16,386"``; fractions (a median between two counts) keep one digit."""
-    return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
+    return f"{value:,.0f}" if is_whole(value) else f"{value:,.1f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +154,7 @@ class Unit:
         suffix = f" {name}" if name else ""
         for digits in range(10):
             texts = [f"{value / size:,.{digits}f}{suffix}" for value in values]
-            if all((value / size).is_integer() for value in values):
+            if all(is_whole(value / size) for value in values):
                 break
             if digits >= 2 and len(set(texts)) == len(set(values)):
                 break

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_memperf.metrics import Registry
 from pytest_memperf.model.errors import UsageMistake
-from pytest_memperf.model.units import Number, Unit
+from pytest_memperf.model.units import Number, Unit, is_whole
 from pytest_memperf.options import resolve
 from pytest_memperf.report.rows import BY_NAME, Row
 from pytest_memperf.selection import registry_of
@@ -43,7 +43,7 @@ class Column:
 def column_of(name: str, unit: Unit, values: Sequence[Number]) -> Column:
     """Return the column in the scale of its middle value, with two digits unless all values are whole."""
     scale, size = unit.scale(median(abs(value) for value in values if value) if any(values) else 0)
-    whole = all(value / size == round(value / size) for value in values)
+    whole = all(is_whole(value / size) for value in values)
     return Column(name, scale, size, 0 if whole else 1 if len(unit.scales) == 1 else 2)
 
 

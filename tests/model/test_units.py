@@ -166,6 +166,8 @@ def test_refuses_other_units(parse, text) -> None:  # type: ignore[no-untyped-de
         (SHARE, 0.931, "93.1 %"),
         (COUNT, 16386, "16,386"),
         (COUNT, 16386.5, "16,386.5"),
+        (COUNT, float("nan"), "nan"),
+        (BYTES, float("inf"), "inf TiB"),
         (unit_named("rows"), 1234567, "1,234,567 rows"),
     ],
 )

@@ -416,8 +416,9 @@ def test_nan_from_a_probe_is_one_line(pytester: pytest.Pytester) -> None:
         """
     )
     pytester.makepyfile(test_it="import pytest\n@pytest.mark.memperf\ndef test_nan(): pass")
-    result = pytester.runpytest_subprocess("--memperf-json=out.json", "--memperf-columns=minor_faults")
+    result = pytester.runpytest_subprocess("--memperf-json=out.json", "--memperf-columns=odd")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stdout.fnmatch_lines(["test_it.py::test_nan  nan"])
     assert result.errlines[-1].startswith(
         "ERROR: --memperf-json: out.json cannot be written (test_it.py::test_nan: Out of range float values"
     )
