@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any
 
@@ -23,37 +22,6 @@ from pytest_memperf.selection import MEASUREMENT, MISTAKE, SETTINGS, is_measured
 RESULTS = pytest.StashKey[list[Result]]()
 
 
-@contextlib.contextmanager
-def _window_round(item: pytest.Item, measurement: Measurement) -> Iterator[None]:
-    """Make the window the innermost wrapper round the test function, whoever calls that, and make room for it."""
-    function = getattr(item, "obj", None)
-    if not callable(function):
-        item.runtest = measurement.around(item.runtest)  # type: ignore[method-assign]
-        try:
-            yield
-        finally:
-            del item.runtest
-        return
-    if inspect.iscoroutinefunction(function):
-        item.runtest = partial(with_frame_room, item.runtest)  # type: ignore[method-assign]
-    measured = measurement.around(function)
-    # unittest looks its coroutines up on the instance and leaves item.obj alone.
-    owner, name = (
-        (item.instance, item.name)
-        if isinstance(item, TestCaseFunction) and inspect.iscoroutinefunction(function)
-        else (item, "obj")
-    )
-    setattr(owner, name, measured)
-    try:
-        yield
-    finally:
-        vars(item).pop("runtest", None)
-        if owner is item:
-            item.obj = function  # type: ignore[attr-defined]
-        else:
-            delattr(owner, name)
-
-
 def _joined_benchmark(item: pytest.Item, measurement: Measurement) -> Any:
     """Return pytest-benchmark's fixture, joined, where a test that asks to be measured takes it."""
     if FIXTURE not in getattr(item, "fixturenames", ()) or not is_measured(item):
@@ -65,34 +33,63 @@ def _joined_benchmark(item: pytest.Item, measurement: Measurement) -> Any:
     return benchmark
 
 
+def _run_measured(item: pytest.Item, runtest: Callable[[], None], measurement: Measurement) -> None:
+    """Run the test with the window as the innermost wrapper round its function, whoever calls that."""
+    function = getattr(item, "obj", None)
+    if not callable(function):
+        measurement.around(runtest)()
+        return
+    is_async = inspect.iscoroutinefunction(function)
+    # unittest looks its coroutines up on the instance and leaves item.obj alone.
+    on_instance = is_async and isinstance(item, TestCaseFunction)
+    owner, name = (item.instance, item.name) if on_instance else (item, "obj")  # type: ignore[attr-defined]
+    setattr(owner, name, measurement.around(function))
+    try:
+        if is_async:
+            with_frame_room(runtest)
+        else:
+            runtest()
+    finally:
+        if on_instance:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, function)
+
+
+class RefusedTests:
+    """Fails the tests whose markers are wrong, in a worker that could not refuse them at collection."""
+
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Show what is wrong with the marker."""
+        if MISTAKE in item.stash:
+            raise item.stash[MISTAKE]
+
+
 class Measuring:
     """Puts the window round a test's function, and the verdict into its report."""
 
     def __init__(self, strict: bool) -> None:
         self._statuses = (Status.FAILED, Status.UNCHECKED) if strict else (Status.FAILED,)
 
-    def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Fail a test whose marker is wrong, in a worker that could not refuse it at collection."""
-        if MISTAKE in item.stash:
-            raise item.stash[MISTAKE]
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> None:
+        """Have the item run its test measured; a wrapper of this hook would cost every test more."""
+        if SETTINGS in item.stash:
+            item.runtest = partial(self._run, item, item.runtest)  # type: ignore[method-assign]
 
-    @pytest.hookimpl(wrapper=True, trylast=True)
-    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        """Measure the call phase, and raise where a budget is exceeded: an ordinary failure to everyone else."""
-        if SETTINGS not in item.stash:
-            return (yield)
+    def _run(self, item: pytest.Item, runtest: Callable[[], None]) -> None:
+        """Measure the test, and raise where a budget is exceeded: an ordinary failure to everyone else."""
+        del item.runtest
         measurement = measurement_of(item)
         benchmark = _joined_benchmark(item, measurement)
         try:
-            with _window_round(item, measurement):
-                outcome = yield
+            _run_measured(item, runtest, measurement)
         finally:
-            item.stash[RESULTS] = measurement.results()
+            results = item.stash[RESULTS] = measurement.results()
             del item.stash[MEASUREMENT]
             if benchmark is not None:
-                note_metrics(benchmark, item.stash[RESULTS])
-        self._judge(item, measurement, item.stash[RESULTS])
-        return outcome
+                note_metrics(benchmark, results)
+        self._judge(item, measurement, results)
 
     def _judge(self, item: pytest.Item, measurement: Measurement, results: list[Result]) -> None:
         sentences = [check.sentence for result in results for check in self._failing(result)]
@@ -110,12 +107,12 @@ class Measuring:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Attach the results to the report of the call phase, and word a failure for its reader."""
         report = yield
-        if call.when != "call" and call.excinfo is None:
-            return report
-        if RESULTS in item.stash:
+        if call.when == "call" and RESULTS in item.stash:
             report.memperf = item.stash[RESULTS]  # type: ignore[attr-defined]
             del item.stash[RESULTS]
-        if report.failed and call.excinfo is not None:
+        if call.excinfo is None:
+            return report
+        if report.failed:
             error = call.excinfo.value
             if isinstance(error, MemoryBudgetExceeded):
                 failed = [result for result in report.memperf if self._failing(result)]

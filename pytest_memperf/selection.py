@@ -56,7 +56,7 @@ def prepare(config: pytest.Config, measured: list[pytest.Item]) -> None:
     """Parse the settings of each test and register what measures and reports. UsageMistake lists every wrong marker."""
     from pytest_memperf.environment.process import allocator
     from pytest_memperf.measure.conditions import CONDITIONS
-    from pytest_memperf.measuring import Measuring
+    from pytest_memperf.measuring import Measuring, RefusedTests
     from pytest_memperf.report.session import register_reporter
 
     CONDITIONS.allocator = (allocator() or "unknown").partition(" ")[0]
@@ -72,6 +72,8 @@ def prepare(config: pytest.Config, measured: list[pytest.Item]) -> None:
     if mistakes and not hasattr(config, "workerinput"):
         raise UsageMistake("\n".join(mistakes))
     isolate(config, measured)
+    if mistakes:
+        config.pluginmanager.register(RefusedTests(), "memperf-refused")
     config.pluginmanager.register(Measuring(strict=resolve(config, "strict")), "memperf-measuring")
     register_reporter(config)
 

@@ -34,9 +34,7 @@ class Settling:
         if not self._own:
             self._own = True
             writable = [
-                (start, end)
-                for start, end, _, writable, private, _ in copy_on_write.mappings()
-                if writable and private
+                (start, end) for start, end, _, writable, private, _ in copy_on_write.mappings() if writable and private
             ]
             copy_on_write.populate(self._pages_of_files, False, sys.maxsize)
             self.left = copy_on_write.populate(copy_on_write.present_pages(writable, False), True, self._limit)

@@ -117,8 +117,11 @@ def prepare_for_forks() -> list[tuple[int, int]]:
     gc.collect()
     gc.freeze()
     settling.trim()
-    files = [(start, end) for start, end, readable, _, private, of_file in copy_on_write.mappings()
-             if readable and (of_file or not private)]
+    files = [
+        (start, end)
+        for start, end, readable, _, private, of_file in copy_on_write.mappings()
+        if readable and (of_file or not private)
+    ]
     return copy_on_write.present_pages(files, True)
 
 

@@ -33,11 +33,8 @@ class Settings:
     isolation: str | None = None
     timeout: float | None = None
     """Seconds that a child may take; None: the option's."""
-
-    @property
-    def requested(self) -> tuple[str, ...]:
-        """The metrics that a budget or ``metrics=`` asks for."""
-        return (*self.metrics, *(budget.metric.name for budget in self.budgets))
+    requested: tuple[str, ...] = ()
+    """The metrics that a budget or ``metrics=`` asks for."""
 
 
 def _whole(name: str, value: Any, least: int) -> int:
@@ -120,4 +117,5 @@ def parse_settings(keywords: Mapping[str, Any], registry: Registry) -> Settings:
     for budget in budgets:
         if budget.metric.needs_bytes and "bytes" not in values:
             raise UsageMistake(f"{budget.keyword} needs bytes=..., the bytes that one call moves")
-    return Settings(budgets=tuple(budgets), **values)
+    requested = (*values.get("metrics", ()), *(budget.metric.name for budget in budgets))
+    return Settings(budgets=tuple(budgets), requested=requested, **values)

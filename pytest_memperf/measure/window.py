@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import Any, TypeVar
 
 from cyx.probes import Bracket, Interval
@@ -25,7 +26,7 @@ class Round(Interval):
     def __init__(self, settings: Settings, probes: tuple[type[Probe], ...]) -> None:
         self._settings = settings
         self._probes = [probe() for probe in probes]
-        self._active = [probe for probe in self._probes if type(probe).start is not Probe.start]
+        self._active = [probe for probe in self._probes if _acts_before(type(probe))]  # type: ignore[arg-type]
         self._collector_was_on = False
         self.readings: dict[str, Reading] = {}
         self.reasons: dict[str, str] = {}
@@ -39,6 +40,7 @@ class Round(Interval):
             self._collector_was_on = gc.isenabled()
             gc.disable()
         for probe in self._active:
+            probe.prepare(self, self._settings.requested)
             probe.start()
         if CONDITIONS.settle is not None and not self.is_nested():
             CONDITIONS.settle()
@@ -62,6 +64,12 @@ class Round(Interval):
                     readings.pop(name, None)
                 else:
                     readings[name] = reading  # type: ignore[assignment]
+
+
+@cache
+def _acts_before(probe: type[Probe]) -> bool:
+    """Tell whether a probe does anything at the start: most only read the interval afterwards."""
+    return probe.start is not Probe.start or probe.prepare is not Probe.prepare
 
 
 class Window(Bracket):

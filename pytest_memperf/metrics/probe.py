@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
 from cyx.probes import Interval
@@ -32,6 +32,9 @@ class Probe:
     def unavailable(cls) -> Mapping[str, str]:
         """Return the metrics that this machine cannot give, each with the reason and its mend."""
         return {}
+
+    def prepare(self, interval: Interval, requested: Sequence[str]) -> None:
+        """Set the interval up before it starts; ``requested`` names the metrics that a budget or a user asks for."""
 
     def start(self) -> None:
         """Take the readings at the start; the interval starts right after."""
