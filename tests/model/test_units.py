@@ -96,6 +96,7 @@ def test_any_text_is_a_finite_number_or_a_mistake(text: str) -> None:
 
 @given(st.one_of(st.integers(), st.floats(), st.booleans(), st.none(), st.lists(st.integers(), max_size=1)))
 @example(10**400)
+@example(2**53 + 1)
 def test_any_object_is_a_finite_number_or_a_mistake(value: object) -> None:
     """Numbers pass as they are; NaN, infinities, switches and containers are mistakes."""
     for parse in PARSERS:
@@ -104,7 +105,7 @@ def test_any_object_is_a_finite_number_or_a_mistake(value: object) -> None:
         except UsageMistake:
             continue
         assert math.isfinite(parsed)
-        assert parsed == value
+        assert parsed in (value, float(value))  # rates, shares and times are floats, of 53 bits
 
 
 @pytest.mark.parametrize(
