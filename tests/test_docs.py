@@ -1,0 +1,72 @@
+"""The documentation names everything there is, and its examples do what it says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pytest_memperf.measure.settings import _KEYWORDS
+from pytest_memperf.metrics import BUILT_IN
+from pytest_memperf.model.metric import Metric
+from pytest_memperf.options import OPTIONS, Option
+
+ROOT = Path(__file__).parents[1]
+METRICS = [metric for probe in BUILT_IN for metric in probe.metrics]
+
+
+def page(name: str) -> str:
+    """Return the text of a page."""
+    return ROOT.joinpath(name).read_text(encoding="utf-8")
+
+
+def option_row(option: Option) -> str:
+    """Return the row of docs/usage.md that an option has."""
+    value = f"={option.metavar}" if option.metavar else ""
+    default = f" (without it: {option.default:g})" if isinstance(option.default, float) else ""
+    return f"| `{option.flag}{value}` | {option.help}{default} |"
+
+
+def metric_row(metric: Metric) -> str:
+    """Return the row of docs/metrics.md that a metric has."""
+    cells = (metric.unit.name, metric.trust.value, metric.cost.value, metric.help, metric.source)
+    return f"| `{metric.name}` | {' | '.join(cells)} |"
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+def test_each_option_has_its_row(option: Option) -> None:
+    """docs/usage.md lists each option with the words of its help."""
+    assert option_row(option) in page("docs/usage.md").splitlines()
+
+
+@pytest.mark.parametrize("keyword", _KEYWORDS)
+def test_each_argument_of_the_marker_has_its_row(keyword: str) -> None:
+    """docs/usage.md lists each argument that is no budget."""
+    assert re.search(rf"^\| `{keyword}=", page("docs/usage.md"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+def test_each_metric_has_its_row(metric: Metric) -> None:
+    """docs/metrics.md lists each metric with its unit, its trust, its cost and its source."""
+    assert metric_row(metric) in page("docs/metrics.md").splitlines()
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/index.md", "docs/usage.md", "docs/metrics.md"])
+def test_links_lead_somewhere(name: str) -> None:
+    """Each relative link of a page names a file of the checkout."""
+    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", page(name))
+    missing = [target for target in targets if not ROOT.joinpath(name).parent.joinpath(target).exists()]
+    assert not missing
+
+
+def test_the_first_example_fails_as_shown(pytester: pytest.Pytester) -> None:
+    """The test in the README, run as it stands, ends in the summary line that the README shows."""
+    readme = page("README.md")
+    (example,) = re.findall(r"^```python\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    (shown,) = re.findall(r"^MEMORY .*$", readme, re.MULTILINE)
+    pytester.makepyfile(test_parser=example)
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(failed=1)
+    without_numbers = re.sub(r"\\?\d+", r"\\d+", re.escape(shown))
+    result.stdout.re_match_lines([without_numbers])
