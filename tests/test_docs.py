@@ -37,7 +37,14 @@ def metric_row(metric: Metric) -> str:
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
 def test_each_option_has_its_row(option: Option) -> None:
     """docs/usage.md lists each option with the words of its help."""
-    assert option_row(option) in page("docs/usage.md").splitlines()
+    row = option_row(option)
+    assert row in page("docs/usage.md").splitlines(), f"add to docs/usage.md:\n{row}"
+
+
+def test_each_page_is_in_the_index() -> None:
+    """docs/index.md leads to every page."""
+    missing = [path.name for path in ROOT.glob("docs/*.md") if f"]({path.name})" not in page("docs/index.md")]
+    assert missing == ["index.md"]
 
 
 @pytest.mark.parametrize("keyword", _KEYWORDS)
@@ -49,10 +56,14 @@ def test_each_argument_of_the_marker_has_its_row(keyword: str) -> None:
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 def test_each_metric_has_its_row(metric: Metric) -> None:
     """docs/metrics.md lists each metric with its unit, its trust, its cost and its source."""
-    assert metric_row(metric) in page("docs/metrics.md").splitlines()
+    row = metric_row(metric)
+    assert row in page("docs/metrics.md").splitlines(), f"add to docs/metrics.md:\n{row}"
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/index.md", "docs/usage.md", "docs/metrics.md"])
+PAGES = ["README.md", "CONTRIBUTING.md", *(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/*.md"))]
+
+
+@pytest.mark.parametrize("name", PAGES)
 def test_links_lead_somewhere(name: str) -> None:
     """Each relative link of a page names a file of the checkout."""
     targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", page(name))
