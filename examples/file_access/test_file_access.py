@@ -24,8 +24,9 @@ STRIDE = 1024  # bytes from one access to the next
 ACCESSES = 100_000  # at random
 SEED = 42
 
-# A page may be taken back by the kernel between two accesses: on an idle machine this is 0.
-FEW = SIZE // BLOCK // 100 + 8
+# Pages of a warm file that the kernel took back before they were read: 0, but where it is short of memory or reclaims
+# proactively (DAMON, in many virtual machines).
+FEW = SIZE // BLOCK // 20 + 8
 FAULTS = 64  # of a call that maps nothing: the first touch of a buffer, of some code, of the stack
 HEAP = 2 * MIB
 
