@@ -6,7 +6,7 @@ A file is a path, or the descriptor of a file that is open for reading. What can
 (the kernel tells only the owner and those who may write), ENOMEM (the cache does not keep the whole file).
 """
 
-from libc.errno cimport EBUSY, ENOMEM, ENOSYS, EOPNOTSUPP, EPERM, errno
+from libc.errno cimport EBUSY, ENOMEM, EOPNOTSUPP, EPERM, errno
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, malloc
 
@@ -119,12 +119,9 @@ def _cached_by_mincore(int fd):
 
 
 def _cached(int fd):
-    try:
+    with contextlib.suppress(OSError):  # too old a kernel, a filter that does not know the call, a file of others
         return _cached_by_cachestat(fd)
-    except OSError as error:
-        if error.errno != ENOSYS and error.errno != EPERM:  # EPERM: also a seccomp filter that does not know the call
-            raise
-        return _cached_by_mincore(fd)
+    return _cached_by_mincore(fd)
 
 
 def memory_file_system(file):
