@@ -14,7 +14,7 @@ from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.report.json_file import JsonFile, cannot_write, check_target
 
 _FROM_WORKER = "memperf_environment"
-_WHOLE_SESSIONS = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
+_BROKEN_OFF = (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERNAL_ERROR)
 
 
 class JsonReport:
@@ -47,7 +47,7 @@ class JsonReport:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Finish the file; a session that broke off leaves the older one. A failure to write is exit code 4."""
-        if exitstatus not in (*_WHOLE_SESSIONS, pytest.ExitCode.INTERRUPTED):
+        if exitstatus in _BROKEN_OFF:
             return
         if self._mistake is None:
             environment = self._environment or environment_of(self._config)

@@ -16,6 +16,7 @@ import jsonschema
 import pytest
 
 from pytest_memperf.environment.commit import commit_of
+from pytest_memperf.model.environment import Environment
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.result import Result
 from pytest_memperf.model.run import Commit, Run
@@ -114,6 +115,53 @@ def test_a_session_that_breaks_off_leaves_the_file(suite: pytest.Pytester) -> No
     assert suite.runpytest("--memperf-json=out.json").ret == pytest.ExitCode.USAGE_ERROR
     assert (suite.path / "out.json").read_text() == "old"
     assert leftovers(suite.path) == []
+
+
+@pytest.mark.parametrize(
+    ("ending", "code"),
+    [
+        ("pytest.exit('enough')", pytest.ExitCode.INTERRUPTED),
+        ("pytest.exit('enough', returncode=7)", 7),
+        ("raise KeyboardInterrupt", pytest.ExitCode.INTERRUPTED),
+        ("request.session.shouldstop = 'enough'", pytest.ExitCode.INTERRUPTED),
+    ],
+)
+def test_a_session_that_ends_early_keeps_what_it_has(pytester: pytest.Pytester, ending: str, code: int) -> None:
+    """The tests that ran are in the file."""
+    pytester.makepyfile(
+        test_it=f"""
+        import pytest
+
+        @pytest.mark.memperf
+        def test_one(): pass
+
+        def test_two(request):
+            {ending}
+
+        @pytest.mark.memperf
+        def test_three(): pass
+        """
+    )
+    result = pytester.runpytest_subprocess("--memperf-json=out.json")
+    assert result.ret == code
+    document = json.loads((pytester.path / "out.json").read_text())
+    validate(document)
+    assert [row["test"] for row in document["results"]] == ["test_it.py::test_one"]
+
+
+def test_an_internal_error_leaves_the_file(suite: pytest.Pytester) -> None:
+    """What a broken plugin leaves undone is no result."""
+    (suite.path / "out.json").write_text("old")
+    suite.makeconftest("def pytest_runtest_logfinish(): raise ValueError('broken plugin')")
+    assert suite.runpytest_subprocess("--memperf-json=out.json").ret == pytest.ExitCode.INTERNAL_ERROR
+    assert (suite.path / "out.json").read_text() == "old"
+    assert leftovers(suite.path) == []
+
+
+def test_the_schema_knows_every_fact_of_the_environment() -> None:
+    """A field added to Environment is a member of the schema, or this fails by its name."""
+    schema = json.loads(resources.files("pytest_memperf.report").joinpath("pytest-memperf-1.schema.json").read_text())
+    assert list(schema["$defs"]["environment"]["properties"]) == list(Environment.__dataclass_fields__)
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o077])
