@@ -7,35 +7,27 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 SUITE = """
-    import mmap
     import pytest
+    from tokens import spend
 
-    def touch(pages):
-        with mmap.mmap(-1, pages * mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
-            memory.madvise(mmap.MADV_NOHUGEPAGE)
-            for page in range(pages):
-                memory[page * mmap.PAGESIZE] = 1
-
-    touch(64)  # the interpreter itself takes memory for a first call
-
-    @pytest.mark.memperf(max_minor_faults=10, max_major_faults=1000)
+    @pytest.mark.memperf(max_tokens=10, max_coins=1000)
     def test_over():
-        touch(64)
+        spend(64)
 """
-SENTENCE = "minor_faults 64 is over max_minor_faults = 10"
+SENTENCE = "tokens 64 is over max_tokens = 10"
 TABLE = [
     "window 'call'",
-    "budget            measured  limit  ratio  ± uncertainty  trust    verdict",
-    "max_minor_faults        64     10   6.40              0  exact    failed",
-    "max_major_faults         0  1,000   0.00              0  bounded  passed",
+    "budget      measured  limit  ratio  ± uncertainty  trust    verdict",
+    "max_tokens        64     10   6.40              0  exact    failed",
+    "max_coins          5  1,000   0.01              2  bounded  passed",
 ]
 
 
 @pytest.fixture
-def suite(pytester: pytest.Pytester) -> pytest.Pytester:
-    """One test that faults 64 pages in and may 10."""
-    pytester.makepyfile(test_it=SUITE)
-    return pytester
+def suite(tokens: pytest.Pytester) -> pytest.Pytester:
+    """One test that spends 64 tokens and may 10."""
+    tokens.makepyfile(test_it=SUITE)
+    return tokens
 
 
 @pytest.mark.parametrize("option", ["--tb=auto", "--tb=long", "--tb=short", "--tb=native", "-rA", "-l", "--full-trace"])
@@ -55,7 +47,7 @@ def test_the_table_stands_for_the_traceback(suite: pytest.Pytester, option: str)
 def test_tb_line_is_one_line(suite: pytest.Pytester) -> None:
     """Place and sentence, without the table."""
     lines = suite.runpytest("--tb=line").outlines
-    assert f"test_it.py:12: {SENTENCE}" in lines
+    assert f"test_it.py:4: {SENTENCE}" in lines
     assert TABLE[0] not in lines
 
 
@@ -107,8 +99,8 @@ def test_junit_xml_has_sentence_table_and_values(suite: pytest.Pytester, workers
     assert failure.get("message") == SENTENCE
     assert (failure.text or "").splitlines()[-4:] == TABLE
     properties = {row.get("name"): row.get("value") for row in case.iter("property")}
-    assert properties["memperf.call.minor_faults"] == "64"
-    assert properties["memperf.call.major_faults"] == "0"
+    assert properties["memperf.call.tokens"] == "64"
+    assert properties["memperf.call.coins"] == "5"
     assert "memperf.call.cpu_time" not in properties
 
 

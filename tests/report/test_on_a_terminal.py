@@ -16,7 +16,7 @@ import pytest
 SUITE = """
     import pytest
 
-    @pytest.mark.memperf(min_minor_faults=1)
+    @pytest.mark.memperf(min_tokens=1)
     @pytest.mark.parametrize("name", ["a_long_parameter_that_fills_the_line_and_ends_in_" + n for n in ("one", "two")])
     def test_with_a_long_name(name): pass
 """
@@ -77,33 +77,33 @@ def plain(line: str) -> str:
 class TestTable:
     """The table of results."""
 
-    def test_fits_the_terminal(self, pytester: pytest.Pytester) -> None:
+    def test_fits_the_terminal(self, tokens: pytest.Pytester) -> None:
         """Long names are cut at their beginning: the end tells them apart."""
-        pytester.makepyfile(test_it=SUITE)
-        lines = [plain(line) for line in on_a_terminal(80, "--memperf-columns=minor_faults,major_faults")]
+        tokens.makepyfile(test_it=SUITE)
+        lines = [plain(line) for line in on_a_terminal(80, "--memperf-columns=tokens,coins")]
         start = next(number for number, line in enumerate(lines) if "= memperf =" in line)
         table = lines[start + 1 : start + 4]
         assert max(map(len, table)) == 80
-        assert table[1].split() == ["…eter_that_fills_the_line_and_ends_in_one]", "1", "failed", "0", "0"]
-        assert table[2].split() == ["…eter_that_fills_the_line_and_ends_in_two]", "1", "failed", "0", "0"]
+        assert table[1].split() == ["…[a_long_parameter_that_fills_the_line_and_ends_in_one]", "1", "failed", "0", "5"]
+        assert table[2].split() == ["…[a_long_parameter_that_fills_the_line_and_ends_in_two]", "1", "failed", "0", "5"]
 
-    def test_leaves_a_name_some_room(self, pytester: pytest.Pytester) -> None:
+    def test_leaves_a_name_some_room(self, tokens: pytest.Pytester) -> None:
         """On a very narrow terminal the lines are too long rather than the names gone."""
-        pytester.makepyfile(test_it=SUITE)
-        lines = [plain(line) for line in on_a_terminal(40, "--memperf-columns=minor_faults,major_faults")]
+        tokens.makepyfile(test_it=SUITE)
+        lines = [plain(line) for line in on_a_terminal(40, "--memperf-columns=tokens,coins")]
         assert any(line.startswith("…e_line_and_ends_in_two]  1 failed") for line in lines)
 
-    def test_is_whole_under_v(self, pytester: pytest.Pytester) -> None:
+    def test_is_whole_under_v(self, tokens: pytest.Pytester) -> None:
         """-v shows every name in full."""
-        pytester.makepyfile(test_it=SUITE)
-        lines = [plain(line) for line in on_a_terminal(80, "-v", "--memperf-columns=minor_faults")]
+        tokens.makepyfile(test_it=SUITE)
+        lines = [plain(line) for line in on_a_terminal(80, "-v", "--memperf-columns=tokens")]
         name = "test_it.py::test_with_a_long_name[a_long_parameter_that_fills_the_line_and_ends_in_one]"
-        assert f"{name}  1 failed             0" in lines
+        assert f"{name}  1 failed       0" in lines
 
     @pytest.mark.parametrize(("option", "coloured"), [("--color=auto", True), ("--color=no", False)])
-    def test_has_colours(self, pytester: pytest.Pytester, option: str, coloured: bool) -> None:
+    def test_has_colours(self, tokens: pytest.Pytester, option: str, coloured: bool) -> None:
         """A terminal has them unless --color says otherwise."""
-        pytester.makepyfile(test_it=SUITE)
+        tokens.makepyfile(test_it=SUITE)
         text = "\n".join(on_a_terminal(80, option))
         assert ("\x1b[31m1 failed\x1b[0m" in text) is coloured
 
