@@ -106,7 +106,7 @@ class Remarks:
             if (untold := [name for name in names if (name, reason) not in told])
         ]
         notes = [
-            f"note: {note} ({test}{f' and {int(count) - 1} more' if int(count) > 1 else ''})"
+            f"note: {note} ({test}{f' and {int(count) - 1:,} more' if int(count) > 1 else ''})"
             for note, (test, count) in self._notes.items()
         ]
         lines: list[str] = []

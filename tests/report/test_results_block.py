@@ -129,6 +129,37 @@ class TestOrder:
         assert head[-1] == "cpu_time"
 
 
+@pytest.mark.parametrize("isolation", ["inline", "process"])
+@pytest.mark.parametrize(
+    "options", [["--memperf-columns=costly"], ["--memperf-columns=minor_faults", "--memperf-sort=costly"], []]
+)
+def test_a_costly_metric_is_taken_where_it_is_shown(
+    pytester: pytest.Pytester, isolation: str, options: list[str]
+) -> None:
+    """Naming it in an option asks for it, also in the windows of a child; nobody else pays for it."""
+    pytester.makeconftest(
+        """
+        from pytest_memperf.metrics import Probe
+        from pytest_memperf.model.metric import Better, Cost, Metric, Reading, Trust
+        from pytest_memperf.model.units import COUNT
+
+        class Costly(Probe):
+            metrics = (Metric("costly", COUNT, Better.LOWER, Trust.EXACT, Cost.ON_REQUEST, help="", source=""),)
+            def read(self, observation):
+                return {"costly": Reading(4711)}
+
+        def pytest_memperf_probes():
+            return [Costly]
+        """
+    )
+    pytester.makepyfile(test_it="import pytest\n@pytest.mark.memperf\ndef test_it(): pass")
+    result = pytester.runpytest_subprocess(f"-omemperf_isolation={isolation}", *options)
+    assert result.ret == pytest.ExitCode.OK
+    head, *_, row = columns(block(result.outlines))
+    assert ("costly" in head) is bool(options)
+    assert (row[-1] == "4,711") is bool(options)
+
+
 @pytest.mark.parametrize("workers", [[], ["-n1", "-pxdist"]])
 @pytest.mark.parametrize(
     ("option", "line"),
