@@ -141,14 +141,14 @@ cdef bint take_chunks() noexcept:
                 break
         if size > LARGEST_CACHED:
             free(block)  # it lay at the end: the heap is as before
-            size = size * 7 // 8
+            size = max(size * 7 // 8, LARGEST_CACHED)
         else:
             size -= ALIGNMENT
     malloc_trim(0)
     # The rest of the page is taken too: what comes next begins a page, wherever the set-up ended.
     rest = -top_chunk() % page
-    if rest >= SMALLEST_CHUNK + CHUNK_OVERHEAD:
-        malloc(rest - CHUNK_OVERHEAD)
+    if rest:  # kept in a variable, or the compiler leaves the call out
+        last[0] = malloc((rest if rest >= SMALLEST_CHUNK + CHUNK_OVERHEAD else rest + page) - CHUNK_OVERHEAD)
     return True
 
 
@@ -170,3 +170,8 @@ def trim():
     """Give what is free at the end of malloc's heaps back to the kernel; see malloc_trim(3)."""
     if malloc_is_glibc():
         malloc_trim(0)
+
+
+def end_of_heap():
+    """Return the address from which malloc cuts what it never handed out before; 0 where it is not glibc's."""
+    return top_chunk() if malloc_is_glibc() else 0
