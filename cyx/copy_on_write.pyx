@@ -6,13 +6,21 @@ Which of these pages a test touches is no property of the test alone; so they ar
 """
 
 from libc.errno cimport errno
+from libc.string cimport memcpy
 
 from cyx.linux cimport (
     _SC_PAGESIZE,
     O_CLOEXEC,
     O_RDONLY,
     close,
+    MAP_ANONYMOUS,
+    MAP_FAILED,
+    MAP_PRIVATE,
+    PROT_READ,
+    PROT_WRITE,
     madvise,
+    mmap,
+    munmap,
     open,
     pread,
     sysconf,
@@ -60,6 +68,12 @@ cdef extern from *:
     unsigned long SCAN_PAGES
     int MADV_POPULATE_READ
     int MADV_POPULATE_WRITE
+
+cdef extern from "<sys/mman.h>" nogil:
+    int MADV_HUGEPAGE
+    int MREMAP_MAYMOVE
+    int MREMAP_FIXED
+    void* mremap(void* former, size_t former_length, size_t length, int flags, void* place)
 
 cdef enum:
     # Categories of PAGEMAP_SCAN
@@ -160,6 +174,101 @@ def present_pages(list ranges, bint of_file):
     finally:
         close(pagemap)
     return found
+
+
+cdef list huge_ranges = []
+cdef unsigned long huge = 0  # bytes of a transparent huge page; 0 where the kernel has none
+
+
+def left_as_they_are():
+    """Return by kind the bytes of mappings that a fork shares, lacks or finds empty, so that no copy can be made."""
+    cdef dict found = {}
+    for flags, size in writable_mappings():
+        for flag, kind in (("ht", "hugetlb"), ("dc", "DONTFORK"), ("wf", "WIPEONFORK"), ("sh", "shared")):
+            if flag in flags:
+                found[kind] = found.get(kind, 0) + size
+                break
+    return found
+
+
+def writable_mappings():
+    """Return (flags, bytes resident or reserved) of each writable mapping, from smaps; see proc_pid_smaps(5)."""
+    found = []
+    size = 0
+    for _, line in smaps_lines():
+        if line.startswith("Size:"):
+            size = int(line.split()[1]) * 1024
+        elif line.startswith("VmFlags:"):
+            flags = line.split()[1:]
+            if "wr" in flags:
+                found.append((flags, size))
+    return found
+
+
+cdef list smaps_lines():
+    """Return (start of the mapping, line) for each line of smaps."""
+    cdef list lines = []
+    start = 0
+    with io.open("/proc/self/smaps") as file:
+        for line in file:
+            if line[0] in "0123456789abcdef":
+                start = int(line.partition("-")[0], 16)
+            lines.append((start, line))
+    return lines
+
+
+def note_huge_pages():
+    """Note which ranges lie on transparent huge pages; once, in the process whose forks will copy them."""
+    cdef list mappings_with = sorted({
+        start for start, line in smaps_lines() if line.startswith("AnonHugePages:") and int(line.split()[1])
+    })
+    global huge
+    huge_ranges.clear()
+    try:
+        with io.open("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size") as file:
+            huge = int(file.read())
+    except OSError:
+        return
+    if not mappings_with:
+        return
+    for start, end, _, writable, private, _ in mappings():
+        if start in mappings_with and writable and private:
+            huge_ranges.extend(whole_huge_pages(present_pages([(start, end)], False)))
+
+
+cdef list whole_huge_pages(list ranges):
+    cdef list found = []
+    cdef unsigned long start, end
+    for start, end in ranges:
+        start = (start + huge - 1) // huge * huge
+        end = end // huge * huge
+        if start < end:
+            found.append((start, end))
+    return found
+
+
+def copy_huge_pages(long limit):
+    """Move the noted ranges onto huge pages of this process; return the bytes copied, up to the limit.
+
+    Populating them would split each into small pages. A range that is not all there any more is left alone.
+    """
+    cdef unsigned long start, end, length, place
+    cdef void* fresh
+    cdef long done = 0
+    for start, end in huge_ranges:
+        length = end - start
+        if done + <long>length > limit or present_pages([(start, end)], False) != [(start, end)]:
+            continue
+        fresh = mmap(NULL, length + huge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+        if fresh == MAP_FAILED:
+            break
+        place = (<unsigned long>fresh + huge - 1) // huge * huge
+        madvise(<void*>place, length, MADV_HUGEPAGE)
+        memcpy(<void*>place, <void*>start, length)
+        if mremap(<void*>place, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, <void*>start) != MAP_FAILED:
+            done += length
+        munmap(fresh, length + huge)  # what is left of it on both sides
+    return done
 
 
 def populate(list ranges, bint write, long limit):

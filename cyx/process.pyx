@@ -47,6 +47,17 @@ def addresses_are_fixed():
     return flags != -1 and (flags & ADDR_NO_RANDOMIZE) != 0
 
 
+def other_threads():
+    """Return the names of the threads of this process but its first one; see proc_pid_comm(5)."""
+    names = []
+    main = os.getpid()
+    for number in sorted(map(int, os.listdir("/proc/self/task"))):
+        if number != main:
+            with open(f"/proc/self/task/{number}/comm") as file:
+                names.append(file.read().strip())
+    return names
+
+
 def die_with_parent(int signal_number):
     """Have the kernel send this signal when the thread that forked this process ends; see PR_SET_PDEATHSIG(2const)."""
     check(prctl(PR_SET_PDEATHSIG, signal_number), "PR_SET_PDEATHSIG")

@@ -11,15 +11,15 @@ import pytest
 from _pytest.unittest import TestCaseFunction
 
 from pytest_memperf.fixtures.benchmark_partner import FIXTURE, join, note_metrics
+from pytest_memperf.measure.conditions import CONDITIONS
 from pytest_memperf.measure.frame_room import with_frame_room
-from pytest_memperf.measure.measurement import Measurement
+from pytest_memperf.measure.measurement import RESULTS, Measurement
+from pytest_memperf.measure.settings import Settings
 from pytest_memperf.model.budget import Check, Status
 from pytest_memperf.model.errors import MemoryBudgetExceeded, MemoryBudgetWarning, UsageMistake
 from pytest_memperf.model.result import Result
 from pytest_memperf.report.failure import budget_failure, mistake_failure
-from pytest_memperf.selection import MEASUREMENT, MISTAKE, SETTINGS, is_measured, measurement_of
-
-RESULTS = pytest.StashKey[list[Result]]()
+from pytest_memperf.selection import ISOLATED, MEASUREMENT, MISTAKE, SETTINGS, is_measured, measurement_of
 
 
 def _joined_benchmark(item: pytest.Item, measurement: Measurement) -> Any:
@@ -75,7 +75,8 @@ class Measuring:
     def pytest_runtest_call(self, item: pytest.Item) -> None:
         """Have the item run its test measured; a wrapper of this hook would cost every test more."""
         if SETTINGS in item.stash:
-            item.runtest = partial(self._run, item, item.runtest)  # type: ignore[method-assign]
+            run = self._run_isolated if ISOLATED in item.stash else self._run
+            item.runtest = partial(run, item, item.runtest)  # type: ignore[method-assign]
 
     def _run(self, item: pytest.Item, runtest: Callable[[], None]) -> None:
         """Measure the test, and raise where a budget is exceeded: an ordinary failure to everyone else."""
@@ -89,11 +90,18 @@ class Measuring:
             del item.stash[MEASUREMENT]
             if benchmark is not None:
                 note_metrics(benchmark, results)
-        self._judge(item, measurement, results)
+        if CONDITIONS.isolation == "inline":
+            self._judge(item, measurement.settings, results)
 
-    def _judge(self, item: pytest.Item, measurement: Measurement, results: list[Result]) -> None:
+    def _run_isolated(self, item: pytest.Item, runtest: Callable[[], None]) -> None:
+        """Have a child measure the test, and judge here what it found."""
+        item.runtest = runtest  # type: ignore[method-assign]
+        runtest()
+        self._judge(item, item.stash[SETTINGS], item.stash.get(RESULTS, []))
+
+    def _judge(self, item: pytest.Item, settings: Settings, results: list[Result]) -> None:
         sentences = [check.sentence for result in results for check in self._failing(result)]
-        if sentences and measurement.settings.soft:
+        if sentences and settings.soft:
             item.warn(MemoryBudgetWarning("; ".join(sentences)))
         elif sentences:
             raise MemoryBudgetExceeded("; ".join(sentences))

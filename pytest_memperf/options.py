@@ -56,6 +56,22 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageMistake("give a whole number from 1 up")
+    return int(text)
+
+
+def _size(text: str) -> int:
+    from pytest_memperf.model.units import parse_size
+
+    return parse_size(text)
+
+
+def _plugin_names(text: str) -> tuple[str, ...]:
+    return tuple(name for name in text.replace(",", " ").split() if name != "none")
+
+
 OPTIONS: tuple[Option, ...] = (
     Option("all", "measure every test, marked or not"),
     Option("only", "run only the tests that are measured"),
@@ -73,6 +89,27 @@ OPTIONS: tuple[Option, ...] = (
         metavar="MODE",
     ),
     Option("timeout", "seconds that a test may take in a child", default=300.0, parse=_seconds, metavar="SECONDS"),
+    Option(
+        "layouts",
+        "run each test of process isolation in this many memory layouts; their spread becomes the uncertainty",
+        default=1,
+        parse=_count,
+        metavar="NUMBER",
+    ),
+    Option(
+        "cow-limit",
+        "bytes of a template that a child may copy before it measures; what is beyond stays shared",
+        default=256 * 2**20,
+        parse=_size,
+        metavar="SIZE",
+    ),
+    Option(
+        "template-plugins",
+        "the installed plugins that templates load, by name, or 'none'; "
+        "by default those that take part in running the tests",
+        parse=_plugin_names,
+        metavar="NAMES",
+    ),
 )
 _BY_NAME = {option.name: option for option in OPTIONS}
 

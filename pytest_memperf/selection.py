@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +22,16 @@ SETTINGS = pytest.StashKey["Settings"]()
 PARSED = pytest.StashKey["dict[tuple[Any, ...], Settings]"]()
 MISTAKE = pytest.StashKey[UsageMistake]()
 """What is wrong with a test's marker, where that cannot end the session."""
+ISOLATED = pytest.StashKey[bool]()
+"""Set for a test that is measured in a process of its own."""
+_IN_THIS_PROCESS = (
+    ("--pdb", "usepdb"),
+    ("--trace", "trace"),
+    ("--setup-show", "setupshow"),
+    ("--setup-only", "setuponly"),
+    ("--setup-plan", "setupplan"),
+)
+"""Flags that need the terminal of this process, each with the name of its option."""
 MEASUREMENT = pytest.StashKey["Measurement"]()
 """The measurement of the run that is under way; a rerun gets a new one."""
 
@@ -80,6 +91,8 @@ def prepare(config: pytest.Config, measured: list[pytest.Item]) -> None:
 
 def isolate(config: pytest.Config, measured: list[pytest.Item]) -> None:
     """Hand the tests over that are to run in a process of their own; in a template there are none."""
+    from pytest_memperf.measure.conditions import CONDITIONS
+
     by_default = resolve(config, "isolation")
     isolated = [
         item
@@ -88,14 +101,30 @@ def isolate(config: pytest.Config, measured: list[pytest.Item]) -> None:
     ]
     if not isolated or config.pluginmanager.hasplugin("memperf-template"):
         return
-    from pytest_memperf.isolation.driver import Driver
+    hindrance = next((flag for flag, option in _IN_THIS_PROCESS if getattr(config.option, option, False)), None)
+    CONDITIONS.notes = [f"ran inline, not in a process of its own: {hindrance} needs this one"] if hindrance else []
+    if hindrance:
+        terminal = config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is not None:
+            terminal.write_line(f"memperf: {hindrance} needs this process: tests of process isolation run inline")
+        return
+    from pytest_memperf.isolation.child import path_of
+    from pytest_memperf.isolation.driver import Driver, Limits
 
-    metrics = registry_of(config).requested
-    driver = Driver(config, cow_limit=256 * 2**20, named_plugins=None, metrics=metrics)
+    limits = Limits(
+        cow_limit=resolve(config, "cow-limit"),
+        layouts=resolve(config, "layouts"),
+        template_plugins=resolve(config, "template-plugins"),
+        metrics=registry_of(config).requested,
+    )
+    driver = Driver(config, limits)
     config.pluginmanager.register(driver, "memperf-driver")
+    seen: Counter[tuple[str, ...]] = Counter()
     for item in isolated:
-        driver.isolate(item, 0, item.stash[SETTINGS].timeout or resolve(config, "timeout"))
-        del item.stash[SETTINGS]
+        name = (str(item.path), *path_of(item))
+        item.stash[ISOLATED] = True
+        driver.isolate(item, seen[name], item.stash[SETTINGS].timeout or resolve(config, "timeout"))
+        seen[name] += 1
 
 
 def settings_of(item: pytest.Item, registry: Registry) -> Settings:

@@ -4,62 +4,94 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import sys
+from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 
 from cyx import copy_on_write, settling
+from pytest_memperf.isolation import coverage
 from pytest_memperf.isolation.protocol import Connection
 from pytest_memperf.measure.conditions import CONDITIONS
 from pytest_memperf.selection import registry_of
 
 LOST = 70
-"""The exit status of a child that could not say what went wrong."""
+"""The exit status of a child that could not go on."""
+
+_NOT_SETTLED = {
+    1: "free small blocks were left in place (PYTHONMALLOC sets another allocator than pymalloc): counts may vary",
+    2: "free blocks of malloc were left in place (it is not glibc's): counts may vary",
+}
 
 
 class Settling:
-    """Makes the pages and the heaps of a fork those of a fresh process, right before a window."""
+    """Makes the pages and the heaps of a fork those of a process of its own, right before a window."""
 
     def __init__(self, pages_of_files: list[tuple[int, int]], limit: int) -> None:
         self._pages_of_files = pages_of_files
         self._limit = limit
         self._own = False
         self.left = 0
+        """Bytes that stayed shared with the template."""
+        self.missing = 0
+        """What ``settle`` could not do."""
 
     def __call__(self) -> None:
-        """Break copy-on-write, once, and take all free memory."""
+        """Break copy-on-write, once, and take all free memory. What this allocates is free again before the taking."""
         if not self._own:
             self._own = True
-            writable = [
-                (start, end) for start, end, _, writable, private, _ in copy_on_write.mappings() if writable and private
-            ]
-            copy_on_write.populate(self._pages_of_files, False, sys.maxsize)
-            self.left = copy_on_write.populate(copy_on_write.present_pages(writable, False), True, self._limit)
-            del writable
-        settling.settle()
+            self._break_copy_on_write()
+        self.missing = settling.settle()
+
+    def _break_copy_on_write(self) -> None:
+        copied = copy_on_write.copy_huge_pages(self._limit)
+        writable = [(start, end) for start, end, _, write, private, _ in copy_on_write.mappings() if write and private]
+        pages = copy_on_write.present_pages(writable, False)
+        self.left = copy_on_write.populate(pages, True, self._limit - copied)
+        copy_on_write.populate(self._pages_of_files, False, sys.maxsize)
+
+    def note(self, report: pytest.TestReport) -> None:
+        """Add to the results of a report what could not be done."""
+        notes = [text for bit, text in _NOT_SETTLED.items() if self.missing & bit]
+        if self.left:
+            notes.append(
+                f"{self.left >> 20} MiB stayed shared with the template (--memperf-cow-limit), "
+                "and each page of it may have cost a fault"
+            )
+        for result in getattr(report, "memperf", ()):
+            result.notes += notes
+            faults = result.metrics.get("minor_faults")
+            if self.left and faults is not None:
+                pages = self.left // os.sysconf("SC_PAGE_SIZE")
+                result.metrics["minor_faults"] = faults._replace(uncertainty=faults.uncertainty + pages)
 
 
-class Forwarding:
+class Forwarding(logging.Handler):
     """Sends on to the driver what a session would show."""
 
-    def __init__(self, config: pytest.Config, connection: Connection) -> None:
+    def __init__(self, config: pytest.Config, connection: Connection, settled: Settling) -> None:
+        super().__init__()
         self._config = config
         self._connection = connection
+        self._settled = settled
         self._pid = os.getpid()
         self._report: object = None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_makereport(self) -> Any:
+    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Keep the report of the phase: what is logged besides comes from subtests and the like."""
-        self._report = yield
-        return self._report
+        self._report = report = yield
+        return report
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Send a report."""
+        self._settled.note(report)
         data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
         self._send({"report": data, "phase": report is self._report})
 
@@ -77,6 +109,14 @@ class Forwarding:
                 "when": when,
             }
         )
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send a record that the driver shows at once (``--log-cli-level``)."""
+        shown = ("name", "levelno", "levelname", "pathname", "filename", "module", "lineno", "funcName", "created")
+        text = record.getMessage()
+        if record.exc_info:
+            text += "\n" + logging.Formatter().formatException(record.exc_info)
+        self._send({"log": {**{name: getattr(record, name) for name in shown}, "msg": text}})
 
     def _send(self, message: dict[str, Any]) -> None:
         if os.getpid() == self._pid:  # else a process that the test forked has found its way back here
@@ -99,7 +139,7 @@ def plain(value: Any) -> Any:
 
 
 def path_of(item: pytest.Item) -> list[str]:
-    """Return the names that lead from the test's file to the test."""
+    """Return the names that lead from the test's file to the test; ids may differ between driver and template."""
     return [node.name for node in item.listchain() if isinstance(node, pytest.Item) or node.path == item.path][1:]
 
 
@@ -113,51 +153,79 @@ def run(session: pytest.Session, connection: Connection, pages_of_files: list[tu
     """Run the test that the driver names; ends the process, whatever happens."""
     status = LOST
     pid = os.getpid()
+    request: dict[str, Any] = {}
+    last: dict[str, Any] = {}
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.setpgid(0, 0)
         request = connection.receive()
-        _run(session, connection, request, pages_of_files)
+        last = _run(session, connection, request, pages_of_files)
         status = 0
     except pytest.exit.Exception as ended:
-        connection.send({"exit": str(ended.msg), "status": ended.returncode})
-        status = 0
+        last, status = {"exit": str(ended.msg), "status": ended.returncode}, 0
     except KeyboardInterrupt:
-        connection.send({"interrupt": True})
-        status = 0
+        last, status = {"interrupt": True}, 0
     except BaseException as error:
-        connection.send({"lost": f"{type(error).__name__}: {error}"})
+        last = {"lost": f"{type(error).__name__}: {error}"}
     finally:
         if os.getpid() == pid:
+            with contextlib.suppress(Exception):
+                if request.get("coverage"):
+                    coverage.save(request["coverage"])
             for stream in (sys.stdout, sys.stderr):
                 with contextlib.suppress(Exception):
                     stream.flush()
+            with contextlib.suppress(Exception):
+                connection.send(last)
         os._exit(status)
 
 
 def _run(
     session: pytest.Session, connection: Connection, request: dict[str, Any], pages_of_files: list[tuple[int, int]]
-) -> None:
+) -> dict[str, Any]:
+    """Run the test; return the last message."""
     config = session.config
     item = find(session.items, request["names"], request["position"])
     if item is None:
-        connection.send({"missing": True})
-        return
+        return {"missing": True}
     registry_of(config).request(request["metrics"])
+    settled = Settling(pages_of_files, request["cow_limit"])
     CONDITIONS.isolation = "process"
     CONDITIONS.collect = "collect"
-    CONDITIONS.settle = Settling(pages_of_files, request["cow_limit"])
+    CONDITIONS.settle = settled
     CONDITIONS.wide_frames = True
-    config.pluginmanager.register(Forwarding(config, connection), "memperf-forwarding")
-    owners = [
+    _become_part_of(config, request)
+    forwarding = Forwarding(config, connection, settled)
+    config.pluginmanager.register(forwarding, "memperf-forwarding")
+    if request["live_logs"] is not None:
+        forwarding.setLevel(request["live_logs"])
+        logging.getLogger().addHandler(forwarding)
+    _protocol(config)(item=item, nextitem=None)
+    stops = {name: getattr(session, name) for name in ("shouldstop", "shouldfail")}
+    return {"done": {name: str(reason) for name, reason in stops.items() if reason}}
+
+
+def _become_part_of(config: pytest.Config, request: dict[str, Any]) -> None:
+    """Take on what the driver of this session has, and templates must not: its folder, environment, place in xdist."""
+    for name, value in request["environment"].items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    factory = getattr(config, "_tmp_path_factory", None)
+    if factory is not None and request["folder"] is not None:
+        factory._given_basetemp, factory._basetemp = Path(request["folder"]), None
+    if request["worker"] is not None:
+        config.workerinput = request["worker"]  # type: ignore[attr-defined]
+
+
+def _protocol(config: pytest.Config) -> Callable[..., Any]:
+    """Return pytest's way to run a test, without the plugins that repeat tests: that is done in the driver."""
+    hook = config.hook.pytest_runtest_protocol
+    repeating = [
         implementation.plugin
-        for implementation in config.hook.pytest_runtest_protocol.get_hookimpls()
+        for implementation in hook.get_hookimpls()
         if not (implementation.hookwrapper or implementation.wrapper)
         and not getattr(implementation.plugin, "__name__", "").startswith("_pytest.")
     ]
-    protocol = config.pluginmanager.subset_hook_caller("pytest_runtest_protocol", owners)
-    protocol(item=item, nextitem=None)
-    stops = {
-        name: plain(getattr(session, name)) for name in ("shouldstop", "shouldfail") if getattr(session, name, False)
-    }
-    connection.send({"done": stops})
+    return config.pluginmanager.subset_hook_caller("pytest_runtest_protocol", repeating)

@@ -1,69 +1,138 @@
-"""The driver: pytest's own process, or a worker of xdist. It has each isolated test run in a fork of a template."""
+"""The driver: pytest's own process, or a worker of xdist. It has each isolated test run in a fork of a template.
+
+It goes through set-up, call and tear-down as for any test, so that every plugin which drives tests (reruns, subtests,
+-x, the reports of xdist) meets an ordinary one; but each phase is played back from the child.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+import fcntl
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import pytest
 
-from pytest_memperf.isolation.child import path_of
+from pytest_memperf.isolation import coverage
+from pytest_memperf.isolation.child import path_of, plain
 from pytest_memperf.isolation.launch import BaseTemplate, ModuleTemplate, TemplateFailure
-from pytest_memperf.isolation.playback import ChildRun
-from pytest_memperf.isolation.plugins import plugins_for
-from pytest_memperf.isolation.recipe import dump, recipe_for
+from pytest_memperf.isolation.playback import ChildRun, live_log_level
+from pytest_memperf.isolation.plugins import installed_plugins, missing_fixtures, plugins_for
+from pytest_memperf.isolation.recipe import dump, environment_changes, recipe_for, with_seed
+from pytest_memperf.measure.measurement import RESULTS
+from pytest_memperf.model.joining import join_results
 
-_RUN = pytest.StashKey[ChildRun]()
+T = TypeVar("T", BaseTemplate, ModuleTemplate)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a session allows its children, and asks of them."""
+
+    cow_limit: int
+    layouts: int
+    template_plugins: tuple[str, ...] | None
+    metrics: tuple[str, ...]
+    """What the options show beyond what is always measured."""
+
+
+@dataclass(slots=True)
+class Isolated:
+    """A test that runs in children."""
+
+    position: int
+    """Among the tests of the same names in its module."""
+    timeout: float
+    run: ChildRun | None = None
+    """Of the run that is under way."""
+
+
+_ISOLATED = pytest.StashKey[Isolated]()
 
 
 class Driver:
     """The plugin that replaces the phases of isolated tests; registered in a session that has any."""
 
-    def __init__(
-        self,
-        config: pytest.Config,
-        *,
-        cow_limit: int,
-        named_plugins: tuple[str, ...] | None,
-        metrics: tuple[str, ...] = (),
-    ) -> None:
+    def __init__(self, config: pytest.Config, limits: Limits) -> None:
         self._config = config
-        self._cow_limit = cow_limit
-        self._metrics = metrics
-        self._named_plugins = named_plugins
+        self._limits = limits
         self._bases: dict[str, BaseTemplate | TemplateFailure] = {}
         self._modules: dict[tuple[str, str], ModuleTemplate | TemplateFailure] = {}
+        self._children = 0
+        _share_log_file(config)
 
     def isolate(self, item: pytest.Item, position: int, timeout: float) -> None:
-        """Let this test run in a child.
+        """Let this test run in a child for at most so many seconds; see Isolated."""
+        item.stash[_ISOLATED] = Isolated(position, timeout)
+        item.setup = lambda: self._setup(item)  # type: ignore[method-assign]
+        item.runtest = lambda: self._call(item)  # type: ignore[method-assign]
+        item.teardown = lambda: self._teardown(item)  # type: ignore[method-assign]
 
-        Args:
-            position: of the test among those of the same names in its module.
-            timeout: seconds that it may take.
-        """
+    def _setup(self, item: pytest.Item) -> None:
+        isolated = item.stash[_ISOLATED]
+        isolated.run = self._start(item, 0)
+        isolated.run.phase("setup")
 
-        def setup() -> None:
-            item.stash[_RUN] = self._start(item, position, timeout)
-            item.stash[_RUN].phase("setup")
+    def _call(self, item: pytest.Item) -> None:
+        run = item.stash[_ISOLATED].run
+        assert run is not None
+        run.phase("call")
+        report = run.reports.get("call")
+        if report is None or not report.passed:
+            return
+        samples = [getattr(report, "memperf", [])]
+        if self._limits.layouts > 1:
+            run.finish()
+            samples += [self._sample(item, run, seed) for seed in range(1, self._limits.layouts)]
+        if samples[0] and run.reports["call"].passed:
+            item.stash[RESULTS] = join_results(samples)
 
-        def runtest() -> None:
-            item.stash[_RUN].phase("call")
+    def _sample(self, item: pytest.Item, first: ChildRun, seed: int) -> Any:
+        """Run the test in another layout; return its results. Its failure becomes the test's."""
+        run = self._start(item, seed, heard=False)
+        run.finish()
+        for report in run.reports.values():
+            if report.failed and first.reports["call"].passed:
+                report.when = "call"
+                report.sections.append(("Memory layout", f"{seed} of 0 to {self._limits.layouts - 1}"))
+                first.reports["call"] = report
+        return getattr(run.reports.get("call"), "memperf", [])
 
-        def teardown() -> None:
-            if _RUN in item.stash:
-                item.stash[_RUN].phase("teardown")
-                item.stash[_RUN].finish()
-
-        item.setup = setup  # type: ignore[method-assign]
-        item.runtest = runtest  # type: ignore[method-assign]
-        item.teardown = teardown  # type: ignore[method-assign]
+    def _teardown(self, item: pytest.Item) -> None:
+        run = item.stash[_ISOLATED].run
+        if run is not None:
+            run.phase("teardown")
+            run.finish()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> pytest.TestReport | None:
-        """Take the child's report of the phase, unless something happened to the driver in it."""
-        if _RUN not in item.stash:
+        """Take the child's report of the phase; where something happened here, or the driver's own with its output."""
+        isolated = item.stash.get(_ISOLATED, None)
+        if isolated is None or isolated.run is None:
             return None
-        report = item.stash[_RUN].report(call.when)
-        return report if call.excinfo is None else None
+        report = isolated.run.reports.pop(call.when, None)
+        if call.excinfo is None:
+            return report
+        own = pytest.TestReport.from_item_and_call(item, call)
+        if report is not None:
+            own.sections += report.sections
+            own.user_properties = report.user_properties
+        own.sections += [(f"Captured {name} {call.when}", text) for name, text in isolated.run.output.items() if text]
+        isolated.run.output = {}
+        return own
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Any:
+        """Leave no child behind, however the test ended."""
+        try:
+            return (yield)
+        finally:
+            isolated = item.stash.get(_ISOLATED, None)
+            if isolated is not None and isolated.run is not None:
+                isolated.run.abandon()
+                isolated.run = None
 
     def pytest_unconfigure(self) -> None:
         """Let the templates end."""
@@ -71,40 +140,61 @@ class Driver:
             if not isinstance(template, TemplateFailure):
                 template.close()
 
-    def _start(self, item: pytest.Item, position: int, timeout: float) -> ChildRun:
+    def _start(self, item: pytest.Item, seed: int, heard: bool = True) -> ChildRun:
+        isolated = item.stash[_ISOLATED]
         try:
-            template = self._module_template(item)
+            return ChildRun(item, self._module_template(item, seed), self._request(item), isolated.timeout, heard)
         except TemplateFailure as failure:
-            pytest.fail(str(failure), pytrace=False)
-        request: dict[str, Any] = {
+            raise pytest.fail.Exception(str(failure), pytrace=False) from None
+
+    def _request(self, item: pytest.Item) -> dict[str, Any]:
+        self._children += 1
+        config = self._config
+        factory = getattr(config, "_tmp_path_factory", None)
+        measured = coverage.settings() is not None
+        return {
             "names": path_of(item),
-            "position": position,
-            "cow_limit": self._cow_limit,
-            "metrics": self._metrics,
+            "position": item.stash[_ISOLATED].position,
+            "cow_limit": self._limits.cow_limit,
+            "metrics": self._limits.metrics,
+            "folder": factory and str(factory.getbasetemp() / f"process-{self._children:06}"),
+            "environment": environment_changes(),
+            "worker": plain(getattr(config, "workerinput", None)),
+            "live_logs": live_log_level(config),
+            "coverage": str(config.rootpath / f".memperf-coverage.{os.getpid()}") if measured else None,
         }
-        return ChildRun(item, template, request, timeout)
 
-    def _module_template(self, item: pytest.Item) -> ModuleTemplate:
-        recipe = recipe_for(self._config, plugins_for(item, self._named_plugins))
+    def _module_template(self, item: pytest.Item, seed: int) -> ModuleTemplate:
+        plugins = plugins_for(item, self._limits.template_plugins)
+        missing = missing_fixtures(item, plugins)
+        if missing:
+            raise TemplateFailure(
+                f"the test takes fixtures of {', '.join(missing)}, which its template does not load: "
+                f"add {missing[0]!r} to memperf_template_plugins"
+            )
+        recipe = recipe_for(self._config, plugins, installed_plugins(self._config))
+        recipe = {**with_seed(recipe, seed), "coverage": coverage.settings()}
         text = dump(recipe)
-        key = (text, str(item.path))
-        if key not in self._modules:
-            try:
-                self._modules[key] = ModuleTemplate(self._base(text, recipe), {"module": str(item.path)})
-            except TemplateFailure as failure:
-                self._modules[key] = failure
-        template = self._modules[key]
-        if isinstance(template, TemplateFailure):
-            raise template
-        return template
+        base = _once(self._bases, text, lambda: BaseTemplate(recipe, self._config.option.capture))
+        request = {"module": str(item.path)}
+        return _once(self._modules, (text, str(item.path)), lambda: ModuleTemplate(base, request))
 
-    def _base(self, text: str, recipe: dict[str, Any]) -> BaseTemplate:
-        if text not in self._bases:
-            try:
-                self._bases[text] = BaseTemplate(recipe, self._config.option.capture)
-            except TemplateFailure as failure:
-                self._bases[text] = failure
-        base = self._bases[text]
-        if isinstance(base, TemplateFailure):
-            raise base
-        return base
+
+def _once(made: dict[Any, Any], key: object, make: Callable[[], T]) -> T:
+    """Return what was made for this key, or make it; a template that could not get ready is not tried again."""
+    if key not in made:
+        try:
+            made[key] = make()
+        except TemplateFailure as failure:
+            made[key] = failure
+    if isinstance(made[key], TemplateFailure):
+        raise made[key]
+    return made[key]  # type: ignore[no-any-return]
+
+
+def _share_log_file(config: pytest.Config) -> None:
+    """Let children append to the driver's ``--log-file`` without either writing over the other."""
+    handler = getattr(config.pluginmanager.get_plugin("logging-plugin"), "log_file_handler", None)
+    with contextlib.suppress(AttributeError, OSError):
+        descriptor = handler.stream.fileno()  # type: ignore[union-attr]
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_APPEND)

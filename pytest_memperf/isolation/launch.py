@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import IO, Any
 
 from cyx import process
@@ -25,7 +26,7 @@ class TemplateFailure(Exception):
     """A template could not get ready; the text is one line for the user."""
 
 
-@contextmanager
+@contextlib.contextmanager
 def _addresses_fixed() -> Iterator[None]:
     """Let what this thread executes meanwhile have a fixed address layout, where the machine allows it."""
     try:
@@ -50,24 +51,27 @@ class ModuleTemplate:
 
     def __init__(self, base: BaseTemplate, request: Mapping[str, Any]) -> None:
         self._connection = base.fork()
-        self._connection.send(dict(request))
         try:
+            self._connection.send(dict(request))
             greeting = self._connection.receive(time.monotonic() + START_UP)
         except (ConnectionEnded, TimeIsUp):
             raise TemplateFailure(f"the template of {request['module']} ended before it was ready") from None
         if "failed" in greeting:
             raise TemplateFailure(f"the template of {request['module']} could not get ready: {greeting['failed']}")
-        self.notes: list[str] = greeting["notes"]
+        self.notes: list[str] = [*base.notes, *greeting["notes"]]
 
     def fork(self) -> tuple[int, Connection]:
         """Return the process id of a new child, and the connection to it."""
         here, there = Connection.pair()
-        self._connection.ask_for_fork(there)
-        return self._connection.receive_number(time.monotonic() + START_UP), here
+        try:
+            self._connection.ask_for_fork(there)
+            return self._connection.receive_number(time.monotonic() + START_UP), here
+        except (ConnectionEnded, TimeIsUp):
+            raise TemplateFailure("the template of the module is gone: something killed it") from None
 
-    def wait_for_child(self, deadline: float) -> int:
-        """Return how the child ended, as os.waitstatus_to_exitcode has it."""
-        return self._connection.receive_number(deadline)
+    def wait_for_child(self, deadline: float) -> tuple[int, dict[str, str]]:
+        """Return how the child ended (see os.waitstatus_to_exitcode), and the output it left where that was bad."""
+        return self._connection.receive_ending(deadline)
 
     def close(self) -> None:
         """Let the template end."""
@@ -87,7 +91,7 @@ class BaseTemplate:
                 stdin=there.fileno(),
                 stdout=self._output,
                 stderr=self._output,
-                env=environment_of(),
+                env=environment_of(recipe["seed"]),
                 cwd=recipe["folder"],
                 start_new_session=True,
             )
@@ -96,6 +100,7 @@ class BaseTemplate:
             self._connection.send(dict(recipe))
             self.notes: list[str] = self._connection.receive(time.monotonic() + START_UP)["notes"]
         except (ConnectionEnded, TimeIsUp):
+            self._connection.close()
             self._process.kill()
             self._process.wait()
             said = "see its output" if self._output is None else _last_line(self._output)
@@ -125,9 +130,6 @@ class BaseTemplate:
 
 def kill(pid: int) -> None:
     """Kill a child and what it started."""
-    import contextlib
-    import signal
-
-    for target in (-pid, pid):
+    for target in (-pid, pid):  # its process group first, which it may not have made yet
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(target, signal.SIGKILL)

@@ -1,45 +1,61 @@
-"""One test in the driver: its phases are played back from the child that runs it.
-
-The driver goes through set-up, call and tear-down as for any test, so every plugin that drives tests (reruns, subtests,
--x, the reports of xdist) meets an ordinary one; but set-up waits for the child's set-up, and so on.
-"""
+"""A child in the driver: what it says is taken in as if it had happened here."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import logging
 import signal
 import time
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pytest_memperf.isolation import coverage
 from pytest_memperf.isolation.launch import ModuleTemplate, kill
 from pytest_memperf.isolation.protocol import ConnectionEnded, TimeIsUp
 
+LAST_WORDS = 10.0
+"""Seconds between the end of a child's connection and that of the child."""
+
 
 class ChildRun:
-    """A child from its start to its end."""
+    """One child from its start to its end."""
 
-    def __init__(self, item: pytest.Item, template: ModuleTemplate, request: dict[str, Any], timeout: float) -> None:
+    def __init__(
+        self, item: pytest.Item, template: ModuleTemplate, request: dict[str, Any], timeout: float, heard: bool = True
+    ) -> None:
+        """Start the child.
+
+        Args:
+            item: the test, in the driver.
+            template: of its module.
+            request: see child._run.
+            timeout: seconds from now to the end of the child.
+            heard: show what comes besides the reports: subtests, warnings, logs.
+        """
+        self.reports: dict[str, pytest.TestReport] = {}
+        """The child's report of each phase that is over."""
+        self.output: dict[str, str] = {}
+        """What a child that died had written."""
         self._item = item
         self._template = template
+        self._request = request
         self._timeout = timeout
+        self._heard = heard
         self._deadline = time.monotonic() + timeout
-        self._pid, self._connection = template.fork()
-        self._connection.send(request)
-        self._reports: dict[str, pytest.TestReport] = {}
         self._over = False
+        self._deaths_by_memory = deaths_by_memory()
+        self._pid, self._connection = template.fork()
+        with contextlib.suppress(ConnectionEnded):  # then it is gone, and that will be seen
+            self._connection.send(request)
 
     def phase(self, when: str) -> None:
         """Wait until this phase is over in the child. Fails the test where the child did not come so far."""
-        while when not in self._reports and not self._over:
+        while when not in self.reports and not self._over:
             self._take_message()
-
-    def report(self, when: str) -> pytest.TestReport | None:
-        """Return the child's report of the phase, once."""
-        return self._reports.pop(when, None)
 
     def finish(self) -> None:
         """Wait for the end of the child."""
@@ -47,21 +63,20 @@ class ChildRun:
             self._take_message()
 
     def abandon(self) -> None:
-        """Kill the child; for when the session is about to end."""
+        """Kill the child, and what it started, where it still runs."""
         if not self._over:
-            self._over = True
             kill(self._pid)
-            with contextlib.suppress(ConnectionEnded, TimeIsUp):
-                self._template.wait_for_child(time.monotonic() + 10)
-            self._connection.close()
+            self._end()
 
     def _take_message(self) -> None:
         try:
             message = self._connection.receive(self._deadline)
         except TimeIsUp:
-            self._fail(f"the test took longer than --memperf-timeout={self._timeout:g} in its child, which was killed")
+            self.abandon()
+            line = f"the child was killed: the test took longer than --memperf-timeout={self._timeout:g} seconds"
+            raise pytest.fail.Exception(line, pytrace=False) from None
         except ConnectionEnded:
-            self._fail(self._how_it_ended())
+            raise pytest.fail.Exception(self._how_it_ended(), pytrace=False) from None
         except BaseException:
             self.abandon()
             raise
@@ -71,50 +86,54 @@ class ChildRun:
         if "report" in message:
             self._take_report(message["report"], message["phase"])
         elif "warning" in message:
-            self._take_warning(message)
-        elif "done" in message:
-            self._end()
-            for name, value in message["done"].items():
-                setattr(self._item.session, name, value)
-        elif "exit" in message:
-            self._end()
+            if self._heard:
+                self._take_warning(message)
+        elif "log" in message:
+            if self._heard:
+                show_live(self._item.config, message["log"])
+        else:
+            self._take_last(message)
+
+    def _take_last(self, message: dict[str, Any]) -> None:
+        self._end()
+        if "exit" in message:
             pytest.exit(message["exit"], message["status"])
         elif "interrupt" in message:
-            self._end()
             raise KeyboardInterrupt
         elif "missing" in message:
-            self._fail(
+            pytest.fail(
                 "the test is not among those that its module yields in a template: "
-                "does its id depend on the order of a set, on time, or on what else was selected?"
+                "does its id depend on the order of a set, on time, or on what else was selected?",
+                pytrace=False,
             )
         elif "lost" in message:
-            self._fail(f"the child could not go on: {message['lost']}")
+            pytest.fail(f"the child could not go on: {message['lost']}", pytrace=False)
+        else:
+            for name, reason in message["done"].items():
+                setattr(self._item.session, name, reason)
 
     def _take_report(self, data: dict[str, Any], of_phase: bool) -> None:
         item = self._item
-        data["location"] = tuple(data["location"])
+        data["nodeid"] = item.nodeid
+        data["location"] = item.location
         data["user_properties"] = [tuple(pair) for pair in data["user_properties"]]
         data["sections"] = [tuple(section) for section in data["sections"]]
-        data["nodeid"] = item.nodeid
         report = item.config.hook.pytest_report_from_serializable(config=item.config, data=data)
         for result in getattr(report, "memperf", ()):
             result.test = item.nodeid
             result.notes += [note for note in self._template.notes if note not in result.notes]
         if of_phase:
-            self._reports[report.when] = report
-        else:
+            self.reports[report.when] = report
+        elif self._heard:
             _count_failed_subtest(item, report)
             item.ihook.pytest_runtest_logreport(report=report)
 
     def _take_warning(self, message: dict[str, Any]) -> None:
-        category = _category(*message["category"])
+        category = _category(*message["category"]) or UserWarning
         self._item.ihook.pytest_warning_recorded.call_historic(
             kwargs={
                 "warning_message": warnings.WarningMessage(
-                    message=category(message["warning"]) if category else UserWarning(message["warning"]),
-                    category=category or UserWarning,
-                    filename=message["file"],
-                    lineno=message["line"],
+                    category(message["warning"]), category, message["file"], message["line"]
                 ),
                 "nodeid": self._item.nodeid,
                 "when": message["when"],
@@ -123,25 +142,51 @@ class ChildRun:
         )
 
     def _how_it_ended(self) -> str:
-        try:
-            status = self._template.wait_for_child(time.monotonic() + 10)
-        except (ConnectionEnded, TimeIsUp):
-            return "the child is gone, and its template with it"
-        self._over = True
-        if status < 0:
-            return f"the child was killed by {_signal_name(-status)}"
-        return f"the child ended itself with status {status} (os._exit or the like) before the test was over"
+        status = self._end()
+        if status is None:
+            return "the child is gone, and its template with it: something killed them"
+        if status >= 0:
+            return f"the test ended its process itself, with status {status} (os._exit or the like)"
+        line = f"the child was killed by {_signal_name(-status)}"
+        if -status == signal.SIGKILL and deaths_by_memory() > self._deaths_by_memory:
+            line += ": it was out of memory, and the kernel chose it"
+        return line
 
-    def _fail(self, line: str) -> None:
-        self.abandon()
+    def _end(self) -> int | None:
+        """Take leave of the child; return its exit status, None where its template is gone."""
         self._over = True
-        pytest.fail(line, pytrace=False)
-
-    def _end(self) -> None:
-        self._over = True
+        status = None
         with contextlib.suppress(ConnectionEnded, TimeIsUp):
-            self._template.wait_for_child(self._deadline)
+            status, self.output = self._template.wait_for_child(max(self._deadline, time.monotonic() + LAST_WORDS))
         self._connection.close()
+        if self._request["coverage"]:
+            coverage.merge(self._request["coverage"])
+        return status
+
+
+def deaths_by_memory() -> int:
+    """Return how many processes of this machine the kernel has killed for want of memory; see oom_kill in vmstat."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
+
+
+def live_log_level(config: pytest.Config) -> int | None:
+    """Return from which level logs are shown while a test runs; None where they are not."""
+    handler = getattr(config.pluginmanager.get_plugin("logging-plugin"), "log_cli_handler", None)
+    if not isinstance(handler, logging.StreamHandler):
+        return None
+    level = getattr(config.pluginmanager.get_plugin("logging-plugin"), "log_cli_level", None)
+    return int(level or logging.NOTSET)
+
+
+def show_live(config: pytest.Config, fields: dict[str, Any]) -> None:
+    """Show a log record of a child at once."""
+    handler = getattr(config.pluginmanager.get_plugin("logging-plugin"), "log_cli_handler", None)
+    if handler is not None:
+        handler.handle(logging.makeLogRecord(fields))
 
 
 def _signal_name(number: int) -> str:
@@ -152,16 +197,13 @@ def _signal_name(number: int) -> str:
 
 
 def _category(module: str, name: str) -> type[Warning] | None:
+    """Return the class of a warning; None where the driver cannot make one of it from a text."""
     try:
         category = getattr(importlib.import_module(module), name)
         category("")
     except Exception:
         return None
     return category if isinstance(category, type) and issubclass(category, Warning) else None
-
-
-def _key(item: pytest.Item) -> Any:
-    return getattr(item, "id", item.nodeid)  # a structured id since pytest 9.2
 
 
 def _count_failed_subtest(item: pytest.Item, report: pytest.TestReport) -> None:
@@ -171,4 +213,5 @@ def _count_failed_subtest(item: pytest.Item, report: pytest.TestReport) -> None:
     except ImportError:
         return
     if isinstance(report, SubtestReport) and report.failed:
-        item.config.stash[failed_subtests_key][_key(item)] += 1
+        key: Any = getattr(item, "id", item.nodeid)  # a structured one since pytest 9.2
+        item.config.stash[failed_subtests_key][key] += 1

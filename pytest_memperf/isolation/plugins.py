@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from typing import Any
 
@@ -26,8 +27,8 @@ _TAKES_PART = (
 """The hooks of those who take part in how a test is made and run; the others select, order or report."""
 
 OURS = "pytest_memperf"
-DRIVERS_OWN = frozenset({"pytest_cov", "xdist", "pytest_rerunfailures"})
-"""Packages that do their work in the driver."""
+DRIVERS_OWN = frozenset({"pytest_cov", "pytest_rerunfailures"})
+"""Packages that have such hooks, but for work that they do in the driver."""
 
 
 def _package(module: Any) -> str:
@@ -38,7 +39,8 @@ def _package(module: Any) -> str:
 def installed_plugins(config: pytest.Config) -> dict[str, Any]:
     """Return the plugins that were found by their entry points, by name."""
     manager = config.pluginmanager
-    return {manager.get_name(plugin) or "": plugin for plugin, _ in manager.list_plugin_distinfo()}
+    found = {manager.get_name(plugin): plugin for plugin, _ in manager.list_plugin_distinfo()}
+    return {name: found[name] for name in sorted(name for name in found if name)}
 
 
 def fixture_owners(item: pytest.Item) -> set[str]:
@@ -53,16 +55,17 @@ def fixture_owners(item: pytest.Item) -> set[str]:
     }
 
 
-def plugins_for(item: pytest.Item, named: tuple[str, ...] | None) -> list[tuple[str, str]]:
-    """Return (name, module) of the installed plugins that the template of this test loads.
+def plugins_for(item: pytest.Item, named: tuple[str, ...] | None) -> dict[str, Any]:
+    """Return by name the installed plugins that the template of this test loads.
 
     Args:
+        item: the test.
         named: those that ``memperf_template_plugins`` names, and no others; None: those that take part in running
             tests, and those whose fixtures this test takes.
     """
     owners = fixture_owners(item)
-    chosen = []
-    for name, plugin in sorted(installed_plugins(item.config).items()):
+    chosen = {}
+    for name, plugin in installed_plugins(item.config).items():
         package = _package(plugin)
         if package == OURS:
             wanted = True
@@ -74,5 +77,48 @@ def plugins_for(item: pytest.Item, named: tuple[str, ...] | None) -> list[tuple[
             callers = item.config.pluginmanager.get_hookcallers(plugin) or []
             wanted = package not in DRIVERS_OWN and any(caller.name in _TAKES_PART for caller in callers)
         if wanted and getattr(plugin, "__name__", None) in sys.modules:
-            chosen.append((name, plugin.__name__))
+            chosen[name] = plugin
     return chosen
+
+
+def missing_fixtures(item: pytest.Item, loaded: dict[str, Any]) -> list[str]:
+    """Return the installed plugins, by name, whose fixtures the test takes although its template does not load them."""
+    owners = fixture_owners(item)
+    return [
+        name
+        for name, plugin in installed_plugins(item.config).items()
+        if name not in loaded and _package(plugin) in owners
+    ]
+
+
+class _OptionNames:
+    """Stands in for a parser, and notes under which names options are kept."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def getgroup(self, *_: Any, **__: Any) -> _OptionNames:
+        return self
+
+    def addoption(self, *flags: str, **attributes: Any) -> None:
+        longest = max(flags, key=len, default="")
+        self.names.add(attributes.get("dest") or longest.lstrip("-").replace("-", "_"))
+
+    _addoption = addoption
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_, **__: None
+
+
+def options_of_plugin(plugin: Any) -> set[str]:
+    """Return the names of the options that a plugin defines; none where it does not let itself be asked."""
+    define = getattr(plugin, "pytest_addoption", None)
+    if define is None:
+        return set()
+    parser = _OptionNames()
+    available = {"parser": parser, "pluginmanager": parser}
+    try:
+        define(**{name: available[name] for name in inspect.signature(define).parameters})
+    except Exception:  # whatever somebody else's function may raise: its options are then passed on like the others
+        return set()
+    return parser.names

@@ -8,6 +8,7 @@ import select
 import socket
 import struct
 import time
+from collections.abc import Mapping
 from typing import Any
 
 _LENGTH = struct.Struct("=I")
@@ -65,6 +66,17 @@ class Connection:
         """Return what ``send_number`` sent. ConnectionEnded, or TimeIsUp at the deadline."""
         (number,) = _NUMBER.unpack(self._exactly(_NUMBER.size, deadline))
         return int(number)
+
+    def send_ending(self, status: int, output: Mapping[str, str]) -> None:
+        """Tell how a process ended, and what it left unsaid; a good end takes no memory to speak of."""
+        self.send_number(status)
+        if status:
+            self.send(dict(output))
+
+    def receive_ending(self, deadline: float | None = None) -> tuple[int, dict[str, str]]:
+        """Return what ``send_ending`` sent. ConnectionEnded, or TimeIsUp at the deadline."""
+        status = self.receive_number(deadline)
+        return status, self.receive(deadline) if status else {}
 
     def ask_for_fork(self, end: socket.socket) -> None:
         """Ask the template at the other side for a fork that talks over this socket, and close our copy of it."""

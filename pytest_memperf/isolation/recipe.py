@@ -8,35 +8,46 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pytest_memperf.isolation.layout import VARIABLE, environment_padding, path_padding
+from pytest_memperf.isolation.plugins import options_of_plugin
 from pytest_memperf.isolation.start import ENVIRONMENT, SEARCH_PATH
 
 _SELECTS = """
     file_or_dir keyword markexpr deselect ignore ignore_glob lf last_failed_no_failures failedfirst newfirst stepwise
     stepwise_skip stepwise_reset collectonly keepduplicates maxfail pyargs continue_on_collection_errors cacheshow
-    cacheclear reruns reruns_delay only_rerun rerun_except fail_on_flaky
+    cacheclear
 """
 _REPORTS = """
-    reportchars disable_warnings no_header no_summary color xmlpath junitprefix pastebin durations durations_min debug
-    version help show_fixtures show_fixtures_per_test markers force_short_summary no_fold_skipped xfail_tb
-    log_file_mode
+    reportchars disable_warnings no_header no_summary color code_highlight xmlpath junitprefix pastebin durations
+    durations_min debug version help show_fixtures show_fixtures_per_test markers force_short_summary fold_skipped
+    xfail_tb quiet
 """
-_OF_XDIST = """
-    numprocesses maxprocesses maxworkerrestart dist distload distribute loadgroup loadscopereorder tx px looponfail
-    rsyncdir rsyncignore testrunuid maxschedchunk noloadscopereorder looponfailroots val
+_OURS = """
+    memperf_only memperf_skip memperf_json memperf_timeout memperf_layouts memperf_isolation memperf_cow_limit
+    memperf_template_plugins
 """
-_OURS = "memperf_only memperf_skip memperf_json memperf_columns memperf_sort memperf_timeout memperf_layouts"
-_RECOMPUTED = "plugins basetemp usepdb usepdb_cls trace strict_config inifilename rootdir override_ini pythonwarnings"
-STAYING = frozenset(f"{_SELECTS} {_REPORTS} {_OF_XDIST} {_OURS} {_RECOMPUTED}".split())
-"""The options that do not reach a template."""
+_RECOMPUTED = """
+    plugins basetemp usepdb usepdb_cls trace strict_config inifilename rootdir override_ini pythonwarnings log_file_mode
+    loadgroup looponfail
+"""
+STAYING = frozenset(f"{_SELECTS} {_REPORTS} {_OURS} {_RECOMPUTED}".split())
+"""The options of pytest and of this plugin that do not reach a template."""
 
-_SINGLE_THREADED = ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR", "VECLIB_MAXIMUM")
-_CHANGING = ("PYTEST_CURRENT_TEST", "PYTEST_VERSION", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_ADDOPTS")
+_SINGLE_THREADED = (
+    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)  # fmt: skip
+_CHANGING = {
+    "PYTEST_CURRENT_TEST", "PYTEST_VERSION", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_ADDOPTS",
+    "LINES", "COLUMNS", "_", "OLDPWD",
+}  # fmt: skip
 
 
 def as_plain(value: Any) -> Any:
@@ -67,12 +78,17 @@ def from_plain(value: Any) -> Any:
     return _COLLECTIONS[value["of"]](from_plain(item) for item in value["items"])
 
 
-def options_of(config: pytest.Config) -> tuple[dict[str, Any], list[str]]:
-    """Return the options that a template gets, as plain data, and the names of those that cannot be carried over."""
+def options_of(config: pytest.Config, left_out: Iterable[Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return the options that a template gets, as plain data, and the names of those that cannot be carried over.
+
+    Args:
+        left_out: the plugins that the template does not load, whose options it does not need.
+    """
+    staying = STAYING.union(*(options_of_plugin(plugin) for plugin in left_out))
     carried: dict[str, Any] = {}
     lost: list[str] = []
     for name, value in sorted(vars(config.option).items()):
-        if name in STAYING or value is None:
+        if name in staying or value is None:
             continue
         try:
             carried[name] = as_plain(value)
@@ -81,67 +97,84 @@ def options_of(config: pytest.Config) -> tuple[dict[str, Any], list[str]]:
     return carried, lost
 
 
-def environment_of(driver: Mapping[str, str] = ENVIRONMENT) -> dict[str, str]:
+def environment_of(seed: int, driver: Mapping[str, str] = ENVIRONMENT) -> dict[str, str]:
     """Return a template's environment: the driver's, with one thread for BLAS and a fixed hash seed."""
     kept = {
         name: value
         for name, value in driver.items()
-        if name not in _CHANGING and not name.startswith(("PYTEST_XDIST_", "COV_CORE_"))
+        if name not in _CHANGING and not name.startswith(("PYTEST_XDIST_", "COV_CORE_", "COVERAGE_PROCESS_"))
     }
-    kept.update({f"{library}_NUM_THREADS": "1" for library in _SINGLE_THREADED})
+    kept.update(dict.fromkeys(_SINGLE_THREADED, "1"))
     kept["PYTHONHASHSEED"] = "0"
+    if seed:
+        kept[VARIABLE] = environment_padding(seed)
     return kept
+
+
+def environment_changes() -> dict[str, str | None]:
+    """Return what a child changes in its template's environment to have the driver's."""
+    template = environment_of(0)
+    fixed = {*_SINGLE_THREADED, "PYTHONHASHSEED", "PYTEST_CURRENT_TEST"}
+    changes: dict[str, str | None] = {
+        name: value for name, value in os.environ.items() if name not in fixed and template.get(name) != value
+    }
+    changes.update({name: None for name in template if name not in fixed and name not in os.environ})
+    return changes
 
 
 def _anchors(config: pytest.Config) -> list[str]:
     """Return the folders whose conftest files a template loads first: the same whichever tests were selected."""
     root = config.rootpath
-    folders = [str(path) for name in config.getini("testpaths") for path in sorted(root.glob(name))]
-    folders = folders or [str(root)]
+    folders = [str(path) for name in config.getini("testpaths") for path in sorted(root.glob(name))] or [str(root)]
     for plugin in config.pluginmanager.get_plugins():
         # Options can only be defined by the conftest files that are loaded first.
         file = getattr(plugin, "__file__", None)
         if file and Path(file).name == "conftest.py" and hasattr(plugin, "pytest_addoption"):
-            folder = str(Path(file).parent)
-            if folder not in folders and folder != str(root):
-                folders.append(folder)
-    return [*folders[:1], *sorted(folders[1:])]
+            folders.append(str(Path(file).parent))
+    return [*dict.fromkeys((folders[0], *sorted(folders[1:])))]
 
 
-def recipe_for(config: pytest.Config, plugins: list[tuple[str, str]]) -> dict[str, Any]:
-    """Return what a base template is told.
+def recipe_for(config: pytest.Config, plugins: Mapping[str, Any], installed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a base template is told, but for its seed.
 
     Args:
-        plugins: name and module of each installed plugin that the template loads.
+        config: the driver's.
+        plugins: the installed plugins that the template loads, by name.
+        installed: all of them.
     """
-    options, lost = options_of(config)
-    overrides = [*(config.option.override_ini or ()), "required_plugins="]
+    options, lost = options_of(config, [plugin for name, plugin in installed.items() if name not in plugins])
+    overrides = ["required_plugins=", "memperf_only=false", "memperf_skip=false", "memperf_json="]
     if "strict_config" in config._parser._inidict:
-        overrides += ["strict_config=false"]
+        overrides.append("strict_config=false")
+    if hasattr(config.option, "log_file_mode"):
+        options["log_file_mode"] = "a"  # what the driver has written stays
     return {
         "options": options,
         "lost": lost,
-        "plugins": plugins,
+        "plugins": [[name, plugin.__name__] for name, plugin in plugins.items()],
         "named": [name for name in config.option.plugins if name not in ("no:terminal", "terminal")],
         "anchors": _anchors(config),
         "root": str(config.rootpath),
         "ini": str(config.inipath) if config.inipath else None,
-        "overrides": overrides,
+        "overrides": [*(config.option.override_ini or ()), *overrides],
         "warnings": [*(config.option.pythonwarnings or ()), "ignore::pytest.PytestConfigWarning"],
         "folder": str(config.invocation_params.dir),
         "path": list(SEARCH_PATH),
     }
 
 
-def dump(recipe: dict[str, Any]) -> str:
+def with_seed(recipe: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """Return the recipe for a layout."""
+    return {**recipe, "seed": seed, "path": [*recipe["path"], path_padding(seed)]} if seed else {**recipe, "seed": 0}
+
+
+def dump(recipe: Mapping[str, Any]) -> str:
     """Return the recipe as the text by which two of them are compared."""
     return json.dumps(recipe, sort_keys=True)
 
 
 def interpreter_flags() -> list[str]:
     """Return the flags that start an interpreter like this one (-O, -X dev, -W error, ...)."""
-    import subprocess
-
     return list(subprocess._args_from_interpreter_flags())  # type: ignore[attr-defined]
 
 

@@ -11,36 +11,35 @@ import importlib
 import os
 import signal
 import sys
-import threading
 import warnings
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
 
 from cyx import copy_on_write, process, settling
+from pytest_memperf.isolation import coverage
+from pytest_memperf.isolation.layout import Layout
 from pytest_memperf.isolation.protocol import Connection, connection_on_stdin
 from pytest_memperf.isolation.recipe import from_plain
 
 PLUGIN = "memperf-template"
+"""The name by which the rest of the plugin knows that it runs in a template."""
 
 
 class Template:
     """The plugin that makes a session a template."""
 
-    def __init__(self, connection: Connection, recipe: dict[str, Any]) -> None:
+    def __init__(self, connection: Connection, recipe: dict[str, Any], layout: Layout) -> None:
         self._connection = connection
         self._recipe = recipe
-        self._collection_errors: list[str] = []
-        self._collecting = False
-
-    def pytest_configure(self, config: pytest.Config) -> None:
-        """Take the name by which the rest of the plugin knows a template."""
-        config.pluginmanager.register(object(), PLUGIN)
+        self._layout = layout
+        self._uncollected: list[str] = []
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_cmdline_parse(self, pluginmanager: pytest.PytestPluginManager, args: list[str]) -> pytest.Config:
         """Configure pytest by the recipe instead of a command line, and load the plugins that it names."""
+        pluginmanager.register(object(), PLUGIN)
         config: pytest.Config = pluginmanager.get_plugin("pytestconfig")  # type: ignore[assignment]
         options = {name: from_plain(value) for name, value in self._recipe["options"].items()}
         vars(config.option).update(options)
@@ -49,8 +48,9 @@ class Template:
         try:
             for name, module in self._recipe["plugins"]:
                 if not pluginmanager.is_blocked(name) and not pluginmanager.has_plugin(name):
-                    if module.partition(".")[0] not in sys.modules:
-                        pluginmanager.rewrite_hook.mark_rewrite(module.partition(".")[0])
+                    package = module.partition(".")[0]
+                    if package not in sys.modules:
+                        pluginmanager.rewrite_hook.mark_rewrite(package)
                     pluginmanager.register(importlib.import_module(module), name)
             config.parse(args, addopts=False)
         finally:
@@ -60,36 +60,38 @@ class Template:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection(self, session: pytest.Session) -> Generator[None, Any, Any]:
         """As the base, fork whenever asked; as a fork of it, collect one module."""
-        self._connection.send({"notes": self._notes()})
-        self._connection = serve(self._connection, waits=False)
-        request = self._connection.receive()
-        session.config.args = [request["module"]]
-        self._collecting = True
+        self._connection.send({"notes": notes_on_this_process()})
+        self._connection = serve(self._connection, _forget)
+        session.config.args = [self._connection.receive()["module"]]
+        self._layout.disturb("before the module")
         outcome = yield
-        self._collecting = False
+        self._layout.disturb("after the module")
         return outcome
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Keep what could not be collected."""
         if report.failed:
-            self._collection_errors.append(report.longreprtext)
+            self._uncollected.append(report.longreprtext)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         """As a module template, fork whenever asked; as a fork of it, run one test and end."""
         from pytest_memperf.isolation import child
 
-        if self._collection_errors:
-            self._fail(self._collection_errors[0])
-        kept = prepare_for_forks()
-        self._connection.send({"notes": self._notes()})
-        connection = serve(self._connection, waits=True)
-        child.run(session, connection, kept)
+        if self._uncollected:
+            self._fail(self._uncollected[0])
+        pages_of_files = prepare_for_forks()
+        capture = session.config.pluginmanager.get_plugin("capturemanager")
+        # A child that was killed leaves its output in the file that both write to.
+        read_output = getattr(capture, "read_global_capture", None)
+        self._connection.send({"notes": notes_on_this_process()})
+        connection = serve(self._connection, lambda pid, driver: _wait_for(pid, driver, read_output))
+        child.run(session, connection, pages_of_files)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Generator[None, None, None]:
         """End here: writing caches and reports is the driver's business."""
-        self._fail("its session ended; see the output")
+        self._fail("its session ended")
         yield
 
     def pytest_internalerror(self, excrepr: Any) -> None:
@@ -99,16 +101,24 @@ class Template:
     def _fail(self, text: str) -> None:
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         try:
-            self._connection.send({"failed": lines[-1] if lines else text})
+            self._connection.send({"failed": lines[-1].removeprefix("E ").strip() if lines else "it did not say why"})
         finally:
             os._exit(1)
 
-    def _notes(self) -> list[str]:
-        others = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
-        notes = [f"threads alive at the fork: {', '.join(others)}"] if others else []
-        if not process.addresses_are_fixed():
-            notes.append("the address layout could not be fixed (personality(2) is forbidden here): counts may vary")
-        return notes
+
+def notes_on_this_process() -> list[str]:
+    """Return what a result of a fork of this process has to say."""
+    notes = []
+    others = process.other_threads()
+    if others:
+        notes.append(f"threads alive at the fork, which the child does not have: {', '.join(others)}")
+    if not process.addresses_are_fixed():
+        notes.append("the address layout could not be fixed (personality(2) is forbidden here): counts may vary")
+    kept = copy_on_write.left_as_they_are()
+    if kept:
+        sizes = ", ".join(f"{kind} {size // 1024} KiB" for kind, size in sorted(kept.items()))
+        notes.append(f"memory that a fork does not get as its own: {sizes}")
+    return notes
 
 
 def prepare_for_forks() -> list[tuple[int, int]]:
@@ -117,6 +127,7 @@ def prepare_for_forks() -> list[tuple[int, int]]:
     gc.collect()
     gc.freeze()
     settling.trim()
+    copy_on_write.note_huge_pages()
     files = [
         (start, end)
         for start, end, readable, _, private, of_file in copy_on_write.mappings()
@@ -125,14 +136,15 @@ def prepare_for_forks() -> list[tuple[int, int]]:
     return copy_on_write.present_pages(files, True)
 
 
-def serve(connection: Connection, waits: bool) -> Connection:
+def serve(connection: Connection, forked: Callable[[int, Connection], None]) -> Connection:
     """Fork whenever asked; return in each fork, with its own connection. Ends the process with the connection.
 
     Args:
-        waits: wait for each fork and tell how it ended, before the next.
+        connection: to the driver.
+        forked: called after each fork with its process id, before the next.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # CPython warns of threads after the fork, in the parent: an error there would end the template.
+    # CPython warns of threads after the fork, in the parent: as an error it would end the template.
     warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
     while True:
         end = connection.wait_for_fork()
@@ -148,9 +160,21 @@ def serve(connection: Connection, waits: bool) -> Connection:
             return Connection(end)
         end.close()
         connection.send_number(pid)
-        if waits:
-            _, status = os.waitpid(pid, 0)
-            connection.send_number(os.waitstatus_to_exitcode(status))
+        forked(pid, connection)
+
+
+def _forget(pid: int, driver: Connection) -> None:
+    """Let this fork live on, and bury those that have ended."""
+    while os.waitpid(-1, os.WNOHANG)[0]:
+        pass
+
+
+def _wait_for(pid: int, driver: Connection, read_output: Callable[[], tuple[str, str]] | None) -> None:
+    _, status = os.waitpid(pid, 0)
+    output = {}
+    if status and read_output is not None:
+        output = dict(zip(("stdout", "stderr"), read_output(), strict=True))
+    driver.send_ending(os.waitstatus_to_exitcode(status), output)
 
 
 def main() -> None:
@@ -158,13 +182,16 @@ def main() -> None:
     try:
         connection = connection_on_stdin()
         recipe = connection.receive()
+        layout = Layout(recipe["seed"])
+        layout.disturb("before plugins")
         sys.path[:] = recipe["path"]
         sys.argv[:] = ["pytest"]
+        coverage.start(recipe["coverage"])
         arguments = [f"--rootdir={recipe['root']}", "-p", "no:terminal"]
         arguments += ["-c", recipe["ini"]] if recipe["ini"] else []
         for flag, values in (("-p", recipe["named"]), ("-o", recipe["overrides"]), ("-W", recipe["warnings"])):
             arguments += [part for value in values for part in (flag, value)]
-        pytest.main([*arguments, *recipe["anchors"]], plugins=[Template(connection, recipe)])
+        pytest.main([*arguments, *recipe["anchors"]], plugins=[Template(connection, recipe, layout)])
     finally:
         sys.stderr.flush()
         os._exit(1)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
+import pytest
+
 from pytest_memperf.measure.frame_room import with_frame_room
 from pytest_memperf.measure.settings import Settings, parse_settings
 from pytest_memperf.measure.window import Window
@@ -16,6 +18,9 @@ from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.metric import Better, Cost, Measured, Metric, Trust
 from pytest_memperf.model.result import Result
 from pytest_memperf.model.units import unit_named
+
+RESULTS = pytest.StashKey[list[Result]]()
+"""The results of a test on their way from its call phase to the report of that."""
 
 CALL_PHASE = "call"
 MEASURED_CALL = "memperf"

@@ -90,7 +90,7 @@ def register_reporter(config: pytest.Config) -> None:
     if manager.hasplugin("memperf-wire"):
         return
     manager.register(wire, "memperf-wire")
-    if not hasattr(config, "workerinput"):
+    if not hasattr(config, "workerinput") and not manager.hasplugin("memperf-template"):
         manager.register(Reporter(config), "memperf-reporter")
         register_progress(config)
         if config.getoption("xmlpath", None):
