@@ -1,0 +1,206 @@
+"""A child that does not come back is its test's failure, in one clear line, and nothing is left behind."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., pytest.RunResult]
+
+
+class TestDeaths:
+    """Signals, exits, memory, time."""
+
+    def test_signal_is_named_and_output_shown(self, isolated: Run) -> None:
+        """A killed child fails its test with the signal and what it had printed; the next test runs."""
+        result = isolated(
+            """
+def test_dies():
+    print("last words", flush=True)
+    os.kill(os.getpid(), signal.SIGSEGV)
+def test_next(): pass
+"""
+        )
+        result.assert_outcomes(passed=1, failed=1)
+        result.stdout.fnmatch_lines(["the child was killed by SIGSEGV", "*Captured stdout call*", "last words"])
+        result.stdout.no_fnmatch_line("*Traceback*")
+
+    @pytest.mark.parametrize("status", [0, 3])
+    def test_exit_without_a_word(self, isolated: Run, status: int) -> None:
+        """os._exit in a test is a failure, with whatever status."""
+        result = isolated(f"def test_exits(): os._exit({status})\ndef test_next(): pass")
+        result.assert_outcomes(passed=1, failed=1)
+        result.stdout.fnmatch_lines([f"the test ended its process itself, with status {status} *"])
+
+    def test_death_in_set_up_and_in_tear_down(self, isolated: Run) -> None:
+        """They are errors of these phases."""
+        isolated(
+            """
+@pytest.fixture
+def dying(): os.kill(os.getpid(), signal.SIGKILL)
+def test_one(dying): pass
+@pytest.fixture
+def late():
+    yield
+    os.kill(os.getpid(), signal.SIGTERM)
+def test_two(late): pass
+"""
+        ).assert_outcomes(passed=1, errors=2)
+
+    def test_out_of_memory(self, isolated: Run) -> None:
+        """A child at the end of its address space fails with MemoryError, and is told of."""
+        result = isolated(
+            """
+import resource
+def test_hungry():
+    resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+    bytearray(4 << 30)
+def test_next(): pass
+"""
+        )
+        result.assert_outcomes(passed=1, failed=1)
+        result.stdout.fnmatch_lines(["*MemoryError*"])
+
+    def test_timeout(self, isolated: Run) -> None:
+        """A child that takes too long is killed, with the processes that it started."""
+        result = isolated(
+            """
+import subprocess
+def test_hangs():
+    child = subprocess.Popen(["sleep", "600"])
+    open("pid", "w").write(str(child.pid))
+    time.sleep(600)
+@pytest.mark.memperf(timeout=600)
+def test_next(): pass
+""",
+            "--memperf-timeout=1.5",
+        )
+        result.assert_outcomes(passed=1, failed=1)
+        result.stdout.fnmatch_lines(["the child was killed: *--memperf-timeout=1.5 seconds"])
+        assert not alive(int(Path("pid").read_text()))
+
+    def test_fork_that_escapes_from_the_test(self, isolated: Run) -> None:
+        """A process that the test forked and that comes back through pytest's code ends there."""
+        isolated(
+            """
+def test_forks():
+    if os.fork() == 0: raise SystemExit
+    os.wait()
+def test_next(): pass
+"""
+        ).assert_outcomes(passed=2)
+
+    def test_xfail_covers_a_death(self, isolated: Run) -> None:
+        """A test marked as expected to fail may also die."""
+        isolated("@pytest.mark.xfail\ndef test_dies(): os.abort()").assert_outcomes(xfailed=1)
+
+
+class TestTemplates:
+    """Templates that cannot start, and that must not outlive the driver."""
+
+    def test_module_that_only_the_driver_can_import(self, isolated: Run) -> None:
+        """One clear line, for each test of the module."""
+        result = isolated(
+            """
+if not os.path.exists("seen"): open("seen", "w").close()
+else: raise RuntimeError("only once")
+def test_it(): pass
+"""
+        )
+        result.assert_outcomes(errors=1)
+        result.stdout.fnmatch_lines(["the template of *test_it.py could not get ready: RuntimeError: only once"])
+        result.stdout.no_fnmatch_line("*Traceback*")
+
+    def test_conftest_that_only_the_driver_can_load(self, isolated: Run, pytester: pytest.Pytester) -> None:
+        """The last line that the template said is in the message."""
+        pytester.makeconftest(
+            """
+import os
+if os.path.exists("seen"): raise RuntimeError("only once")
+open("seen", "w").close()
+"""
+        )
+        result = isolated("def test_it(): pass")
+        result.assert_outcomes(errors=1)
+        result.stdout.fnmatch_lines(["the template interpreter could not start: *RuntimeError: only once"])
+
+    def test_id_that_the_template_does_not_have(self, isolated: Run) -> None:
+        """A test whose name depends on the process is told of."""
+        result = isolated(
+            "@pytest.mark.parametrize('n', [1], ids=[str(os.getpid())])\ndef test_it(n): pass",
+        )
+        result.assert_outcomes(errors=1)
+        result.stdout.fnmatch_lines(["the test is not among those that its module yields in a template: *"])
+
+    def test_session_finish_is_the_driver_s_alone(self, isolated: Run, pytester: pytest.Pytester) -> None:
+        """sessionstart runs in driver and template, sessionfinish once."""
+        pytester.makeconftest(
+            """
+def note(what):
+    with open("notes", "a") as file: file.write(what + " ")
+def pytest_configure(): note("configure")
+def pytest_sessionstart(): note("start")
+def pytest_sessionfinish(): note("finish")
+def pytest_unconfigure(): note("unconfigure")
+"""
+        )
+        isolated("def test_one(): pass\ndef test_two(): assert 0")
+        notes = (pytester.path / "notes").read_text().split()
+        assert notes == ["configure", "start", "configure", "start", "finish", "unconfigure"]
+
+    def test_threads_at_the_fork_are_named(self, isolated: Run, results: Callable[[], list[dict[str, object]]]) -> None:
+        """A thread that a module starts is in the notes."""
+        isolated(
+            """
+import threading
+threading.Thread(target=time.sleep, args=(60,), daemon=True, name="waiting").start()
+def test_it(): pass
+""",
+            "--memperf-json=out.json",
+        ).assert_outcomes(passed=1)
+        assert "threads alive at the fork" in str(results()[0]["notes"])
+
+    @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+    def test_no_process_outlives_a_killed_driver(
+        self, isolated: Run, pytester: pytest.Pytester, number: signal.Signals
+    ) -> None:
+        """Templates and children end with the driver, however that ends."""
+        pytester.makepyfile(
+            test_it="""
+import os, time, pytest
+@pytest.mark.memperf(isolation="process")
+def test_it():
+    with open("pids.new", "w") as file: file.write(f"{os.getpid()} {os.getppid()} {os.getpgid(os.getppid())}")
+    os.rename("pids.new", "pids")
+    time.sleep(600)
+"""
+        )
+        driver = subprocess.Popen([sys.executable, "-m", "pytest"], stdout=subprocess.DEVNULL)
+        wait_until(Path("pids").exists)
+        pids = [int(pid) for pid in Path("pids").read_text().split()]
+        assert all(map(alive, pids))
+        driver.send_signal(number)
+        driver.wait()
+        wait_until(lambda: not any(map(alive, pids)))
+
+
+def alive(pid: int) -> bool:
+    """Tell whether there is such a process, and not merely its remains."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for the condition; AssertionError where it does not come true."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
