@@ -54,7 +54,7 @@ def test_below(): [bytes(400) for _ in range(2_000)]
             "--memperf-layouts=3",
         )
         result.assert_outcomes(passed=1, failed=1)
-        result.stdout.fnmatch_lines(["FAILED*test_below*"])
+        result.stdout.fnmatch_lines(["MEMORY*test_below*"])
 
     @pytest.mark.parametrize("value", ["0", "-1", "many", "1.5"])
     def test_wrong_number(self, isolated: Run, value: str) -> None:
