@@ -99,6 +99,8 @@ class BaseTemplate:
         try:
             self._connection.send(dict(recipe))
             self.notes: list[str] = self._connection.receive(time.monotonic() + START_UP)["notes"]
+            if recipe["lost"]:
+                self.notes.append(f"could not be carried over to the child: {', '.join(recipe['lost'])}")
         except (ConnectionEnded, TimeIsUp):
             self._connection.close()
             self._process.kill()

@@ -79,7 +79,7 @@ def from_plain(value: Any) -> Any:
 
 
 def options_of(config: pytest.Config, left_out: Iterable[Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return the options that a template gets, as plain data, and the names of those that cannot be carried over.
+    """Return the options that a template gets, as plain data, and those that cannot be carried over.
 
     Args:
         left_out: the plugins that the template does not load, whose options it does not need.
@@ -93,7 +93,7 @@ def options_of(config: pytest.Config, left_out: Iterable[Any]) -> tuple[dict[str
         try:
             carried[name] = as_plain(value)
         except TypeError:
-            lost.append(name)
+            lost.append(f"the option {name}")
     return carried, lost
 
 
@@ -148,6 +148,8 @@ def recipe_for(config: pytest.Config, plugins: Mapping[str, Any], installed: Map
         overrides.append("strict_config=false")
     if hasattr(config.option, "log_file_mode"):
         options["log_file_mode"] = "a"  # what the driver has written stays
+    objects = [plugin for plugin in config.invocation_params.plugins or () if not isinstance(plugin, str)]
+    lost += [f"the plugin {getattr(plugin, '__name__', type(plugin).__name__)}" for plugin in objects]
     return {
         "options": options,
         "lost": lost,
