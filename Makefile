@@ -4,6 +4,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+BENCH ?=
 
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 VENVS := .venv/$(VERSION)
@@ -30,7 +31,7 @@ wheel: $(DIST)/ready ## build the sdist, and the wheel from it, into dist
 develop: $(VENVS)/develop/ready ## an environment with an editable install and every tool; again after a change in Cython
 
 bench: $(VENVS)/bench/ready ## measure our own cost and precision against the claims (long; BENCH=quick is shorter)
-	$(VENVS)/bench/bin/pytest tests/benchmarks -s $(ARGS)
+	MEMPERF_BENCH=$(BENCH) $(VENVS)/bench/bin/pytest tests/benchmarks -s $(ARGS)
 
 check-real: $(VENVS)/real/ready ## run NumPy's and networkx's own suites with and without the plugin (long)
 	$(VENVS)/real/bin/python tests/real/check_real.py $(ARGS)
