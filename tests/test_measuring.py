@@ -264,6 +264,10 @@ class TestEmptyWindow:
         """The same for ``memperf.window`` and ``memperf.measure``."""
         pytester.makepyfile(
             """
+            import sys
+
+            sys.setrecursionlimit(3000)
+
             def nothing(): pass
 
             def test_it(memperf):

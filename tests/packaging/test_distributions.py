@@ -103,8 +103,10 @@ def test_an_editable_install_works_with_warnings_as_errors(checkout: Path, tmp_p
     run(sys.executable, "-m", "venv", "--without-pip", "environment", folder=tmp_path)
     python = tmp_path / "environment" / "bin" / "python"
     (packages,) = (tmp_path / "environment" / "lib").glob("python*/site-packages")
-    # The dependencies come from the environment that runs this test.
-    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    # The dependencies come from the environment that runs this test, but not the project itself.
+    for installed in Path(sysconfig.get_path("purelib")).iterdir():
+        if not installed.name.startswith(("cyx", "pytest_memperf", "__editable__")):
+            (packages / installed.name).symlink_to(installed)
     pip = (sys.executable, "-m", "pip", "--quiet", "--python", python)
     run(*pip, "install", "--no-deps", "--no-build-isolation", "--editable", checkout, folder=tmp_path)
     (checkout / "pytest_memperf" / "edited.py").write_text("answer = 42\n", encoding="utf-8")
