@@ -299,9 +299,10 @@ cdef bint prepare() noexcept nogil:
     cdef Pending ignored
     cdef int type, cpu
     cdef int pid = getpid()
+    cdef bint first = checked == -1
     if checked == pid:
         return False
-    if checked == -1:
+    if first:
         open_sources()
     checked = pid
     exact = False
@@ -316,8 +317,8 @@ cdef bint prepare() noexcept nogil:
         touch(&scratch, 0)
         exact = procfs.read_statm(&after) == 0 and after.resident == before.resident + 2
     munmap(scratch.start, scratch.pages * page)
-    # Twice: the first pass brings its own code and the pages of the sources into memory.
-    settle(True, &ignored)
+    if first:  # brings its own code and the pages of the sources into memory
+        settle(False, &ignored)
     if settle(True, &ignored):
         settle(False, &ignored)
     return True

@@ -2,7 +2,7 @@
 """The counters of one stretch of code, read at its start and at its stop."""
 
 from cyx.linux cimport rusage
-from cyx.probes cimport procfs
+from cyx.probes cimport procfs, smaps
 
 cdef struct Snapshot:
     rusage process
@@ -30,11 +30,16 @@ cdef class Interval:
     cdef long migrations
     cdef long own_minor_faults  # of the narrowing of inner intervals
     cdef long own_major_faults
+    cdef bint tracking               # whether accessed bits are asked for
+    cdef smaps.Accessed largest      # the largest part that a reading showed
+    cdef smaps.Accessed together     # the sum of all parts
+    cdef int accessed_error
     cdef int reset_error
     cdef int read_error
     cdef bint running
     cdef readonly bint finished
     cdef Interval outer  # the next open interval of the process
+    cdef void take_accessed(self)
     cdef void note(self, const procfs.Statm* memory, const procfs.Status* status, const rusage* usage)
     cdef bint stayed(self)
     cdef void narrow_down(self, long threads)

@@ -37,7 +37,9 @@ from cyx.linux cimport (
     syscall,
     timespec,
 )
-from cyx.probes cimport batches, procfs
+from cyx.probes cimport batches, procfs, smaps
+
+import os
 
 cdef extern from "Python.h":
     object PyObject_Vectorcall(object function, PyObject** arguments, size_t count, PyObject* names)
@@ -48,6 +50,8 @@ cdef enum:
 
 cdef long page = procfs.page_size()
 cdef long last_migrations = -1  # as last read; -1 where it cannot be
+cdef bint tracking_requested = False  # by the next start
+cdef smaps.Accessed floor_of_accessed # what an empty interval reads; 0 as long as none was taken
 cdef Interval newest = None  # the open intervals of this process, linked by .outer
 
 
@@ -69,6 +73,14 @@ cdef long microseconds(const rusage* usage) noexcept nogil:
     return (
         (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1_000_000 + usage.ru_utime.tv_usec + usage.ru_stime.tv_usec
     )
+
+
+def run_idle():
+    """Do what any Python code does: call, count, build, drop."""
+    kept = {}
+    for i in range(8):
+        kept[str(i)] = [i]
+    return kept
 
 
 cdef class Interval:
@@ -105,6 +117,8 @@ cdef class Interval:
             last_migrations = -1
         self.migrations = last_migrations
         touch_stack()
+        if tracking_requested:
+            self.start_tracking()
         getrusage(RUSAGE_SELF, &self.end.process)  # the fields of the stop are in memory before memory is read
         self.read_error = procfs.read_statm(&memory)
         interval = newest
@@ -146,6 +160,8 @@ cdef class Interval:
         self.read_error = self.read_error or procfs.read_statm(&memory)
         self.end.resident = memory.resident
         self.end.shared = memory.shared
+        if self.tracking:
+            self.take_accessed()
         # Without a fault nothing became resident: there is no peak to ask for.
         if self.minor_faults + self.major_faults and not (self.read_error or self.reset_error):
             self.read_error = procfs.read_status(&status)
@@ -165,6 +181,34 @@ cdef class Interval:
                 interval.outer = self.outer
         self.outer = None
         self.after_stop()
+
+    def start_tracking(self):
+        """Clear the accessed bits of all memory; open intervals that count on them take their part first."""
+        global tracking_requested
+        cdef Interval interval = newest
+        tracking_requested = False
+        if floor_of_accessed.anonymous_high == 0:
+            for _ in range(2):  # the first pass brings its own code and buffer into memory
+                run_idle()
+                smaps.clear_accessed()
+                run_idle()
+                smaps.read_accessed(&floor_of_accessed)
+        while interval is not None:
+            if interval.tracking:
+                interval.take_accessed()
+            interval = interval.outer
+        self.tracking = True
+        self.accessed_error = smaps.clear_accessed()
+
+    cdef void take_accessed(self):
+        cdef smaps.Accessed part
+        self.accessed_error = self.accessed_error or smaps.read_accessed(&part)
+        if self.accessed_error:
+            return
+        self.largest.anonymous_low = max(self.largest.anonymous_low, part.anonymous_low)
+        self.largest.huge = max(self.largest.huge, part.huge)
+        self.together.anonymous_high += part.anonymous_high
+        self.together.file += part.file
 
     cdef void note(self, const procfs.Statm* memory, const procfs.Status* status, const rusage* usage):
         """Take over what the mark shows, before it is reset or at the end.
@@ -372,6 +416,25 @@ cdef class Interval:
         return tuple(name for i, name in enumerate(names) if self.types & (1 << i)), self.cpus
 
     @property
+    def accessed(self):
+        """(low, high) bytes of anonymous memory that were touched, those of files, those that idle Python touches.
+
+        None if it was not asked for (``track_accessed``). Inner intervals clear the bits: then the low figure is that
+        of the largest part, the high one the sum of all. OSError where the bits can be neither cleared nor read.
+        """
+        self._require_finished()
+        if not self.tracking:
+            return None
+        if self.accessed_error:
+            raise OSError(self.accessed_error, os.strerror(self.accessed_error))
+        return (
+            self.largest.anonymous_low,
+            self.together.anonymous_high,
+            self.together.file,
+            floor_of_accessed.anonymous_high,
+        )
+
+    @property
     def errors(self):
         """(errno of reading /proc, errno of resetting the high-water mark); 0 where all went well."""
         return self.read_error, self.reset_error
@@ -397,3 +460,9 @@ cdef class Bracket:
     def __exit__(self, kind, exception, traceback):
         self.interval.stop()
         self.closed()
+
+
+def track_accessed():
+    """Have the next interval that starts in this process find out which memory is touched in it; see ``accessed``."""
+    global tracking_requested
+    tracking_requested = True

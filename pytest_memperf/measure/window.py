@@ -65,6 +65,11 @@ class Round(Interval):
                 else:
                     readings[name] = reading  # type: ignore[assignment]
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the probes noticed about this round."""
+        return tuple(note for probe in self._active for note in probe.notes)
+
 
 @cache
 def _acts_before(probe: type[Probe]) -> bool:
@@ -197,7 +202,7 @@ class Window(Bracket):
             metrics=measured,
             unavailable=unavailable,
             checks=checks,
-            notes=list(CONDITIONS.notes),
+            notes=[*CONDITIONS.notes, *dict.fromkeys(note for each in self.rounds for note in each.notes)],
         )
 
     def __getattr__(self, name: str) -> Any:

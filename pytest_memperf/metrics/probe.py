@@ -27,6 +27,8 @@ class Probe:
     """
 
     metrics: ClassVar[tuple[Metric, ...]] = ()
+    accompanies: ClassVar[bool] = False
+    """Whether it is taken along wherever a metric is that is not always taken."""
 
     @classmethod
     def unavailable(cls) -> Mapping[str, str]:
@@ -45,3 +47,8 @@ class Probe:
     def read(self, observation: Observation) -> Mapping[str, Reading | str]:
         """Return a reading, or a reason in words, for each metric of this probe."""
         raise NotImplementedError
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What spoilt or coloured this round, in words; asked for after ``read``."""
+        return ()

@@ -53,11 +53,13 @@ class Registry:
     def probes_for(self, requested: tuple[str, ...]) -> tuple[type[Probe], ...]:
         """Return the probes of the metrics that are always taken and of those requested, each once."""
         if requested not in self._probes_for:
+            wanted = {*requested, *self.requested}
+            costly = any(metric.cost is not Cost.ALWAYS for metric in self if metric.name in wanted)
             self._probes_for[requested] = tuple(
                 dict.fromkeys(
-                    self._probes[metric.name]
-                    for metric in self
-                    if metric.cost is Cost.ALWAYS or metric.name in (*requested, *self.requested)
+                    probe
+                    for metric, probe in ((metric, self._probes[metric.name]) for metric in self)
+                    if metric.cost is Cost.ALWAYS or metric.name in wanted or (costly and probe.accompanies)
                 )
             )
         return self._probes_for[requested]

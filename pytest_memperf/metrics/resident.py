@@ -50,6 +50,16 @@ class ResidentMemory(Probe):
         """Have a narrow peak where somebody asks for it: it costs up to a millisecond at the stop."""
         interval.narrow = "peak_rss" in requested or "peak_rss_total" in requested
 
+    @classmethod
+    def unavailable(cls) -> Mapping[str, str]:
+        """Return the reason where /proc cannot be read, or the high-water mark not be reset."""
+        if not os.access("/proc/self/statm", os.R_OK):
+            return {metric.name: "/proc/self cannot be read: mount /proc" for metric in cls.metrics}
+        if not os.access("/proc/self/clear_refs", os.W_OK):
+            reason = "the high-water mark cannot be reset: let this user write /proc/self/clear_refs"
+            return {"peak_rss": reason, "peak_rss_total": reason}
+        return {}
+
     def read(self, observation: Observation) -> Mapping[str, Reading | str]:
         """Return all three; a peak is the middle of the interval that it lies in."""
         interval = observation.interval
@@ -57,7 +67,8 @@ class ResidentMemory(Probe):
         if read_error:
             reason = f"/proc/self cannot be read ({os.strerror(read_error)}): mount /proc"
             return {metric.name: reason for metric in self.metrics}
-        readings: dict[str, Reading | str] = {"retained_rss": Reading(interval.retained_rss)}
+        retained = Reading(interval.retained_rss, interval.retained_uncertainty)
+        readings: dict[str, Reading | str] = {"retained_rss": retained}
         if reset_error:
             reason = (
                 f"the high-water mark cannot be reset ({os.strerror(reset_error)}): "

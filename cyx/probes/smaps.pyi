@@ -1,0 +1,3 @@
+import os
+
+def rollup(root: str | os.PathLike[str] = ...) -> dict[str, int]: ...

@@ -1,0 +1,155 @@
+# cython: language_level=3, embedsignature=True
+"""The accessed bits of the pages of this process: which memory was touched since they were cleared.
+
+/proc/self/smaps (proc_pid_smaps(5)) sums them per mapping as ``Referenced``. The file is read through one fixed buffer:
+it may have a megabyte, and nothing is to be allocated.
+"""
+
+from libc.errno cimport ENODATA, ENOMEM, errno
+from libc.stdlib cimport strtol
+from libc.string cimport memchr, memcmp, memmove, strchr
+
+from cyx.linux cimport (
+    MADV_NOHUGEPAGE,
+    MAP_ANONYMOUS,
+    MAP_FAILED,
+    MAP_PRIVATE,
+    O_CLOEXEC,
+    O_RDONLY,
+    PROT_READ,
+    PROT_WRITE,
+    close,
+    madvise,
+    mmap,
+    munmap,
+    open,
+    read,
+)
+from cyx.probes cimport procfs
+
+from cyx.probes.procfs import read_below
+
+cdef enum:
+    ROOM = 8 * 1024  # small: the buffer's own pages are counted too
+    FLUSH = 64  # pages: beyond 33 the kernel flushes the whole TLB (tlb_single_page_flush_ceiling, arch/x86/mm/tlb.c)
+
+cdef char room[ROOM]
+
+cdef struct Mapping:
+    bint of_file
+    long resident
+    long referenced
+    long anonymous
+    long huge
+
+
+cdef int clear_accessed() noexcept nogil:
+    """Clear the accessed bits and flush the TLB, so that memory that is hot now is seen when touched again.
+
+    Writing ``1`` to clear_refs clears the bits but flushes nothing (fs/proc/task_mmu.c); touching and unmapping a
+    scratch area does. On processors that flush page by page however many there are, hot pages may be missed.
+    """
+    cdef long size = FLUSH * procfs.page_size()
+    cdef long place = 0
+    cdef int error
+    cdef char* scratch = <char*>mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    if scratch == <char*>MAP_FAILED:
+        return ENOMEM
+    madvise(scratch, size, MADV_NOHUGEPAGE)
+    error = procfs.clear_referenced()
+    while place < size:
+        (<volatile char*>scratch)[place] = 1
+        place += procfs.page_size()
+    munmap(scratch, size)
+    return error
+
+
+cdef void add(const Mapping* mapping, Accessed* into) noexcept nogil:
+    if not mapping.of_file:
+        into.anonymous_low += mapping.referenced
+        into.anonymous_high += mapping.referenced
+    else:
+        # Pages of the file and private copies of them are counted as one: either kind may be the one touched.
+        into.anonymous_low += max(0, mapping.referenced - (mapping.resident - mapping.anonymous))
+        into.anonymous_high += min(mapping.referenced, mapping.anonymous)
+        into.file += min(mapping.referenced, mapping.resident - mapping.anonymous)
+    into.huge += min(mapping.referenced, mapping.huge)
+
+
+cdef bint starts(const char* line, const char* name, size_t length) noexcept nogil:
+    return memcmp(line, name, length) == 0
+
+
+cdef void take_line(const char* line, Mapping* mapping, Accessed* into) noexcept nogil:
+    cdef const char* place = line
+    cdef int i
+    if c"A" <= line[0] <= c"Z":
+        if starts(line, b"Rss:", 4):
+            mapping.resident = strtol(line + 4, NULL, 10) * 1024
+        elif starts(line, b"Referenced:", 11):
+            mapping.referenced = strtol(line + 11, NULL, 10) * 1024
+        elif starts(line, b"Anonymous:", 10):
+            mapping.anonymous = strtol(line + 10, NULL, 10) * 1024
+        elif starts(line, b"AnonHugePages:", 14):
+            mapping.huge = strtol(line + 14, NULL, 10) * 1024
+        return
+    add(mapping, into)  # the head of the next mapping: addresses, rights, offset, device, inode, name
+    mapping.resident = mapping.referenced = mapping.anonymous = mapping.huge = 0
+    for i in range(4):
+        if place != NULL:
+            place = strchr(place + 1, c" ")
+    mapping.of_file = place != NULL and strtol(place, NULL, 10) != 0
+
+
+cdef int read_accessed(Accessed* into) noexcept:
+    """Sum the bits of all mappings. Call it with the GIL held, for there is one buffer."""
+    cdef Mapping mapping
+    cdef long filled = 0
+    cdef long length
+    cdef char* line
+    cdef char* end
+    cdef int fd = open(b"/proc/self/smaps", O_RDONLY | O_CLOEXEC)
+    if fd < 0:
+        return errno
+    mapping.of_file = False
+    mapping.resident = mapping.referenced = mapping.anonymous = mapping.huge = 0
+    into.anonymous_low = into.anonymous_high = into.file = into.huge = 0
+    while True:
+        length = read(fd, room + filled, ROOM - filled - 1)
+        if length <= 0:
+            break
+        filled += length
+        line = room
+        while True:
+            end = <char*>memchr(line, c"\n", room + filled - line)
+            if end == NULL:
+                break
+            end[0] = 0
+            take_line(line, &mapping, into)
+            line = end + 1
+        filled = room + filled - line
+        memmove(room, line, filled)
+    add(&mapping, into)
+    close(fd)
+    if length < 0:
+        return errno
+    return 0 if into.anonymous_high > 0 else ENODATA  # the kernel was built without page monitoring
+
+
+def rollup(root="/proc"):
+    """Return the figures of proc_pid_smaps_rollup(5) as a dict of bytes, such as ``Pss`` and ``Private_Dirty``.
+
+    Exact at any kernel, for the page tables themselves are walked: some 9 us a MiB. OSError where it cannot be read.
+    """
+    try:
+        text = read_below(root, "smaps_rollup")
+    except FileNotFoundError:  # before Linux 4.14
+        text = read_below(root, "smaps")
+    figures = {}
+    for line in text.splitlines():
+        name, colon, rest = line.partition(b":")
+        words = rest.split()
+        if colon and len(words) == 2 and words[1] == b"kB":
+            key = name.decode()
+            figures[key] = figures.get(key, 0) + int(words[0]) * 1024
+    return figures

@@ -1,0 +1,85 @@
+"""How the machine disturbed the window: memory reclaimed or swapped, huge pages refused, the processor taken away."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pytest_memperf.metrics.probe import Observation, Probe
+from pytest_memperf.model.metric import Better, Cost, Metric, Reading, Trust
+from pytest_memperf.model.units import COUNT
+
+_EVENTS = {
+    "thp_fault_fallback": "huge pages were refused",
+    "allocstall_normal": "allocations waited for reclaim",
+    "allocstall_movable": "allocations of movable memory waited for reclaim",
+    "pgsteal_direct": "pages were reclaimed by those who needed memory",
+    "pswpin": "pages were swapped in",
+    "pswpout": "pages were swapped out",
+}
+"""Counters of /proc/vmstat, and what their growth means."""
+_STEAL = 8
+"""The column of ``cpu`` in /proc/stat with the ticks that the hypervisor gave to others (proc_stat(5))."""
+
+
+class Interference(Probe):
+    """Events of the whole machine in the window that move memory counts; the result's notes name them."""
+
+    accompanies = True
+    root: str | os.PathLike[str] = Path("/proc")
+    metrics = (
+        Metric(
+            "interference",
+            COUNT,
+            Better.LOWER,
+            Trust.BOUNDED,
+            Cost.ON_REQUEST,
+            help="events by which the machine may have spoilt the sample",
+            source="/proc/vmstat, steal of /proc/stat",
+        ),
+    )
+
+    def __init__(self) -> None:
+        self._begin: dict[str, int] = {}
+        self._end: dict[str, int] = {}
+        self._reason = ""
+
+    @classmethod
+    def unavailable(cls) -> Mapping[str, str]:
+        """Return the reason where the machine's counters are hidden."""
+        probe = cls()
+        probe.start()
+        return {"interference": probe._reason} if probe._reason else {}
+
+    def _counts(self) -> dict[str, int]:
+        try:
+            text = Path(self.root, "vmstat").read_text(encoding="ascii")
+            ticks = Path(self.root, "stat").read_text(encoding="ascii").partition("\n")[0].split()
+        except OSError as error:
+            self._reason = f"{error.filename} cannot be read ({error.strerror}): mount /proc"
+            return {}
+        counts = {name: int(count) for name, _, count in (line.partition(" ") for line in text.splitlines())}
+        steal = int(ticks[_STEAL]) if len(ticks) > _STEAL else 0
+        return {name: counts.get(name, 0) for name in _EVENTS} | {"steal": steal}
+
+    def start(self) -> None:
+        """Read the counters."""
+        self._begin = self._counts()
+
+    def stop(self) -> None:
+        """Read the counters again."""
+        self._end = self._counts()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What happened, one sentence for each kind of event."""
+        grown = {name: self._end[name] - self._begin[name] for name in self._end if name in self._begin}
+        words = {**_EVENTS, "steal": "ticks of the processor went to other machines"}
+        return tuple(f"interference: {words[name]} ({count})" for name, count in grown.items() if count > 0)
+
+    def read(self, observation: Observation) -> Mapping[str, Reading | str]:
+        """Return the number of events: those of other processes are among them."""
+        if self._reason:
+            return {"interference": self._reason}
+        return {"interference": Reading(sum(self._end[name] - self._begin[name] for name in self._end))}
