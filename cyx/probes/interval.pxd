@@ -30,7 +30,7 @@ cdef class Interval:
     cdef long migrations
     cdef long own_minor_faults  # of the narrowing of inner intervals
     cdef long own_major_faults
-    cdef bint tracking               # whether accessed bits are asked for
+    cdef public bint track_accessed  # whether the interval is to find out which memory is touched
     cdef smaps.Accessed largest      # the largest part that a reading showed
     cdef smaps.Accessed together     # the sum of all parts
     cdef int accessed_error

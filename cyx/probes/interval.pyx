@@ -50,8 +50,7 @@ cdef enum:
 
 cdef long page = procfs.page_size()
 cdef long last_migrations = -1  # as last read; -1 where it cannot be
-cdef bint tracking_requested = False  # by the next start
-cdef smaps.Accessed floor_of_accessed # what an empty interval reads; 0 as long as none was taken
+cdef smaps.Accessed floor_of_accessed  # what an empty interval reads; 0 as long as none was taken
 cdef Interval newest = None  # the open intervals of this process, linked by .outer
 
 
@@ -105,19 +104,17 @@ cdef class Interval:
 
     cpdef start(self):
         """Read the counters. RuntimeError if the interval was started before."""
-        global newest, last_migrations
+        global newest
         cdef procfs.Statm memory
         cdef procfs.Status status
         cdef Interval interval
         if self.running or self.finished:
             raise RuntimeError("an interval is started once; make a new one")
         self.before_start()
-        procfs.prepare()
-        if batches.prepare() and procfs.read_migrations(&last_migrations):
-            last_migrations = -1
+        prepare()
         self.migrations = last_migrations
         touch_stack()
-        if tracking_requested:
+        if self.track_accessed:
             self.start_tracking()
         getrusage(RUSAGE_SELF, &self.end.process)  # the fields of the stop are in memory before memory is read
         self.read_error = procfs.read_statm(&memory)
@@ -160,7 +157,7 @@ cdef class Interval:
         self.read_error = self.read_error or procfs.read_statm(&memory)
         self.end.resident = memory.resident
         self.end.shared = memory.shared
-        if self.tracking:
+        if self.track_accessed:
             self.take_accessed()
         # Without a fault nothing became resident: there is no peak to ask for.
         if self.minor_faults + self.major_faults and not (self.read_error or self.reset_error):
@@ -184,9 +181,7 @@ cdef class Interval:
 
     def start_tracking(self):
         """Clear the accessed bits of all memory; open intervals that count on them take their part first."""
-        global tracking_requested
         cdef Interval interval = newest
-        tracking_requested = False
         if floor_of_accessed.anonymous_high == 0:
             for _ in range(2):  # the first pass brings its own code and buffer into memory
                 run_idle()
@@ -194,10 +189,9 @@ cdef class Interval:
                 run_idle()
                 smaps.read_accessed(&floor_of_accessed)
         while interval is not None:
-            if interval.tracking:
+            if interval.track_accessed:
                 interval.take_accessed()
             interval = interval.outer
-        self.tracking = True
         self.accessed_error = smaps.clear_accessed()
 
     cdef void take_accessed(self):
@@ -419,11 +413,11 @@ cdef class Interval:
     def accessed(self):
         """(low, high) bytes of anonymous memory that were touched, those of files, those that idle Python touches.
 
-        None if it was not asked for (``track_accessed``). Inner intervals clear the bits: then the low figure is that
+        None if it was not asked for by ``track_accessed``. Inner intervals clear the bits: then the low figure is that
         of the largest part, the high one the sum of all. OSError where the bits can be neither cleared nor read.
         """
         self._require_finished()
-        if not self.tracking:
+        if not self.track_accessed:
             return None
         if self.accessed_error:
             raise OSError(self.accessed_error, os.strerror(self.accessed_error))
@@ -462,7 +456,9 @@ cdef class Bracket:
         self.closed()
 
 
-def track_accessed():
-    """Have the next interval that starts in this process find out which memory is touched in it; see ``accessed``."""
-    global tracking_requested
-    tracking_requested = True
+cpdef void prepare():
+    """Open and map what the intervals of this process need, which the first start would do otherwise."""
+    global last_migrations
+    procfs.prepare()
+    if batches.prepare() and procfs.read_migrations(&last_migrations):
+        last_migrations = -1

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 from cyx.probes import procfs
+from cyx.probes.interval import prepare
 from pytest_memperf.metrics.probe import Observation, Probe
 from pytest_memperf.model.metric import Better, Cost, Metric, Reading, Trust
 from pytest_memperf.model.units import COUNT
@@ -29,7 +30,8 @@ class Growth(Probe):
         return {metric.name: probe._reason for metric in cls.metrics if probe._reason}
 
     def start(self) -> None:
-        """Count."""
+        """Count, once the intervals' own descriptors are open."""
+        prepare()
         try:
             self._begin = type(self).count()
         except (OSError, LookupError) as error:
@@ -111,4 +113,5 @@ class LiveObjects(Growth):
 
     def read(self, observation: Observation) -> Mapping[str, Reading | str]:
         """Return the growth, uncertain by the interpreter's caches."""
-        return {"live_objects": Reading(self._growth, self.UNCERTAINTY)}
+        own = 1  # the number that start has read
+        return {"live_objects": Reading(self._growth - own, self.UNCERTAINTY)}

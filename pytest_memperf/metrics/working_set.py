@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from cyx.probes.interval import track_accessed
+from cyx.probes import Interval
 from pytest_memperf.metrics.probe import Observation, Probe
 from pytest_memperf.model.metric import Better, Cost, Metric, Reading, Trust
 from pytest_memperf.model.units import BYTES
@@ -46,9 +46,9 @@ class WorkingSet(Probe):
                 return {metric.name: f"{path} cannot be used by this user: {mend}" for metric in cls.metrics}
         return {}
 
-    def start(self) -> None:
+    def prepare(self, interval: Interval, requested: Sequence[str]) -> None:
         """Have the interval clear the bits when it starts."""
-        track_accessed()
+        interval.track_accessed = True
 
     def read(self, observation: Observation) -> Mapping[str, Reading | str]:
         """Return both; the anonymous part is less by what idle Python touches, and uncertain by as much."""
@@ -57,7 +57,7 @@ class WorkingSet(Probe):
         except OSError as error:
             return {metric.name: f"the accessed bits cannot be had ({error.strerror})" for metric in self.metrics}
         if accessed is None:
-            return {metric.name: "another window has taken the accessed bits over" for metric in self.metrics}
+            return {metric.name: "the interval was not told to track them" for metric in self.metrics}
         low, high, file, idle = accessed
         middle = max(0, (low + high) // 2 - idle)
         return {

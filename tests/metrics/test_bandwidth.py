@@ -32,7 +32,7 @@ class TestReading:
         probe._rates = rates
         return probe.read(Observation(Interval(), moved, wall_time=wall_time))["bandwidth_share"]
 
-    def test_is_throughput_over_the_median(self) -> None:
+    def test_bandwidth_share_is_throughput_over_the_median(self) -> None:
         """800 bytes in 2 seconds, where the machine reads 1,000 a second, are 40 %."""
         assert self.read([1000.0, 1000.0, 1000.0], Reading(2.0)) == Reading(0.4, 0.0)
 
