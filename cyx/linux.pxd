@@ -65,6 +65,7 @@ cdef extern from "<sys/mman.h>" nogil:
     int MADV_WILLNEED
     int MADV_DONTNEED
     int MADV_NOHUGEPAGE
+    int MADV_POPULATE_READ "(22)"  # Linux 5.14; older libraries do not name it
     void* MAP_FAILED
     void* mmap(void* address, size_t length, int protection, int flags, int fd, long offset)
     int munmap(void* address, size_t length)
@@ -98,6 +99,7 @@ cdef extern from "<sched.h>" nogil:
 cdef extern from "<dlfcn.h>" nogil:
     ctypedef struct Dl_info:
         const char* dli_fname
+        void* dli_fbase
     int dladdr(const void* address, Dl_info* info)
 
 cdef extern from "<sys/stat.h>" nogil:

@@ -26,13 +26,23 @@ from cpython.object cimport PyObject
 
 from cyx.linux cimport (
     CLOCK_MONOTONIC,
+    MADV_POPULATE_READ,
+    O_CLOEXEC,
+    O_RDONLY,
     RUSAGE_CHILDREN,
     RUSAGE_SELF,
     RUSAGE_THREAD,
+    Dl_info,
     SYS_gettid,
     clock_gettime,
+    close,
+    dladdr,
+    file_status,
+    fstat,
     getpid,
     getrusage,
+    madvise,
+    open,
     rusage,
     syscall,
     timespec,
@@ -456,9 +466,26 @@ cdef class Bracket:
         self.closed()
 
 
-cpdef void prepare():
+cdef void populate_code() noexcept nogil:
+    """Bring this module's code into memory: a page of it that is first run in a window would be a fault there."""
+    cdef Dl_info module
+    cdef file_status status
+    cdef int fd
+    if dladdr(<const void*>populate_code, &module) == 0:
+        return
+    fd = open(module.dli_fname, O_RDONLY | O_CLOEXEC)
+    if fd < 0:
+        return
+    if fstat(fd, &status) == 0:  # the module's mappings follow each other; where they end, madvise does
+        madvise(<void*>module.dli_fbase, status.st_size, MADV_POPULATE_READ)
+    close(fd)
+
+
+cpdef prepare():
     """Open and map what the intervals of this process need, which the first start would do otherwise."""
     global last_migrations
     procfs.prepare()
-    if batches.prepare() and procfs.read_migrations(&last_migrations):
-        last_migrations = -1
+    if batches.prepare():
+        populate_code()
+        if procfs.read_migrations(&last_migrations):
+            last_migrations = -1
