@@ -82,6 +82,8 @@ def folder_on_a_disk(proposed: Path) -> Path:
     max_minor_faults=FAULTS,  # one buffer, used again and again
     max_major_faults=FEW,  # the disk is waited for in read(), not in a fault
     max_peak_rss=HEAP,
+    max_block_read_bytes={"cold": SIZE + SIZE // 20, "warm": SIZE // 20},
+    min_block_read_bytes={"cold": SIZE - SIZE // 20, "warm": None},
     min_bandwidth_share={"cold": None, "warm": "1%"},
 )
 @cold_and_warm
@@ -102,6 +104,8 @@ def test_read_in_blocks(memperf: Any, mapped_file: Any, data_file: DataFile, cac
     min_major_faults={"cold": 1, "warm": None},
     max_peak_rss=SIZE + HEAP,
     min_peak_rss=SIZE - HEAP,  # every page of the file counts as resident while it is mapped
+    max_block_read_bytes={"cold": SIZE + SIZE // 20, "warm": SIZE // 20},
+    min_block_read_bytes={"cold": SIZE - SIZE // 20, "warm": None},
     min_bandwidth_share={"cold": None, "warm": "1%"},
 )
 @cold_and_warm
@@ -118,6 +122,7 @@ def test_map_and_touch(memperf: Any, mapped_file: Any, data_file: DataFile, cach
     max_major_faults={"cold": ACCESSES, "warm": FEW},
     min_major_faults={"cold": 1, "warm": None},
     max_peak_rss=SIZE + HEAP,
+    max_block_read_bytes={"cold": 2 * SIZE, "warm": SIZE // 20},
 )
 @cold_and_warm
 def test_map_and_touch_at_random(memperf: Any, mapped_file: Any, data_file: DataFile, cache: str) -> None:
@@ -129,7 +134,12 @@ def test_map_and_touch_at_random(memperf: Any, mapped_file: Any, data_file: Data
     assert transfer.accesses == ACCESSES
 
 
-@pytest.mark.memperf(max_minor_faults=FAULTS, max_major_faults=FEW, max_peak_rss=HEAP)
+@pytest.mark.memperf(
+    max_minor_faults=FAULTS,
+    max_major_faults=FEW,
+    max_peak_rss=HEAP,
+    max_block_read_bytes={"cold": 2 * SIZE, "warm": SIZE // 20},
+)
 @cold_and_warm
 def test_read_at_random(memperf: Any, mapped_file: Any, data_file: DataFile, cache: str) -> None:
     """The same 100,000 offsets, a ``pread()`` of one byte each."""
