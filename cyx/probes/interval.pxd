@@ -21,6 +21,7 @@ cdef class Interval:
     cdef long floor
     cdef long mark
     cdef long limit
+    cdef long start_total
     cdef long withheld_low
     cdef long withheld_high
     cdef long withheld_all

@@ -61,6 +61,7 @@ cdef enum:
 cdef long page = procfs.page_size()
 cdef long last_migrations = -1  # as last read; -1 where it cannot be
 cdef smaps.Accessed floor_of_accessed  # what an empty interval reads; 0 as long as none was taken
+cdef bint maximum_inherited = False  # ru_maxrss shows what was there before an exec, not the total after a reset
 cdef Interval newest = None  # the open intervals of this process, linked by .outer
 
 
@@ -135,6 +136,9 @@ cdef class Interval:
                 interval.disturbed = True
                 interval = interval.outer
         self.reset_error = procfs.reset_high_water_mark()
+        self.start_total = -1
+        if maximum_inherited:
+            procfs.read_approximate(&self.start_total)
         self.begin.resident = memory.resident
         self.begin.shared = memory.shared
         self.running = True
@@ -399,12 +403,14 @@ cdef class Interval:
         """(low, high) bytes between which the peak of resident memory beyond the start lies."""
         self._require_finished()
         cdef long slack = batches.batch_pages() - 1
-        cdef long start_limit = self.begin.process.ru_maxrss * 1024 // page
+        cdef long start_total = self.begin.process.ru_maxrss * 1024 // page
         cdef long low = max(self.begin.resident, self.end.resident, self.floor)
         cdef long high = low
         cdef long pairs = self.cpus * ((self.types & 1) + (self.types >> 1 & 1) + (self.types >> 2 & 1))
+        if self.start_total >= 0:
+            start_total = self.start_total
         if self.minor_faults + self.major_faults:
-            if self.mark > start_limit:
+            if self.mark > start_total:
                 low = max(low, self.mark + self.withheld_low - slack * (pairs if self.disturbed else pairs - 1))
                 high = self.limit + self.withheld_high + slack * pairs
             else:  # not one fold: too little moved to tell the types
@@ -483,9 +489,17 @@ cdef void populate_code() noexcept nogil:
 
 cpdef prepare():
     """Open and map what the intervals of this process need, which the first start would do otherwise."""
-    global last_migrations
+    global last_migrations, maximum_inherited
+    cdef rusage usage
+    cdef long total
     procfs.prepare()
     if batches.prepare():
         populate_code()
+        maximum_inherited = (
+            procfs.reset_high_water_mark() != 0
+            or procfs.read_approximate(&total) != 0
+            or getrusage(RUSAGE_SELF, &usage) != 0
+            or usage.ru_maxrss * 1024 // page != total
+        )
         if procfs.read_migrations(&last_migrations):
             last_migrations = -1

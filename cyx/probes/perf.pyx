@@ -66,7 +66,7 @@ def reason_of(int error, paranoid=None):
     if error == EACCES:
         return f"perf events are not allowed to this user: set kernel.perf_event_paranoid to 2 or less (it is {level})"
     if error == EPERM:
-        return "perf_event_open(2) is forbidden here, as container run-times do by seccomp: allow it or grant CAP_PERFMON"
+        return "perf_event_open(2) is forbidden here, as containers do by seccomp: allow it, or grant CAP_PERFMON"
     if error == ENOENT:
         return "the kernel knows no such perf event: there is no such counter on this machine"
     if error == ENOSYS:

@@ -240,7 +240,7 @@ def statm(root="/proc"):
 
 
 def status(root="/proc"):
-    """Return the memory figures of proc_pid_status(5) as a dict: bytes, but ``threads``. OSError where it cannot be read.
+    """Return the memory figures of proc_pid_status(5) as a dict: bytes, but ``threads``. OSError if it cannot be read.
 
     A figure that this kernel does not give is left out.
     """
