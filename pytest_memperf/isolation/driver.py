@@ -60,6 +60,7 @@ class Driver:
         self._limits = limits
         self._bases: dict[str, BaseTemplate | TemplateFailure] = {}
         self._modules: dict[tuple[str, str], ModuleTemplate | TemplateFailure] = {}
+        self._recipes: dict[tuple[str, ...], tuple[dict[str, Any], str]] = {}
         self._children = 0
         _share_log_file(config)
 
@@ -172,12 +173,19 @@ class Driver:
                 f"the test takes fixtures of {', '.join(missing)}, which its template does not load: "
                 f"add {missing[0]!r} to memperf_template_plugins"
             )
-        recipe = recipe_for(self._config, plugins, installed_plugins(self._config))
-        recipe = {**with_seed(recipe, seed), "coverage": coverage.settings()}
-        text = dump(recipe)
+        recipe, text = self._recipe(plugins, seed)
         base = _once(self._bases, text, lambda: BaseTemplate(recipe, self._config.option.capture))
         request = {"module": str(item.path)}
         return _once(self._modules, (text, str(item.path)), lambda: ModuleTemplate(base, request))
+
+    def _recipe(self, plugins: dict[str, Any], seed: int) -> tuple[dict[str, Any], str]:
+        """Return the recipe of a base template, made once for each set of plugins and each layout, and its text."""
+        key = (*plugins, str(seed))
+        if key not in self._recipes:
+            recipe = recipe_for(self._config, plugins, installed_plugins(self._config))
+            recipe = {**with_seed(recipe, seed), "coverage": coverage.settings()}
+            self._recipes[key] = recipe, dump(recipe)
+        return self._recipes[key]
 
 
 def _once(made: dict[Any, Any], key: object, make: Callable[[], T]) -> T:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
+
+sys.path.append(str(Path(__file__).parent))  # what the benchmarks share
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,23 @@ def test_json():
     text = json.dumps([{"key": list(range(20)), "name": f"row {row}"} for row in range(2_000)])
     assert len(json.loads(text)) == 2_000
 """
+CLASS = """
+class Holder:
+    def __init__(self):
+        self.rows = {}
+
+    def add(self, row):
+        self.rows[row] = row
+"""
+MORE_TESTS = """
+def test_one():
+    pass
+
+
+@pytest.mark.parametrize("value", range(30))
+def test_two(value):
+    pass
+"""
 MODULE = HEAD + ARRAYS + DICTS + JSON
 
 
@@ -58,7 +75,8 @@ class Edit:
 
 
 def _functions(count: int) -> str:
-    return "".join(f"\n\ndef helper_{number}(value):\n    return [value + {number}, 'x' * value]\n" for number in range(count))
+    body = "    return [value + 1, 'x' * value]\n"
+    return "".join(f"\n\ndef helper_{number}(value):\n{body}" for number in range(count))
 
 
 EDITS = (
@@ -69,10 +87,10 @@ EDITS = (
     Edit("a docstring for the module", '"""' + "What these tests are about, at some length.\n" * 40 + '"""\n' + MODULE),
     Edit("comments", MODULE.replace("\n\n", "\n\n# A remark that the compiler does not see.\n")),
     Edit("twenty functions", MODULE + _functions(20)),
-    Edit("a class", MODULE + "\n\nclass Holder:\n    def __init__(self):\n        self.rows = {}\n\n    def add(self, row):\n        self.rows[row] = row\n"),
+    Edit("a class", MODULE + CLASS),
     Edit("a table at module level", MODULE + "\nTABLE = {number: str(number) for number in range(3_000)}\n"),
     Edit("the tests in another order", HEAD + JSON + DICTS + ARRAYS),
-    Edit("two more tests", MODULE + "\n\ndef test_one():\n    pass\n\n\n@pytest.mark.parametrize('x', range(30))\ndef test_two(x):\n    pass\n"),
+    Edit("two more tests", MODULE + MORE_TESTS),
     Edit("a longer file name", file="test_workloads_of_several_kinds_with_a_long_name.py"),
     Edit("a longer path", folder="a/rather/deeply/nested/folder/with/a/long/name"),
     Edit("a larger environment", environment="x" * 3_000),
