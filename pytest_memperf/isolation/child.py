@@ -49,6 +49,7 @@ class Settling:
         self.missing = settling.settle()
 
     def _break_copy_on_write(self) -> None:
+        # Here rather than right after the fork, for set-up may have forked too; both cost the same in sum.
         copied = copy_on_write.copy_huge_pages(self._limit)
         writable = [(start, end) for start, end, _, write, private, _ in copy_on_write.mappings() if write and private]
         pages = copy_on_write.present_pages(writable, False)

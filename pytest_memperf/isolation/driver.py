@@ -19,7 +19,7 @@ from pytest_memperf.isolation import coverage
 from pytest_memperf.isolation.child import path_of, plain
 from pytest_memperf.isolation.launch import BaseTemplate, ModuleTemplate, TemplateFailure
 from pytest_memperf.isolation.playback import ChildRun, live_log_level
-from pytest_memperf.isolation.plugins import installed_plugins, missing_fixtures, plugins_for
+from pytest_memperf.isolation.plugins import TemplatePlugins
 from pytest_memperf.isolation.recipe import dump, environment_changes, recipe_for, with_seed
 from pytest_memperf.measure.measurement import RESULTS
 from pytest_memperf.model.joining import join_results
@@ -58,6 +58,7 @@ class Driver:
     def __init__(self, config: pytest.Config, limits: Limits) -> None:
         self._config = config
         self._limits = limits
+        self._plugins = TemplatePlugins(config, limits.template_plugins)
         self._bases: dict[str, BaseTemplate | TemplateFailure] = {}
         self._modules: dict[tuple[str, str], ModuleTemplate | TemplateFailure] = {}
         self._recipes: dict[tuple[str, ...], tuple[dict[str, Any], str]] = {}
@@ -166,8 +167,8 @@ class Driver:
         }
 
     def _module_template(self, item: pytest.Item, seed: int) -> ModuleTemplate:
-        plugins = plugins_for(item, self._limits.template_plugins)
-        missing = missing_fixtures(item, plugins)
+        plugins = self._plugins.chosen_for(item)
+        missing = self._plugins.missing_for(item, plugins)
         if missing:
             raise TemplateFailure(
                 f"the test takes fixtures of {', '.join(missing)}, which its template does not load: "
@@ -182,7 +183,7 @@ class Driver:
         """Return the recipe of a base template, made once for each set of plugins and each layout, and its text."""
         key = (*plugins, str(seed))
         if key not in self._recipes:
-            recipe = recipe_for(self._config, plugins, installed_plugins(self._config))
+            recipe = recipe_for(self._config, plugins, self._plugins.installed)
             recipe = {**with_seed(recipe, seed), "coverage": coverage.settings()}
             self._recipes[key] = recipe, dump(recipe)
         return self._recipes[key]

@@ -55,40 +55,46 @@ def fixture_owners(item: pytest.Item) -> set[str]:
     }
 
 
-def plugins_for(item: pytest.Item, named: tuple[str, ...] | None) -> dict[str, Any]:
-    """Return by name the installed plugins that the template of this test loads.
+class TemplatePlugins:
+    """Chooses the installed plugins for templates."""
 
-    Args:
-        item: the test.
-        named: those that ``memperf_template_plugins`` names, and no others; None: those that take part in running
-            tests, and those whose fixtures this test takes.
-    """
-    owners = fixture_owners(item)
-    chosen = {}
-    for name, plugin in installed_plugins(item.config).items():
-        package = _package(plugin)
-        if package == OURS:
-            wanted = True
-        elif named is not None:
-            wanted = name in named or package in named
-        elif package in owners:
-            wanted = True
-        else:
-            callers = item.config.pluginmanager.get_hookcallers(plugin) or []
-            wanted = package not in DRIVERS_OWN and any(caller.name in _TAKES_PART for caller in callers)
-        if wanted and getattr(plugin, "__name__", None) in sys.modules:
-            chosen[name] = plugin
-    return chosen
+    def __init__(self, config: pytest.Config, named: tuple[str, ...] | None) -> None:
+        """Look at what is installed, once.
+
+        Args:
+            config: the driver's.
+            named: the plugins that ``memperf_template_plugins`` names, and no others; None: those that take part in
+                running tests, and those whose fixtures a test takes.
+        """
+        self.installed = installed_plugins(config)
+        self._by_fixture = named is None
+        self._always = {
+            name
+            for name, plugin in self.installed.items()
+            if _package(plugin) == OURS
+            or (_takes_part(config, plugin) if named is None else name in named or _package(plugin) in named)
+        }
+
+    def chosen_for(self, item: pytest.Item) -> dict[str, Any]:
+        """Return by name the plugins that the template of this test loads."""
+        owners = fixture_owners(item) if self._by_fixture else ()
+        return {
+            name: plugin
+            for name, plugin in self.installed.items()
+            if (name in self._always or _package(plugin) in owners) and getattr(plugin, "__name__", "") in sys.modules
+        }
+
+    def missing_for(self, item: pytest.Item, chosen: dict[str, Any]) -> list[str]:
+        """Return the plugins, by name, whose fixtures the test takes although they are not among the chosen."""
+        owners = fixture_owners(item)
+        return [
+            name for name, plugin in self.installed.items() if name not in chosen and _package(plugin) in owners
+        ]
 
 
-def missing_fixtures(item: pytest.Item, loaded: dict[str, Any]) -> list[str]:
-    """Return the installed plugins, by name, whose fixtures the test takes although its template does not load them."""
-    owners = fixture_owners(item)
-    return [
-        name
-        for name, plugin in installed_plugins(item.config).items()
-        if name not in loaded and _package(plugin) in owners
-    ]
+def _takes_part(config: pytest.Config, plugin: Any) -> bool:
+    callers = config.pluginmanager.get_hookcallers(plugin) or []
+    return _package(plugin) not in DRIVERS_OWN and any(caller.name in _TAKES_PART for caller in callers)
 
 
 class _OptionNames:
