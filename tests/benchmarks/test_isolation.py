@@ -124,7 +124,7 @@ def test_empty_windows_in_children(tmp_path: Path, arguments: tuple[str, ...]) -
 
 
 def test_cost_of_a_process_test(tmp_path: Path) -> None:
-    """A process test costs at most a tenth of ``python -m pytest one_numpy_test.py``, with the plugins of this place."""
+    """A process test costs at most a tenth of ``python -m pytest one_numpy_test.py``, plugins and all."""
     body = "    assert np.ones(1_000).sum() == 1_000\n"
     head = "import numpy as np\nimport pytest\n\n"
     mark = '@pytest.mark.memperf(isolation="process")\n@pytest.mark.parametrize("turn", range({count}))\n'
