@@ -48,6 +48,7 @@ from cyx.linux cimport (
     timespec,
 )
 from cyx.probes cimport batches, procfs, smaps
+from cyx.probes.frame_stack cimport lay_out_frame
 
 import os
 
@@ -311,7 +312,7 @@ cdef class Interval:
         self.stop()
 
     def call(self, function, tuple arguments=(), dict keywords=None):
-        """Start, call the function, stop; return its result. The arguments are laid out before the start."""
+        """Start, call the function, stop; return its result. Arguments and frame are laid out before the start."""
         cdef Py_ssize_t count = len(arguments)
         cdef Py_ssize_t named = len(keywords) if keywords else 0
         cdef tuple names = tuple(keywords) if named else None
@@ -324,6 +325,7 @@ cdef class Interval:
         for i in range(named):
             row[count + i] = <PyObject*>keywords[names[i]]
         try:
+            lay_out_frame(function)
             self.start()
             try:
                 return PyObject_Vectorcall(function, row, count, <PyObject*>names if named else NULL)

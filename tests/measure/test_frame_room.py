@@ -49,3 +49,19 @@ def test_no_fault_at_any_depth(room) -> None:  # type: ignore[no-untyped-def]
 def test_without_room_some_depth_faults() -> None:
     """Without room, a call that enters a new chunk takes a fault: what the module is for."""
     assert max(at_depth(depth, faults_of_nothing) for depth in range(600)) > 0
+
+
+@pytest.mark.parametrize("bound", [True, False])
+def test_first_calls_do_not_fault(bound: bool) -> None:
+    """Not one of 2,000 functions or methods takes a fault in its first call, wherever its frame is kept."""
+    classes: dict[str, type] = {}
+    exec("\n".join(f"class Class{number}:\n  def method(self): pass" for number in range(2000)), {}, classes)
+    instances = [each() for each in classes.values()]
+    intervals = [Interval() for _ in instances]
+    for interval, instance in zip(intervals, instances, strict=True):
+        if bound:
+            with_frame_room(interval.call, instance.method)
+        else:
+            with_frame_room(interval.call, type(instance).method, (instance,))
+
+    assert {interval.minor_faults for interval in intervals} == {0}
