@@ -3,7 +3,7 @@
 
 The order of the readings is the point. What costs faults or time itself is read outside (resident memory, the
 high-water mark), what must be exact is read last before the code and first after it (rusage, the clock). Nothing is
-allocated between the two, and the stacks that ``stop`` will run on have been touched.
+allocated between the two, and the stack and the code that ``stop`` will run on have been touched.
 
 How the peak P of the exact resident set follows from the high-water mark, which the kernel keeps from totals that lack
 the pending numbers of each pair of page type and CPU (see batches.pyx). The mark M is the largest total at any instant
@@ -51,6 +51,17 @@ from cyx.probes cimport batches, procfs, smaps
 from cyx.probes.frame_stack cimport lay_out_frame
 
 import os
+
+cdef extern from *:
+    """
+    /* Where the code of this module begins (crti.o) and ends (the linker). */
+    extern void _init(void) __attribute__((visibility("hidden")));
+    extern const char etext[] __attribute__((visibility("hidden")));
+    static void touch_code(long step) {
+        for (volatile const char *place = (volatile const char *)_init; place < etext; place += step) (void)*place;
+    }
+    """
+    void touch_code(long step) nogil
 
 cdef extern from "Python.h":
     object PyObject_Vectorcall(object function, PyObject** arguments, size_t count, PyObject* names)
@@ -126,6 +137,7 @@ cdef class Interval:
         prepare()
         self.migrations = last_migrations
         touch_stack()
+        touch_code(page)  # it has not run yet, or the kernel has taken it back
         if self.track_accessed:
             self.start_tracking()
         getrusage(RUSAGE_SELF, &self.end.process)  # the fields of the stop are in memory before memory is read
