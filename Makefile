@@ -21,7 +21,7 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENVS)/demo/ready ## run the example suite on real input
-	$(VENVS)/demo/bin/pytest examples $(ARGS)
+	$(VENVS)/demo/bin/pytest examples -rsx --xfail-tb $(ARGS)
 
 test: $(VENVS)/test/ready ## run the tests on the built wheel, in random order
 	$(VENVS)/test/bin/pytest --random-order -rs $(ARGS)

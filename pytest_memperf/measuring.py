@@ -120,12 +120,11 @@ class Measuring:
             del item.stash[RESULTS]
         if call.excinfo is None:
             return report
-        if report.failed:
-            error = call.excinfo.value
-            if isinstance(error, MemoryBudgetExceeded):
-                failed = [result for result in report.memperf if self._failing(result)]
-                report.longrepr = budget_failure(item, str(error), failed)
-                report.memperf_failed = True  # type: ignore[attr-defined]
-            elif isinstance(error, UsageMistake):
-                report.longrepr = mistake_failure(item, str(error))
+        error = call.excinfo.value
+        if isinstance(error, MemoryBudgetExceeded):  # which xfail may have expected
+            failed = [result for result in report.memperf if self._failing(result)]
+            report.longrepr = budget_failure(item, str(error), failed)
+            report.memperf_failed = report.failed  # type: ignore[attr-defined]
+        elif isinstance(error, UsageMistake):
+            report.longrepr = mistake_failure(item, str(error))
         return report

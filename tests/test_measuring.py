@@ -82,7 +82,10 @@ class TestVerdict:
             """.replace("\n            ", "\n")
         )
 
-        pytester.runpytest().assert_outcomes(xfailed=2, failed=1)
+        result = pytester.runpytest("--xfail-tb")
+
+        result.assert_outcomes(xfailed=2, failed=1)
+        result.stdout.fnmatch_lines(["max_minor_faults *1 *0 * exact *failed"])
 
     def test_failed_test_keeps_its_own_failure(self, pytester: pytest.Pytester, suite: Suite) -> None:
         """A test that fails by itself says so; its budgets are unchecked, not passed."""

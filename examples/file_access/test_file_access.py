@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from cyx import page_cache, patterns
+from pytest_memperf import MemoryBudgetExceeded
 
 MIB = 1024 * 1024
 SIZE = int(os.environ.get("FILE_ACCESS_MIB", "256")) * MIB
@@ -148,6 +149,14 @@ def test_read_at_random(memperf: Any, mapped_file: Any, data_file: DataFile, cac
         transfer = memperf(patterns.touch_random, file, ACCESSES, SEED)
 
     assert transfer.checksum == data_file.at_random
+
+
+@pytest.mark.xfail(raises=MemoryBudgetExceeded, strict=True, reason="the whole file at once is over its budget")
+@pytest.mark.memperf(max_peak_rss=SIZE // 2)
+def test_read_at_once(mapped_file: Any, data_file: DataFile) -> None:
+    """A budget that is not kept: the file as one object needs memory for all of it."""
+    mapped_file(data_file.path, cache="warm")
+    assert sum(data_file.path.read_bytes()[::STRIDE]) == data_file.in_order
 
 
 def test_mapping_moves_less(memperf: Any, mapped_file: Any, data_file: DataFile) -> None:

@@ -31,7 +31,7 @@ def test_holds_its_budgets(pytester: pytest.Pytester, monkeypatch: pytest.Monkey
         pytest.skip("neither the folder for temporary files nor /var/tmp is on a disk")
     result = run(pytester, monkeypatch, FILE_ACCESS_MIB="16")
 
-    result.assert_outcomes(passed=9)
+    result.assert_outcomes(passed=9, xfailed=1)
     result.stdout.fnmatch_lines(["*memperf*", "*test_map_and_touch[[]cold[]]*", "*test_read_in_blocks[[]warm[]]*"])
     results = json.loads((pytester.path / "out.json").read_text())["results"]
     by_test = {each["test"].split("::")[1]: each for each in results if each["window"] == "memperf"}
@@ -48,7 +48,7 @@ def test_leaves_nothing_behind(pytester: pytest.Pytester, monkeypatch: pytest.Mo
     if page_cache.memory_file_system(folder):
         pytest.skip("the folder for temporary files is in memory")
     run(pytester, monkeypatch, "-k", "in_blocks", FILE_ACCESS_MIB="16", FILE_ACCESS_FOLDER=str(folder)).assert_outcomes(
-        passed=2, deselected=7
+        passed=2, deselected=8
     )
 
     assert list(folder.iterdir()) == []
@@ -61,7 +61,7 @@ def test_says_when_there_is_no_disk(pytester: pytest.Pytester, monkeypatch: pyte
         pytest.skip("/dev/shm is no file system in memory")
     result = run(pytester, monkeypatch, FILE_ACCESS_FOLDER=str(folder))
 
-    result.assert_outcomes(skipped=9)
+    result.assert_outcomes(skipped=10)
     result.stdout.fnmatch_lines(["SKIPPED*in memory*set FILE_ACCESS_FOLDER*"])
 
 
@@ -71,5 +71,5 @@ def test_says_when_the_disk_is_full(pytester: pytest.Pytester, monkeypatch: pyte
         pytest.skip("neither the folder for temporary files nor /var/tmp is on a disk")
     result = run(pytester, monkeypatch, FILE_ACCESS_MIB=str(2**32))
 
-    result.assert_outcomes(skipped=9)
+    result.assert_outcomes(skipped=10)
     result.stdout.fnmatch_lines([f"SKIPPED* MiB left, the file needs {2**32}*FILE_ACCESS_MIB*"])
