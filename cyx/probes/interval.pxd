@@ -29,7 +29,7 @@ cdef class Interval:
     cdef int types       # the counters that moved, as flags of batches.pxd
     cdef bint disturbed  # an inner interval has reset the mark
     cdef long migrations
-    cdef long own_minor_faults  # of the narrowing of inner intervals
+    cdef long own_minor_faults  # of starting and stopping inner intervals
     cdef long own_major_faults
     cdef public bint track_accessed  # whether the interval is to find out which memory is touched
     cdef smaps.Accessed largest      # the largest part that a reading showed
@@ -42,6 +42,7 @@ cdef class Interval:
     cdef Interval outer  # the next open interval of the process
     cdef void take_accessed(self)
     cdef void note(self, const procfs.Statm* memory, const procfs.Status* status, const rusage* usage)
+    cdef void disown(self, const rusage* before, const rusage* after)
     cdef bint stayed(self)
     cdef void narrow_down(self, long threads)
     cpdef start(self)

@@ -131,8 +131,10 @@ cdef class Interval:
         cdef procfs.Statm memory
         cdef procfs.Status status
         cdef Interval interval
+        cdef rusage entry
         if self.running or self.finished:
             raise RuntimeError("an interval is started once; make a new one")
+        getrusage(RUSAGE_THREAD, &entry)
         self.before_start()
         prepare()
         self.migrations = last_migrations
@@ -165,6 +167,8 @@ cdef class Interval:
         getrusage(RUSAGE_THREAD, &self.begin.thread)
         getrusage(RUSAGE_SELF, &self.begin.process)
         self.begin.wall_ns = wall_clock()
+        if self.outer is not None:
+            self.outer.disown(&entry, &self.begin.thread)
 
     cpdef stop(self):
         """Read the counters again. RuntimeError if the interval is not running."""
@@ -172,6 +176,7 @@ cdef class Interval:
         cdef procfs.Statm memory
         cdef procfs.Status status
         cdef Interval interval
+        cdef rusage done
         self.end.wall_ns = wall_clock()
         getrusage(RUSAGE_SELF, &self.end.process)
         getrusage(RUSAGE_THREAD, &self.end.thread)
@@ -205,6 +210,17 @@ cdef class Interval:
                 interval.outer = self.outer
         self.outer = None
         self.after_stop()
+        if newest is not None:
+            getrusage(RUSAGE_THREAD, &done)
+            newest.disown(&self.end.thread, &done)
+
+    cdef void disown(self, const rusage* before, const rusage* after):
+        """Take what this thread faulted in between from this interval and those outside of it: it was our own."""
+        cdef Interval interval = self
+        while interval is not None:
+            interval.own_minor_faults += after.ru_minflt - before.ru_minflt
+            interval.own_major_faults += after.ru_majflt - before.ru_majflt
+            interval = interval.outer
 
     def start_tracking(self):
         """Clear the accessed bits of all memory; open intervals that count on them take their part first."""
@@ -265,7 +281,6 @@ cdef class Interval:
     cdef void narrow_down(self, long threads):
         """Find or bound what is pending in the pairs that did not move, and how many did."""
         global last_migrations
-        cdef rusage before, after
         cdef Interval interval
         cdef batches.Pending pending
         cdef long slack, total
@@ -273,7 +288,6 @@ cdef class Interval:
         cdef bint one_cpu = threads == 1 and self.other_threads_faults == 0 and self.stayed()
         cdef bint found = False
         cdef int type
-        getrusage(RUSAGE_THREAD, &before)
         if self.narrow:
             found = one_cpu and batches.settle(False, &pending) == 0 and self.stayed()
             if not found:
@@ -303,12 +317,9 @@ cdef class Interval:
             self.withheld_all = self.withheld_high
         if not self.narrow:
             return
-        getrusage(RUSAGE_THREAD, &after)
         interval = newest
         while interval is not None:
             if interval is not self:
-                interval.own_minor_faults += after.ru_minflt - before.ru_minflt
-                interval.own_major_faults += after.ru_majflt - before.ru_majflt
                 interval.types |= self.types  # since the visit before, so perhaps within the outer one
                 interval.disturbed = True
             interval = interval.outer
@@ -477,7 +488,12 @@ cdef class Bracket:
         """Do what belongs after the stop; for subclasses."""
 
     def __enter__(self):
+        cdef rusage before, after
+        getrusage(RUSAGE_THREAD, &before)
         self.interval = self.opening()
+        if newest is not None:
+            getrusage(RUSAGE_THREAD, &after)
+            newest.disown(&before, &after)
         self.interval.start()
         return self
 

@@ -101,17 +101,33 @@ class TestOnePass:
         assert abs(outer.peak_rss - 30_000 * mmap.PAGESIZE) <= slack
         assert inner.peak_rss < 30_000 * mmap.PAGESIZE
 
+    def test_inner_ones_cost_the_outer_one_nothing(self) -> None:
+        """What it takes to start, stop and keep 500 windows, some 300 pages, is no fault of the window round them."""
+        inner = [window() for _ in range(500)]
+        with window() as outer:
+            for each in inner:
+                with each:
+                    pass
+
+        # Where an object that is kept fills a page, the next one of the loop itself begins another.
+        assert outer.minor_faults < 25
+        assert {each.minor_faults for each in inner} == {0}
+
     def test_overlapping(self) -> None:
         """Windows may end in another order than the opposite of their start, as in tasks."""
-        first, second = window(), window()
-        first.__enter__()
-        second.__enter__()
-        touch(500)
-        first.__exit__(None, None, None)
-        touch(200)
-        second.__exit__(None, None, None)
 
-        assert (first.minor_faults, second.minor_faults) == (500, 700)
+        def overlap() -> tuple[int, int]:
+            first, second = window(), window()
+            first.__enter__()
+            second.__enter__()
+            touch(500)
+            first.__exit__(None, None, None)
+            touch(200)
+            second.__exit__(None, None, None)
+            return first.minor_faults, second.minor_faults
+
+        overlap()  # the interpreter's own objects have room from here on
+        assert overlap() == (500, 700)
 
 
 class TestRounds:
