@@ -55,8 +55,10 @@ class ModuleTemplate:
             self._connection.send(dict(request))
             greeting = self._connection.receive(time.monotonic() + START_UP)
         except (ConnectionEnded, TimeIsUp):
+            self._connection.close()
             raise TemplateFailure(f"the template of {request['module']} ended before it was ready") from None
         if "failed" in greeting:
+            self._connection.close()
             raise TemplateFailure(f"the template of {request['module']} could not get ready: {greeting['failed']}")
         self.notes: list[str] = [*base.notes, *greeting["notes"]]
 
@@ -67,6 +69,7 @@ class ModuleTemplate:
             self._connection.ask_for_fork(there)
             return self._connection.receive_number(time.monotonic() + START_UP), here
         except (ConnectionEnded, TimeIsUp):
+            here.close()
             raise TemplateFailure("the template of the module is gone: something killed it") from None
 
     def wait_for_child(self, deadline: float) -> tuple[int, dict[str, str]]:
@@ -106,6 +109,8 @@ class BaseTemplate:
             self._process.kill()
             self._process.wait()
             said = "see its output" if self._output is None else _last_line(self._output)
+            if self._output is not None:
+                self._output.close()
             raise TemplateFailure(f"the template interpreter could not start: {said}") from None
 
     def fork(self) -> Connection:
@@ -115,6 +120,7 @@ class BaseTemplate:
             self._connection.ask_for_fork(there)
             self._connection.receive_number(time.monotonic() + START_UP)
         except (ConnectionEnded, TimeIsUp):
+            here.close()
             raise TemplateFailure("the template interpreter is gone: something killed it") from None
         return here
 
