@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from pytest_memperf.model.errors import UsageMistake
 
 MARKER = "memperf"
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 DEFAULTS = pytest.StashKey[tuple[dict[Path, Mapping[str, Any]], dict[str, Any]]]()
 
 
@@ -82,6 +84,22 @@ def _all_defaults(config: pytest.Config) -> tuple[dict[Path, Mapping[str, Any]],
     return config.stash[DEFAULTS]
 
 
+def check_defaults(config: pytest.Config, parse: Callable[[dict[str, Any]], Any]) -> None:
+    """Parse each set of defaults once by itself. UsageMistake names where the mistake stands."""
+    by_folder, of_ini = _all_defaults(config)
+    for origin, defaults in [*((f"{folder}/conftest.py", each) for folder, each in by_folder.items()), ("ini", of_ini)]:
+        # A limit by parameter says what it is only where there is a parameter, a rate needs the bytes of a test.
+        plain = {
+            name: value
+            for name, value in defaults.items()
+            if not callable(value) and not isinstance(value, Mapping) and not name.endswith(("throughput", "_share"))
+        }
+        try:
+            parse(plain)
+        except UsageMistake as mistake:
+            raise UsageMistake(f"memperf_defaults ({origin}): {mistake}") from None
+
+
 def ini_defaults(config: pytest.Config) -> dict[str, Any]:
     """Return the ini key ``memperf_defaults``, one ``keyword = value`` a line. UsageMistake for another form."""
     defaults: dict[str, Any] = {}
@@ -89,12 +107,12 @@ def ini_defaults(config: pytest.Config) -> dict[str, Any]:
         name, equals, value = (part.strip() for part in line.partition("="))
         if not equals or not value:
             raise UsageMistake(f"memperf_defaults: {line!r} is not of the form 'max_peak_rss = 100 MiB'")
-        defaults[name] = _ini_value(value)
+        defaults[name] = [each.strip() for each in value.split(",")] if name == "metrics" else _ini_value(value)
     return defaults
 
 
 def _ini_value(text: str) -> Any:
-    """Read what an ini file can only write as text: numbers, switches, lists; sizes stay text."""
+    """Read what an ini file can only write as text: numbers and switches; sizes stay text."""
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     for number in (int, float):
@@ -117,10 +135,17 @@ def _for_parameter(item: pytest.Item, name: str, value: Any) -> Any:
             if key in value:
                 return value[key]
         raise UsageMistake(f"{name} has no entry for the parameter id {callspec.id!r}: add it, or None for no limit")
-    wanted = value.__code__.co_varnames[: value.__code__.co_argcount] if hasattr(value, "__code__") else ()
-    missing = [parameter for parameter in wanted if parameter not in callspec.params]
-    if missing:
-        raise UsageMistake(
-            f"{name} asks for the parameter {missing[0]!r}: this test has {', '.join(callspec.params) or 'none'}"
-        )
-    return value(**{parameter: callspec.params[parameter] for parameter in wanted})
+    given = callspec.params
+    try:
+        wanted = [each for each in inspect.signature(value).parameters.values() if each.kind in _NAMED]
+    except (TypeError, ValueError):
+        raise UsageMistake(f"{name}={value!r} does not tell its parameters: give a function that names them") from None
+    for each in wanted:
+        if each.name not in given and each.default is each.empty:
+            raise UsageMistake(
+                f"{name} asks for the parameter {each.name!r}: this test has {', '.join(given) or 'none'}"
+            )
+    try:
+        return value(**{each.name: given[each.name] for each in wanted if each.name in given})
+    except Exception as error:
+        raise UsageMistake(f"{name}: its function failed for {callspec.id!r}: mend it ({error!r})") from None

@@ -14,7 +14,6 @@ from pytest_memperf.fixtures.benchmark_partner import FIXTURE, join, note_metric
 from pytest_memperf.measure.conditions import CONDITIONS
 from pytest_memperf.measure.frame_room import with_frame_room
 from pytest_memperf.measure.measurement import RESULTS, Measurement
-from pytest_memperf.measure.settings import Settings
 from pytest_memperf.model.budget import Check, Status
 from pytest_memperf.model.errors import MemoryBudgetExceeded, MemoryBudgetWarning, UsageMistake
 from pytest_memperf.model.result import Result
@@ -91,20 +90,22 @@ class Measuring:
             if benchmark is not None:
                 note_metrics(benchmark, results)
         if CONDITIONS.isolation == "inline":
-            self._judge(item, measurement.settings, results)
+            self._judge(item, results)
 
     def _run_isolated(self, item: pytest.Item, runtest: Callable[[], None]) -> None:
         """Have a child measure the test, and judge here what it found."""
         item.runtest = runtest  # type: ignore[method-assign]
         runtest()
-        self._judge(item, item.stash[SETTINGS], item.stash.get(RESULTS, []))
+        self._judge(item, item.stash.get(RESULTS, []))
 
-    def _judge(self, item: pytest.Item, settings: Settings, results: list[Result]) -> None:
-        sentences = [check.sentence for result in results for check in self._failing(result)]
-        if sentences and settings.soft:
-            item.warn(MemoryBudgetWarning("; ".join(sentences)))
-        elif sentences:
-            raise MemoryBudgetExceeded("; ".join(sentences))
+    def _judge(self, item: pytest.Item, results: list[Result]) -> None:
+        failing = [check for result in results for check in self._failing(result)]
+        soft = [check.sentence for check in failing if check.budget.soft]
+        hard = [check.sentence for check in failing if not check.budget.soft]
+        if soft:
+            item.warn(MemoryBudgetWarning("; ".join(soft)))
+        if hard:
+            raise MemoryBudgetExceeded("; ".join(hard))
 
     def _failing(self, result: Result) -> list[Check]:
         return [check for check in result.checks if check.status in self._statuses]
@@ -121,10 +122,11 @@ class Measuring:
         if call.excinfo is None:
             return report
         error = call.excinfo.value
-        if isinstance(error, MemoryBudgetExceeded):  # which xfail may have expected
-            failed = [result for result in report.memperf if self._failing(result)]
-            report.longrepr = budget_failure(item, str(error), failed)
-            report.memperf_failed = report.failed  # type: ignore[attr-defined]
+        if isinstance(error, MemoryBudgetExceeded):  # which xfail may have expected, or a test may raise by itself
+            failed = [result for result in getattr(report, "memperf", ()) if self._failing(result)]
+            if failed:
+                report.longrepr = budget_failure(item, str(error), failed)
+                report.memperf_failed = report.failed  # type: ignore[attr-defined]
         elif isinstance(error, UsageMistake):
             report.longrepr = mistake_failure(item, str(error))
         return report

@@ -80,9 +80,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def memperf(request: pytest.FixtureRequest) -> Memperf:
     """Measure a call (``memperf(function, ...)``) or a block (``with memperf.window("parse"):``) of this test."""
     from pytest_memperf.fixtures.memperf import Memperf
-    from pytest_memperf.selection import measurement_of
+    from pytest_memperf.selection import begin_measurement
 
-    return Memperf(measurement_of(request.node))
+    return Memperf(begin_measurement(request.node))
 
 
 @pytest.fixture

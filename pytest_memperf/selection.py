@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_memperf.marker import is_marked, keywords_of
+from pytest_memperf.marker import MARKER, check_defaults, is_marked, keywords_of
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.options import resolve
 
@@ -32,6 +32,8 @@ _IN_THIS_PROCESS = (
     ("--setup-plan", "setupplan"),
 )
 """Flags that need the terminal of this process, each with the name of its option."""
+NOTE = pytest.StashKey[str]()
+"""What the results of a test have to say."""
 MEASUREMENT = pytest.StashKey["Measurement"]()
 """The measurement of the run that is under way; a rerun gets a new one."""
 
@@ -67,11 +69,13 @@ def prepare(config: pytest.Config, measured: list[pytest.Item]) -> None:
     """Parse the settings of each test and register what measures and reports. UsageMistake lists every wrong marker."""
     from pytest_memperf.environment.process import allocator
     from pytest_memperf.measure.conditions import CONDITIONS
+    from pytest_memperf.measure.settings import parse_settings
     from pytest_memperf.measuring import Measuring, RefusedTests
     from pytest_memperf.report.session import register_reporter
 
     CONDITIONS.allocator = (allocator() or "unknown").partition(" ")[0]
     registry = registry_of(config)
+    check_defaults(config, lambda keywords: parse_settings(keywords, registry))
     mistakes: list[str] = []
     for item in measured:
         try:
@@ -91,7 +95,6 @@ def prepare(config: pytest.Config, measured: list[pytest.Item]) -> None:
 
 def isolate(config: pytest.Config, measured: list[pytest.Item]) -> None:
     """Hand the tests over that are to run in a process of their own; in a template there are none."""
-    from pytest_memperf.measure.conditions import CONDITIONS
 
     by_default = resolve(config, "isolation")
     isolated = [
@@ -102,8 +105,9 @@ def isolate(config: pytest.Config, measured: list[pytest.Item]) -> None:
     if not isolated or config.pluginmanager.hasplugin("memperf-template"):
         return
     hindrance = next((flag for flag, option in _IN_THIS_PROCESS if getattr(config.option, option, False)), None)
-    CONDITIONS.notes = [f"ran inline, not in a process of its own: {hindrance} needs this one"] if hindrance else []
     if hindrance:
+        for item in isolated:
+            item.stash[NOTE] = f"ran inline, not in a process of its own: {hindrance} needs this one"
         terminal = config.pluginmanager.get_plugin("terminalreporter")
         if terminal is not None:
             terminal.write_line(f"memperf: {hindrance} needs this process: tests of process isolation run inline")
@@ -130,7 +134,8 @@ def isolate(config: pytest.Config, measured: list[pytest.Item]) -> None:
 def settings_of(item: pytest.Item, registry: Registry) -> Settings:
     """Return the settings that the marks and defaults of a test amount to. UsageMistake for a wrong one."""
     settings = _parsed(item.config, keywords_of(item), registry)
-    if (settings.rounds > 1 or settings.warmup) and "memperf" not in getattr(item, "fixturenames", ()):
+    own = {name for mark in item.own_markers if mark.name == MARKER for name in mark.kwargs}
+    if own & {"rounds", "warmup"} and "memperf" not in getattr(item, "fixturenames", ()):
         raise UsageMistake("rounds and warmup repeat a call: take the memperf fixture and write memperf(function, ...)")
     return settings
 
@@ -163,11 +168,25 @@ def registry_of(config: pytest.Config) -> Registry:
 
 
 def measurement_of(item: pytest.Item) -> Measurement:
-    """Return the measurement under way; where nothing is measured, one that nobody judges or reports."""
+    """Return the measurement under way."""
+    if MEASUREMENT not in item.stash:
+        begin_measurement(item)
+    return item.stash[MEASUREMENT]
+
+
+def begin_measurement(item: pytest.Item) -> Measurement:
+    """Return a new measurement of the test. UsageMistake for a test that nobody knew would be measured."""
     from pytest_memperf.measure.measurement import Measurement
 
-    if MEASUREMENT not in item.stash:
-        registry = registry_of(item.config)
-        settings = item.stash.get(SETTINGS, None) or settings_of(item, registry)
-        item.stash[MEASUREMENT] = Measurement(item.nodeid, settings, registry)
-    return item.stash[MEASUREMENT]
+    registry = registry_of(item.config)
+    settings = item.stash.get(SETTINGS, None)
+    if settings is None:
+        if not resolve(item.config, "disable"):
+            raise UsageMistake(
+                "the memperf fixture came too late to measure this test: take it as an argument, or mark the test"
+            )
+        settings = settings_of(item, registry)
+    measurement = item.stash[MEASUREMENT] = Measurement(item.nodeid, settings, registry)
+    if NOTE in item.stash:
+        measurement.notes.append(item.stash[NOTE])
+    return measurement

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -17,15 +16,6 @@ def touch(pages):
         for page in range(pages):
             memory[page * mmap.PAGESIZE] = 1
 '''
-
-
-@pytest.fixture(scope="session", autouse=True)
-def away_from_the_checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Work in a folder of its own, or the children of the tests would import the checkout before what is installed."""
-    before = os.getcwd()
-    os.chdir(tmp_path_factory.mktemp("work"))
-    yield
-    os.chdir(before)
 
 
 @pytest.fixture(autouse=True)

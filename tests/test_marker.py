@@ -108,7 +108,7 @@ class TestDefaults:
         [
             ("max_peak_rss", "'max_peak_rss' is not of the form 'max_peak_rss = 100 MiB'"),
             ("max_peak_rss =", "'max_peak_rss =' is not of the form"),
-            ("max_peek_rss = 1 MiB", "max_peek_rss: there is no metric 'peek_rss'; did you mean 'max_peak_rss'?"),
+            ("max_peek_rss = 1 MiB", "memperf_defaults (ini): max_peek_rss: there is no metric 'peek_rss'*"),
         ],
     )
     def test_wrong_line(self, pytester: pytest.Pytester, ini: str, line: str) -> None:
@@ -142,7 +142,12 @@ class TestLimitByParameter:
 
     @pytest.mark.parametrize(
         "limit",
-        ["lambda size: size * 10", "lambda kind, size: size * 10", "dict(small=10, large=200)"],
+        [
+            "lambda size: size * 10",
+            "lambda kind, size: size * 10",
+            "lambda size, n=10: size * n",
+            "dict(small=10, large=200)",
+        ],
     )
     def test_resolved(self, pytester: pytest.Pytester, limit: str) -> None:
         """Each parameter set gets its own limit."""
@@ -155,6 +160,7 @@ class TestLimitByParameter:
         ("limit", "line"),
         [
             ("lambda width: 1", "asks for the parameter 'width': this test has size, kind"),
+            ("lambda size: 1 / 0", "its function failed for 'large': mend it"),
             ("dict(small=10)", "has no entry for the parameter id 'large'"),
         ],
     )

@@ -65,6 +65,29 @@ class TestVerdict:
         result.assert_outcomes(passed=1, warnings=1)
         result.stdout.fnmatch_lines(["*MemoryBudgetWarning: minor_faults 1 is over max_minor_faults = 0"])
 
+    def test_soft_is_each_window_s_own(self, pytester: pytest.Pytester, suite: Suite) -> None:
+        """``soft`` of a named window warns for that window, and the marker's does not soften another one."""
+        suite(
+            "@pytest.mark.memperf(max_minor_faults=0, soft=True)\ndef test_hard(memperf):\n"
+            "    with memperf.window('a', max_minor_faults=4): touch(5)\n"
+            "def test_soft(memperf):\n    with memperf.window('a', max_minor_faults=4, soft=True): touch(5)\n"
+        )
+        result = pytester.runpytest("-W", "default")
+
+        result.assert_outcomes(failed=1, passed=1, warnings=2)
+        result.stdout.fnmatch_lines(["MEMORY *::test_hard - minor_faults 5 is over max_minor_faults = 4"])
+
+    def test_error_raised_by_a_test(self, pytester: pytest.Pytester, suite: Suite) -> None:
+        """A test may raise the public error itself: an ordinary failure."""
+        suite(
+            "from pytest_memperf import MemoryBudgetExceeded\n@pytest.mark.memperf\ndef test_marked(): ...\n"
+            "def test_it():\n    raise MemoryBudgetExceeded('by hand')\n"
+        )
+        result = pytester.runpytest()
+
+        result.assert_outcomes(failed=1, passed=1)
+        result.stdout.fnmatch_lines(["FAILED *::test_it - *by hand"])
+
     def test_xfail(self, pytester: pytest.Pytester, suite: Suite) -> None:
         """xfail sees an ordinary failure, by type as well."""
         suite(

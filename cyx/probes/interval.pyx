@@ -484,9 +484,6 @@ cdef class Bracket:
         """Return the interval to start; for subclasses."""
         raise NotImplementedError("a subclass returns its interval")
 
-    def closed(self):
-        """Do what belongs after the stop; for subclasses."""
-
     def __enter__(self):
         cdef rusage before, after
         getrusage(RUSAGE_THREAD, &before)
@@ -497,9 +494,15 @@ cdef class Bracket:
         self.interval.start()
         return self
 
+    def misused(self):
+        """Raise what tells a caller that nothing is open; for subclasses."""
+        raise RuntimeError("the interval is not running")
+
     def __exit__(self, kind, exception, traceback):
+        if self.interval is None or not self.interval.running:
+            self.misused()
+            return
         self.interval.stop()
-        self.closed()
 
 
 cdef void populate_code() noexcept nogil:

@@ -87,9 +87,7 @@ class TemplatePlugins:
     def missing_for(self, item: pytest.Item, chosen: dict[str, Any]) -> list[str]:
         """Return the plugins, by name, whose fixtures the test takes although they are not among the chosen."""
         owners = fixture_owners(item)
-        return [
-            name for name, plugin in self.installed.items() if name not in chosen and _package(plugin) in owners
-        ]
+        return [name for name, plugin in self.installed.items() if name not in chosen and _package(plugin) in owners]
 
 
 def _takes_part(config: pytest.Config, plugin: Any) -> bool:

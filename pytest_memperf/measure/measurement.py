@@ -33,14 +33,17 @@ class Measurement:
         self.test = test
         self.settings = settings
         self.registry = registry
-        self._windows: list[Window] = []
+        self.notes: list[str] = []
+        """What every result of this test has to say."""
+        self._windows: dict[str, Window] = {}
         self._came_to_end = False
+        self._over = False
         self._recorded: dict[str, Measured] = {}
         self._recorded_checks: list[Check] = []
 
     def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return the test function with the call-phase window as its innermost wrapper."""
-        window = Window(CALL_PHASE, self.settings, self.registry, self._windows.append)
+        window = self._windows[CALL_PHASE] = Window(CALL_PHASE, self.settings, self.registry)
 
         if inspect.iscoroutinefunction(function):
 
@@ -65,15 +68,24 @@ class Measurement:
         """Return a new window. UsageMistake for a name in use or a wrong keyword."""
         if not isinstance(name, str) or not name:
             raise UsageMistake(f"memperf.window({name!r}): give the window a name, such as memperf.window('parse')")
-        if name in (CALL_PHASE, MEASURED_CALL) or any(window.name == name for window in self._windows):
+        self._refuse_after_the_test()
+        if name in (CALL_PHASE, MEASURED_CALL) or name in self._windows:
             raise UsageMistake(f"a window of this test is called {name!r} already: give this one another name")
-        return Window(name, parse_settings(keywords, self.registry), self.registry, self._windows.append)
+        self._windows[name] = Window(name, parse_settings(keywords, self.registry), self.registry)
+        return self._windows[name]
 
     def measured_call(self) -> Window:
         """Return the window that the marker's budgets judge. UsageMistake for a second one."""
-        if any(window.name == MEASURED_CALL for window in self._windows):
+        self._refuse_after_the_test()
+        if MEASURED_CALL in self._windows:
             raise UsageMistake("memperf(...) measures one call a test: use memperf.measure(...) for the others")
-        return Window(MEASURED_CALL, self.settings, self.registry, self._windows.append)
+        # It settles although the call phase is open: that is not reported beside it.
+        self._windows[MEASURED_CALL] = Window(MEASURED_CALL, self.settings, self.registry, settles=True)
+        return self._windows[MEASURED_CALL]
+
+    def _refuse_after_the_test(self) -> None:
+        if self._over:
+            raise UsageMistake("the test is over: measure in the test or in its set-up, not in a tear-down")
 
     def record(self, name: str, value: float, *, unit: str, better: str, max: Any = None, min: Any = None) -> None:
         """Keep a figure of the user's own as a metric of this test, with its limits."""
@@ -93,23 +105,27 @@ class Measurement:
     def results(self) -> list[Result]:
         """Return a result for each window, the one that the marker judges first.
 
-        Where the test did not come to its end, the marker's budgets are unchecked.
+        Budgets that could not be judged are unchecked, with the reason: the test did not come to its end, or a window
+        was never entered or never left. No window can be opened afterwards.
         """
-        windows = {window.name: window for window in self._windows}
-        judged = windows.get(MEASURED_CALL) or windows.get(CALL_PHASE)
+        self._over = True
+        judged = self._windows.get(MEASURED_CALL) or self._windows.get(CALL_PHASE)
         results = []
-        for window in windows.values():
+        for window in self._windows.values():
             if window.name == CALL_PHASE and window is not judged:
                 continue
+            reason = "the window was never left: use it in a with statement" if window.end() else ""
+            if not window.rounds:
+                reason = "the window was never entered: use it in a with statement"
             result = window.result(self.test)
+            result.notes += self.notes
             if window is judged:
                 result.metrics.update(self._recorded)
                 result.checks += self._recorded_checks
-                if not self._came_to_end:
-                    result.checks = [
-                        Check(check.budget, Status.UNCHECKED, reason="the test did not come to its end")
-                        for check in result.checks
-                    ]
-            results.append(result)
+                reason = reason if self._came_to_end else "the test did not come to its end"
+            if reason:
+                result.checks = [Check(check.budget, Status.UNCHECKED, reason=reason) for check in result.checks]
+            if window.rounds or result.checks:
+                results.append(result)
         results.sort(key=lambda result: result.window not in (CALL_PHASE, MEASURED_CALL))
         return results

@@ -100,6 +100,7 @@ _KEYWORDS: dict[str, Callable[[Any, Registry], Any]] = {
 
 def parse_settings(keywords: Mapping[str, Any], registry: Registry) -> Settings:
     """Check and parse the keywords; None lifts one. UsageMistake with the nearest valid name for an unknown one."""
+    soft = keywords.get("soft") is True
     budgets: list[Budget] = []
     values: dict[str, Any] = {}
     for name, value in keywords.items():
@@ -109,7 +110,7 @@ def parse_settings(keywords: Mapping[str, Any], registry: Registry) -> Settings:
                 values[name] = _KEYWORDS[name](value, registry)
         elif bound in ("max", "min") and metric in registry:
             if value is not None:
-                budgets.append(Budget.parse(registry[metric], Bound(bound), value))
+                budgets.append(Budget.parse(registry[metric], Bound(bound), value, soft))
         else:
             valid = [*_KEYWORDS, *(f"{side}_{row.name}" for side in ("max", "min") for row in registry)]
             what = f"there is no metric {metric!r}" if bound in ("max", "min") and metric else "no such argument"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import cache
 from typing import Any, TypeVar
 
@@ -23,47 +24,87 @@ T = TypeVar("T")
 class Round(Interval):
     """One pass through a window: the exact counters, with the probes of the window around them."""
 
-    def __init__(self, settings: Settings, probes: tuple[type[Probe], ...]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        probes: tuple[type[Probe], ...],
+        requested: tuple[str, ...] = (),
+        settles: bool = False,
+    ) -> None:
         self._settings = settings
+        self._requested = requested
+        self._settles = settles
         self._probes = [probe() for probe in probes]
-        self._active = [probe for probe in self._probes if _acts_before(type(probe))]  # type: ignore[arg-type]
+        self._active = [probe for probe in self._probes if _acts_around(type(probe))]  # type: ignore[arg-type]
         self._collector_was_on = False
         self.readings: dict[str, Reading] = {}
         self.reasons: dict[str, str] = {}
 
     def before_start(self) -> None:
         """Prepare the collector and start the probes that have a reading to take."""
-        mode = self._settings.gc or CONDITIONS.collect
+        alone = self._settles or not self.is_nested()
+        mode = self._settings.gc or (CONDITIONS.collect if alone else "as-is")
         if mode == "collect":
             gc.collect()
         elif mode == "off":
             self._collector_was_on = gc.isenabled()
             gc.disable()
-        for probe in self._active:
-            probe.prepare(self, self._settings.requested)
-            probe.start()
-        if CONDITIONS.settle is not None and not self.is_nested():
-            CONDITIONS.settle()
+        try:
+            for probe in tuple(self._active):
+                with self._reason_of(probe, "start"):
+                    probe.prepare(self, self._requested)
+                    probe.start()
+            if CONDITIONS.settle is not None and alone:
+                CONDITIONS.settle()
+        except BaseException:
+            self._put_collector_back()
+            raise
 
     def after_stop(self) -> None:
         """Stop the probes, in the opposite order, put the collector back, and take what the probes read."""
-        for probe in reversed(self._active):
-            probe.stop()
+        for probe in self._active[::-1]:
+            with self._reason_of(probe, "stop"):
+                probe.stop()
+        self._put_collector_back()
+        self.take_time(Reading(self.wall_time))
+
+    def _put_collector_back(self) -> None:
         if self._collector_was_on:
             gc.enable()
-        self.take_time(Reading(self.wall_time))
+
+    @contextlib.contextmanager
+    def _reason_of(self, probe: Probe, act: str) -> Iterator[None]:
+        """Let a probe that fails cost its own metrics, and neither the test nor the other metrics."""
+        try:
+            yield
+        except Exception as error:
+            reason = f"{type(probe).__name__}.{act} failed ({type(error).__name__}: {error}): mend the probe"
+            self._leave_out(probe, reason)
+
+    def _leave_out(self, probe: Probe, reason: str) -> None:
+        self._probes = [each for each in self._probes if each is not probe]
+        self._active = [each for each in self._active if each is not probe]
+        for metric in probe.metrics:
+            self.readings.pop(metric.name, None)
+            self.reasons[metric.name] = reason
 
     def take_time(self, wall_time: Reading | str) -> None:
         """Read the probes, with this as the time of the round (or the reason why there is none)."""
         observation = Observation(self, self._settings.bytes, self._settings.include_children, wall_time)
         readings, reasons = self.readings, self.reasons
-        for probe in self._probes:
-            for name, reading in probe.read(observation).items():
-                if type(reading) is str:
-                    reasons[name] = reading
-                    readings.pop(name, None)
+        for probe in tuple(self._probes):
+            try:
+                read = probe.read(observation)
+            except Exception as error:
+                self._leave_out(probe, f"{type(probe).__name__}.read failed ({error!r}): mend the probe")
+                continue
+            for name, reading in read.items():
+                if type(reading) is Reading:
+                    readings[name] = reading
                 else:
-                    readings[name] = reading  # type: ignore[assignment]
+                    wrong = f"{type(probe).__name__} read {reading!r}, no Reading and no reason: mend the probe"
+                    reasons[name] = reading if isinstance(reading, str) else wrong
+                    readings.pop(name, None)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -72,22 +113,23 @@ class Round(Interval):
 
 
 @cache
-def _acts_before(probe: type[Probe]) -> bool:
-    """Tell whether a probe does anything at the start: most only read the interval afterwards."""
-    return probe.start is not Probe.start or probe.prepare is not Probe.prepare
+def _acts_around(probe: type[Probe]) -> bool:
+    """Tell whether a probe does anything round the interval: most only read it afterwards."""
+    return (probe.prepare, probe.start, probe.stop) != (Probe.prepare, Probe.start, Probe.stop)
 
 
 class Window(Bracket):
     """What ``memperf.window`` returns: a context manager for one pass, whose metrics are attributes afterwards."""
 
-    def __init__(self, name: str, settings: Settings, registry: Registry, finished: Callable[[Window], None]) -> None:
+    def __init__(self, name: str, settings: Settings, registry: Registry, *, settles: bool = False) -> None:
         self.name = name
         self.settings = settings
         self.bytes = settings.bytes
         self.rounds: list[Round] = []
         self._registry = registry
         self._probes = registry.probes_for(settings.requested)
-        self._finished = finished
+        self._requested = (*settings.requested, *registry.requested)
+        self._settles = settles
 
     def opening(self) -> Round:
         """Return the round of a ``with`` statement. UsageMistake for a window that was used before."""
@@ -95,22 +137,25 @@ class Window(Bracket):
             raise UsageMistake(f"window {self.name!r} was used before: take a new one from memperf.window(...)")
         return self._new_round()
 
-    def closed(self) -> None:
-        """Tell the test that its window has ended."""
-        self._finished(self)
+    def misused(self) -> None:
+        """See Bracket. UsageMistake for the end of a window that is not open."""
+        raise UsageMistake(f"window {self.name!r} is not open: use it in a with statement, once")
+
+    def end(self) -> bool:
+        """Stop a round that was left open; tell whether there was one."""
+        if not self.rounds or self.rounds[-1].finished:
+            return False
+        self.rounds[-1].stop()
+        return True
 
     def _new_round(self) -> Round:
-        current = Round(self.settings, self._probes)
+        current = Round(self.settings, self._probes, self._requested, self._settles)
         self.rounds.append(current)
         return current
 
     def call(self, function: Callable[..., T], arguments: tuple[Any, ...], keywords: dict[str, Any]) -> T:
         """Measure one call and return its result. UsageMistake for a window that was used before."""
-        current = self.opening()
-        try:
-            return current.call(function, arguments, keywords)
-        finally:
-            self.closed()
+        return self.opening().call(function, arguments, keywords)
 
     def repeat(self, function: Callable[..., T], arguments: tuple[Any, ...], keywords: dict[str, Any]) -> T:
         """Call the function in each round, after the warm-up and each time after the set-up; return the last result."""
@@ -119,13 +164,10 @@ class Window(Bracket):
         for _ in range(settings.warmup):
             self._set_up()
             function(*arguments, **keywords)
-        try:
-            for done in range(1, settings.rounds + 1):
-                self._set_up()
-                result: T = with_frame_room(self._new_round().call, function, arguments, keywords)
-                self._tell_progress(done)
-        finally:
-            self.closed()
+        for done in range(1, settings.rounds + 1):
+            self._set_up()
+            result: T = with_frame_room(self._new_round().call, function, arguments, keywords)
+            self._tell_progress(done)
         return result
 
     async def repeat_async(
@@ -137,14 +179,11 @@ class Window(Bracket):
         for _ in range(settings.warmup):
             self._set_up()
             await function(*arguments, **keywords)
-        try:
-            for done in range(1, settings.rounds + 1):
-                self._set_up()
-                with self._new_round():
-                    result = await function(*arguments, **keywords)
-                self._tell_progress(done)
-        finally:
-            self.closed()
+        for done in range(1, settings.rounds + 1):
+            self._set_up()
+            with self._new_round():
+                result = await function(*arguments, **keywords)
+            self._tell_progress(done)
         return result
 
     def _refuse_second_use(self) -> None:

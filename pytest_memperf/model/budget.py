@@ -33,6 +33,8 @@ class Budget:
     metric: Metric
     bound: Bound
     limit: Number
+    soft: bool = False
+    """Whether it warns where others fail the test."""
 
     @property
     def keyword(self) -> str:
@@ -40,7 +42,7 @@ class Budget:
         return f"{self.bound.value}_{self.metric.name}"
 
     @classmethod
-    def parse(cls, metric: Metric, bound: Bound, value: Any) -> Budget:
+    def parse(cls, metric: Metric, bound: Bound, value: Any, soft: bool = False) -> Budget:
         """Read the limit as the user wrote it; UsageMistake for what is no value of the unit or is negative."""
         try:
             limit = metric.unit.parse(value)
@@ -48,7 +50,7 @@ class Budget:
             raise UsageMistake(f"{bound.value}_{metric.name}: {mistake}") from None
         if limit < 0:
             raise UsageMistake(f"{bound.value}_{metric.name}={value!r} is negative: a limit is 0 or more")
-        return cls(metric, bound, limit)
+        return cls(metric, bound, limit, soft)
 
     def check(self, measured: Measured | None, reason: str = "") -> Check:
         """Judge a value: failed only where the limit lies beyond the uncertainty, so that no verdict is luck."""
@@ -64,7 +66,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A budget and its verdict. ``soft`` ones warn where others fail."""
+    """A budget and its verdict."""
 
     budget: Budget
     status: Status

@@ -60,6 +60,7 @@ class Result:
                     "limit": check.budget.limit,
                     "status": check.status.value,
                     "unit": check.budget.metric.unit.name,
+                    **({"soft": True} if check.budget.soft else {}),
                     **({"reason": check.reason} if check.reason else {}),
                 }
                 for check in self.checks
@@ -93,7 +94,7 @@ class Result:
             )
             checks.append(
                 Check(
-                    Budget(metric, Bound(row["bound"]), row["limit"]),
+                    Budget(metric, Bound(row["bound"]), row["limit"], row.get("soft", False)),
                     Status(row["status"]),
                     None if row["status"] == Status.UNCHECKED else measured,
                     row.get("reason", ""),

@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 
+from cyx.probes import Interval
 from pytest_memperf.measure.conditions import CONDITIONS
 from pytest_memperf.measure.measurement import Measurement
 from pytest_memperf.measure.settings import Settings, parse_settings
 from pytest_memperf.measure.window import Window
-from pytest_memperf.metrics import BUILT_IN, Registry
+from pytest_memperf.metrics import BUILT_IN, Probe, Registry
 from pytest_memperf.model.budget import Status
 from pytest_memperf.model.errors import UsageMistake
-from pytest_memperf.model.metric import Reading
+from pytest_memperf.model.metric import Better, Cost, Metric, Reading, Trust
+from pytest_memperf.model.units import COUNT
 
 REGISTRY = Registry(BUILT_IN)
 
@@ -32,7 +34,7 @@ def touch(pages: int) -> int:
 
 def window(**keywords: Any) -> Window:
     """Return a window with these settings that tells nobody of its end."""
-    return Window("w", parse_settings(keywords, REGISTRY), REGISTRY, lambda _: None)
+    return Window("w", parse_settings(keywords, REGISTRY), REGISTRY)
 
 
 class TestOnePass:
@@ -53,7 +55,7 @@ class TestOnePass:
             raise error
 
         assert caught.value is error
-        assert measured.minor_faults >= 0
+        assert measured.ended
 
     def test_used_twice(self) -> None:
         """A second use is refused with the mend."""
@@ -65,6 +67,17 @@ class TestOnePass:
             measured.__enter__()
         with pytest.raises(UsageMistake, match="was used before"):
             measured.repeat(touch, (1,), {})
+
+    def test_end_without_start(self) -> None:
+        """The end of a window that is not open is refused, and never a crash."""
+        measured = window()
+
+        with pytest.raises(UsageMistake, match="is not open: use it in a with statement"):
+            measured.__exit__(None, None, None)
+        with measured:
+            pass
+        with pytest.raises(UsageMistake, match="is not open"):
+            measured.__exit__(None, None, None)
 
     def test_read_before_its_end(self) -> None:
         """A metric has no value before the end."""
@@ -300,6 +313,51 @@ class TestMeasurement:
         with pytest.raises(UsageMistake, match=f"called {name!r} already: give this one another name"):
             measurement.window(name, {})
 
+    def test_name_in_use_by_an_open_window(self) -> None:
+        """Nested windows of one name are refused, and so is a measured call inside the measured call."""
+        measurement = self.measurement()
+        with measurement.window("parse", {}), pytest.raises(UsageMistake, match="called 'parse' already"):
+            measurement.window("parse", {})
+        with pytest.raises(UsageMistake, match="one call a test"):
+            measurement.measured_call().repeat(lambda: measurement.measured_call().repeat(touch, (1,), {}), (), {})
+
+    @pytest.mark.parametrize(("enter", "reason"), [(False, "was never entered"), (True, "was never left")])
+    def test_window_that_was_not_used_rightly(self, enter: bool, reason: str) -> None:
+        """A window with budgets that is not entered or not left leaves them unchecked, and none stays open."""
+        measurement = self.measurement()
+
+        def test() -> None:
+            kept = measurement.window("kept", {"max_minor_faults": 0})
+            if enter:
+                kept.__enter__()
+
+        measurement.around(test)()
+        (check,) = measurement.results()[-1].checks
+
+        assert check.status is Status.UNCHECKED
+        assert reason in check.reason
+        assert not Interval.is_nested()
+
+    @pytest.mark.parametrize("keywords", [{"warmup": 1}, {"setup": lambda: 1 / 0}])
+    def test_warm_up_or_set_up_that_raises(self, keywords: dict[str, Any]) -> None:
+        """The marker's budgets are unchecked, and never judged over something else."""
+        measurement = self.measurement(max_minor_faults=9, **keywords)
+        with pytest.raises(ZeroDivisionError):
+            measurement.around(lambda: measurement.measured_call().repeat(lambda: 1 / 0, (), {}))()
+        (result,) = measurement.results()
+
+        assert (result.window, result.rounds) == ("memperf", 0)
+        assert [check.status for check in result.checks] == [Status.UNCHECKED]
+
+    def test_after_the_test(self) -> None:
+        """A window in a tear-down is refused."""
+        measurement = self.measurement()
+        measurement.around(lambda: None)()
+        measurement.results()
+
+        with pytest.raises(UsageMistake, match="not in a tear-down"):
+            measurement.window("late", {})
+
     def test_named_windows_have_budgets_of_their_own(self) -> None:
         """The marker's budgets stand on the judged window alone, a named window's on that window alone."""
         measurement = self.measurement(max_minor_faults=99)
@@ -339,11 +397,44 @@ class TestMeasurement:
 
 def test_default_settings_measure_what_is_always_taken() -> None:
     """Without settings the cheap metrics are there, the costly ones are not."""
-    with Window("w", Settings(), REGISTRY, lambda _: None) as measured:
+    with Window("w", Settings(), REGISTRY) as measured:
         pass
 
     assert {"minor_faults", "major_faults", "peak_rss", "retained_rss", "wall_time"} <= set(measured.measured())
     assert "throughput" not in measured.measured()
+
+
+class TestProbes:
+    """Probes that fail cost their own metrics only."""
+
+    @pytest.mark.parametrize("act", ["start", "stop", "read"])
+    def test_that_raise(self, act: str) -> None:
+        """The reason stands for the metric; everything else is measured, and the collector is back on."""
+
+        def fail(*_: Any) -> Any:
+            raise OSError("no such file")
+
+        metric = Metric("answer", COUNT, Better.LOWER, Trust.EXACT, Cost.ALWAYS, "the answer", "a book")
+        acts = {"metrics": (metric,), "read": lambda *_: {"answer": Reading(42)}, act: fail}
+        registry = Registry([*BUILT_IN, type("Answer", (Probe,), acts)])
+        with Window("w", parse_settings({"gc": "off", "max_answer": 41}, registry), registry) as measured:
+            touch(3)
+        (check,) = measured.result("t").checks
+
+        assert measured.minor_faults == 3
+        assert gc.isenabled()
+        assert check.status is Status.UNCHECKED
+        assert "Answer." + act in check.reason
+
+    def test_that_read_no_reading(self) -> None:
+        """What is no reading is a reason."""
+        metric = Metric("answer", COUNT, Better.LOWER, Trust.EXACT, Cost.ALWAYS, "the answer", "a book")
+        answer = type("Answer", (Probe,), {"metrics": (metric,), "read": lambda *_: {"answer": 7}})
+        registry = Registry([answer])
+        with Window("w", Settings(), registry) as measured:
+            pass
+
+        assert measured.unavailable() == {"answer": "Answer read 7, no Reading and no reason: mend the probe"}
 
 
 class TestConditions:
@@ -367,6 +458,15 @@ class TestConditions:
             pass
 
         assert settled == [1]
+
+    def test_settle_before_the_judged_call(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The measured call settles in each round, although the call phase is open."""
+        settled: list[int] = []
+        monkeypatch.setattr(CONDITIONS, "settle", lambda: settled.append(1))
+        measurement = Measurement("t", parse_settings({"rounds": 3}, REGISTRY), REGISTRY)
+        measurement.around(lambda: measurement.measured_call().repeat(touch, (1,), {}))()
+
+        assert len(settled) == 1 + 3
 
     def test_stamp(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A result says where it was measured."""
