@@ -29,7 +29,7 @@ REGISTRY = Registry(BUILT_IN)
 
 def measure(name: str, function: Callable[..., Any], *arguments: Any, **settings: Any) -> Measured:
     """Return what this metric comes to for the call; fails where it is unavailable."""
-    window = Window("test", Settings(metrics=(name,), requested=(name,), **settings), REGISTRY, lambda _: None)
+    window = Window("test", Settings(metrics=(name,), requested=(name,), **settings), REGISTRY)
     window.repeat(function, arguments, {})
     assert name not in window.unavailable(), window.unavailable()
     return window.measured()[name]
