@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import pytest
+from _pytest.skipping import xfailed_key
 
 from pytest_memperf.isolation import coverage
 from pytest_memperf.isolation.child import path_of, plain
@@ -82,13 +83,15 @@ class Driver:
         assert run is not None
         run.phase("call")
         report = run.reports.get("call")
-        if report is None or not report.passed:
+        if report is None or not _came_through(report):
             return
+        if _was_to_fail(report) and item.get_closest_marker("xfail") is None:
+            item.add_marker(pytest.mark.xfail(strict=report.failed))  # as the test did in its child
         samples = [getattr(report, "memperf", [])]
         if self._limits.layouts > 1:
             run.finish()
             samples += [self._sample(item, run, seed) for seed in range(1, self._limits.layouts)]
-        if samples[0] and run.reports["call"].passed:
+        if samples[0] and _came_through(run.reports["call"]):
             item.stash[RESULTS] = join_results(samples)
 
     def _sample(self, item: pytest.Item, first: ChildRun, seed: int) -> Any:
@@ -96,7 +99,7 @@ class Driver:
         run = self._start(item, seed, heard=False)
         run.finish()
         for report in run.reports.values():
-            if report.failed and first.reports["call"].passed:
+            if not _came_through(report) and report.failed and _came_through(first.reports["call"]):
                 report.when = "call"
                 report.sections.append(("Memory layout", f"{seed} of 0 to {self._limits.layouts - 1}"))
                 first.reports["call"] = report
@@ -116,6 +119,7 @@ class Driver:
             return None
         report = isolated.run.reports.pop(call.when, None)
         if call.excinfo is None:
+            item.stash[xfailed_key] = None  # the child has said what it amounts to
             return report
         own = pytest.TestReport.from_item_and_call(item, call)
         if report is not None:
@@ -187,6 +191,16 @@ class Driver:
             recipe = {**with_seed(recipe, seed), "coverage": coverage.settings()}
             self._recipes[key] = recipe, dump(recipe)
         return self._recipes[key]
+
+
+def _came_through(report: pytest.TestReport) -> bool:
+    """Tell whether the test raised nothing: a strict xfail calls that a failure."""
+    return report.passed or (report.failed and _was_to_fail(report))
+
+
+def _was_to_fail(report: pytest.TestReport) -> bool:
+    """Tell whether the test raised nothing although it was expected to; a budget may yet make it fail."""
+    return (report.passed and hasattr(report, "wasxfail")) or str(report.longrepr or "").startswith("[XPASS(strict)]")
 
 
 def _once(made: dict[Any, Any], key: object, make: Callable[[], T]) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
 import socket
@@ -100,7 +101,7 @@ class Connection:
         while len(received) < length:
             if deadline is not None:
                 left = deadline - time.monotonic()
-                if left <= 0 or not select.select([self._socket], [], [], left)[0]:
+                if left <= 0 or not _readable(left, self._socket):
                     raise TimeIsUp
             try:
                 part = self._socket.recv(length - len(received))
@@ -110,6 +111,14 @@ class Connection:
                 raise ConnectionEnded
             received += part
         return received
+
+
+def _readable(seconds: float, *sockets: socket.socket) -> list[int]:
+    """Wait at most so long, and return the descriptors that have something to read, or whose other side is gone."""
+    waiting = select.poll()  # unlike select.select it takes descriptors above 1023
+    for each in sockets:
+        waiting.register(each, select.POLLIN)
+    return [descriptor for descriptor, _ in waiting.poll(math.ceil(seconds * 1000))]
 
 
 def connection_on_stdin() -> Connection:

@@ -85,6 +85,18 @@ def test_next(): pass
         result.stdout.fnmatch_lines(["the child was killed: *--memperf-timeout=1.5 seconds"])
         assert not alive(int(Path("pid").read_text()))
 
+    def test_descriptors_above_1023(self, isolated: Run) -> None:
+        """The driver hears of its children however many files it has open."""
+        isolated(
+            """
+import resource
+_, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 4096), most))
+opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+def test_it(): pass
+"""
+        ).assert_outcomes(passed=1)
+
     def test_fork_that_escapes_from_the_test(self, isolated: Run) -> None:
         """A process that the test forked and that comes back through pytest's code ends there."""
         isolated(

@@ -153,6 +153,49 @@ class TestIt:
 """
         ).assert_outcomes(passed=6, failed=2)
 
+    @pytest.mark.parametrize("layouts", [1, 2])
+    def test_xfail_expects_a_broken_budget(self, isolated: Run, layouts: int) -> None:
+        """A budget that is broken is the failure that xfail waits for, strict or not, by whatever way it was said."""
+        result = isolated(
+            """
+from pytest_memperf.model.errors import MemoryBudgetExceeded
+broken = pytest.mark.memperf(max_minor_faults=0)
+def work(): return [bytes(400) for _ in range(5_000)]
+@broken
+@pytest.mark.xfail(strict=True)
+def test_strict(): work()
+@broken
+@pytest.mark.xfail
+def test_lenient(): work()
+@broken
+@pytest.mark.xfail(strict=True, raises=MemoryBudgetExceeded)
+def test_by_class(): work()
+@broken
+def test_said_in_the_child(request): request.applymarker(pytest.mark.xfail(strict=True)); work()
+@broken
+@pytest.mark.xfail(strict=True, raises=ValueError)
+def test_of_another_class(): work()
+@pytest.mark.memperf(max_minor_faults=100_000)
+@pytest.mark.xfail(strict=True)
+def test_kept(): pass
+@pytest.mark.memperf(max_minor_faults=100_000)
+@pytest.mark.xfail
+def test_kept_leniently(): pass
+""",
+            f"--memperf-layouts={layouts}",
+        )
+        result.assert_outcomes(xfailed=4, failed=2, xpassed=1)
+        result.stdout.fnmatch_lines(["*XPASS(strict)*"])
+
+    @pytest.mark.parametrize("strict", [False, True])
+    def test_xfail_does_not_cover_another_error(self, isolated: Run, strict: bool) -> None:
+        """With raises= only that error is expected: any other is a failure, shown as itself."""
+        result = isolated(
+            f"@pytest.mark.xfail(strict={strict}, raises=ValueError)\ndef test_it(): raise KeyError('another')"
+        )
+        result.assert_outcomes(failed=1)
+        result.stdout.fnmatch_lines(["*KeyError: 'another'*"])
+
 
 class TestByProducts:
     """Output, logs, warnings, properties, folders."""
