@@ -72,6 +72,10 @@ class ModuleTemplate:
             here.close()
             raise TemplateFailure("the template of the module is gone: something killed it") from None
 
+    def listen_to(self, child: Connection, deadline: float) -> dict[str, Any]:
+        """Return the next message of the child. ConnectionEnded once the child has ended, or TimeIsUp."""
+        return child.receive(deadline, self._connection)
+
     def wait_for_child(self, deadline: float) -> tuple[int, dict[str, str]]:
         """Return how the child ended (see os.waitstatus_to_exitcode), and the output it left where that was bad."""
         return self._connection.receive_ending(deadline)

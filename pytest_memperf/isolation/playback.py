@@ -70,10 +70,12 @@ class ChildRun:
 
     def _take_message(self) -> None:
         try:
-            message = self._connection.receive(self._deadline)
+            message = self._template.listen_to(self._connection, self._deadline)
         except TimeIsUp:
             self.abandon()
-            line = f"the child was killed: the test took longer than --memperf-timeout={self._timeout:g} seconds"
+            in_marker = any("timeout" in mark.kwargs for mark in self._item.iter_markers("memperf"))
+            limit = f"{'timeout' if in_marker else '--memperf-timeout'}={self._timeout:g} seconds"
+            line = f"the child was killed: the test took longer than {limit}"
             raise pytest.fail.Exception(line, pytrace=False) from None
         except ConnectionEnded:
             raise pytest.fail.Exception(self._how_it_ended(), pytrace=False) from None

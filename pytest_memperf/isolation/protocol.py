@@ -50,10 +50,16 @@ class Connection:
         except OSError as error:
             raise ConnectionEnded from error
 
-    def receive(self, deadline: float | None = None) -> dict[str, Any]:
-        """Return the next message. ConnectionEnded, or TimeIsUp at the deadline of ``time.monotonic``."""
-        (length,) = _LENGTH.unpack(self._exactly(_LENGTH.size, deadline))
-        message: dict[str, Any] = json.loads(self._exactly(length, deadline))
+    def receive(self, deadline: float | None = None, parent: Connection | None = None) -> dict[str, Any]:
+        """Return the next message. ConnectionEnded, or TimeIsUp at the deadline of ``time.monotonic``.
+
+        Args:
+            deadline: None waits for ever.
+            parent: the connection of the process that tells of the other side's end. Once it does, no more is waited
+                for: what the other side started may hold its socket open.
+        """
+        (length,) = _LENGTH.unpack(self._exactly(_LENGTH.size, deadline, parent))
+        message: dict[str, Any] = json.loads(self._exactly(length, deadline, parent))
         return message
 
     def send_number(self, number: int) -> None:
@@ -96,13 +102,17 @@ class Connection:
             return None
         return socket.socket(fileno=descriptors[0]) if asked == FORK and descriptors else None
 
-    def _exactly(self, length: int, deadline: float | None) -> bytearray:
+    def _exactly(self, length: int, deadline: float | None, parent: Connection | None = None) -> bytearray:
         received = bytearray()
         while len(received) < length:
             if deadline is not None:
                 left = deadline - time.monotonic()
-                if left <= 0 or not _readable(left, self._socket):
+                heard = left > 0 and _readable(left, self._socket, *([parent._socket] if parent else []))
+                if not heard:
                     raise TimeIsUp
+                # Looked at once more: what a process says before its end may come between the two looks of one poll.
+                if self._socket.fileno() not in heard and not _readable(0, self._socket):
+                    raise ConnectionEnded
             try:
                 part = self._socket.recv(length - len(received))
             except OSError as error:

@@ -6,6 +6,7 @@ there with a single test module, and stops where the session would begin to run 
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import os
@@ -170,11 +171,23 @@ def _forget(pid: int, driver: Connection) -> None:
 
 
 def _wait_for(pid: int, driver: Connection, read_output: Callable[[], tuple[str, str]] | None) -> None:
+    # While the child is not buried, nobody else can have the number of its group.
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    end_group(pid)
     _, status = os.waitpid(pid, 0)
     output = {}
     if status and read_output is not None:
         output = dict(zip(("stdout", "stderr"), read_output(), strict=True))
     driver.send_ending(os.waitstatus_to_exitcode(status), output)
+
+
+def end_group(pid: int) -> None:
+    """End what a child has started and left running.
+
+    By SIGTERM, which spares the process in which multiprocessing cleans up what is shared: that ends by itself.
+    """
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGTERM)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -96,6 +97,52 @@ opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
 def test_it(): pass
 """
         ).assert_outcomes(passed=1)
+
+    def test_timeout_of_the_marker(self, isolated: Run) -> None:
+        """The line names what set the limit."""
+        result = isolated("@pytest.mark.memperf(timeout=1)\ndef test_hangs(): time.sleep(600)")
+        result.assert_outcomes(failed=1)
+        result.stdout.fnmatch_lines(["the child was killed: the test took longer than timeout=1 seconds"])
+
+    def test_fork_that_holds_the_socket(self, isolated: Run) -> None:
+        """A killed child is seen at once, although a process of its own session has its socket."""
+        result = isolated(
+            """
+def test_dies():
+    if os.fork() == 0:
+        os.setsid()
+        with open("pid.new", "w") as file: file.write(str(os.getpid()))
+        os.rename("pid.new", "pid")
+        time.sleep(600)
+    while not os.path.exists("pid"): time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGKILL)
+def test_next(): pass
+""",
+            "--memperf-timeout=30",
+        )
+        os.kill(int(Path("pid").read_text()), signal.SIGKILL)
+        result.assert_outcomes(passed=1, failed=1)
+        result.stdout.fnmatch_lines(["the child was killed by SIGKILL"])
+
+    def test_daemons_end_with_the_child(self, isolated: Run) -> None:
+        """Processes that multiprocessing would end at exit do not outlive the test."""
+        result = isolated(
+            """
+import multiprocessing
+fork = multiprocessing.get_context("fork")
+def test_starts():
+    daemon = fork.Process(target=time.sleep, args=(600,), daemon=True)
+    daemon.start()
+    pool = fork.Pool(2)
+    open("pids", "w").write(f"{daemon.pid} {' '.join(map(str, pool.map(pid_of, range(8), 1)))}")
+    globals()["pool"] = pool
+def pid_of(_): return os.getpid()
+def test_next(): pass
+"""
+        )
+        result.assert_outcomes(passed=2)
+        pids = [int(pid) for pid in Path("pids").read_text().split()]
+        wait_until(lambda: not any(map(alive, pids)))
 
     def test_fork_that_escapes_from_the_test(self, isolated: Run) -> None:
         """A process that the test forked and that comes back through pytest's code ends there."""
