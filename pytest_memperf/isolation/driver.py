@@ -18,7 +18,7 @@ from _pytest.skipping import xfailed_key
 
 from pytest_memperf.isolation import coverage
 from pytest_memperf.isolation.child import path_of, plain
-from pytest_memperf.isolation.launch import BaseTemplate, ModuleTemplate, TemplateFailure
+from pytest_memperf.isolation.launch import BaseTemplate, ModuleTemplate, TemplateFailure, TemplateGone
 from pytest_memperf.isolation.playback import ChildRun, live_log_level
 from pytest_memperf.isolation.plugins import TemplatePlugins
 from pytest_memperf.isolation.recipe import dump, environment_changes, recipe_for, with_seed
@@ -96,12 +96,18 @@ class Driver:
 
     def _sample(self, item: pytest.Item, first: ChildRun, seed: int) -> Any:
         """Run the test in another layout; return its results. Its failure becomes the test's."""
-        run = self._start(item, seed, heard=False)
-        run.finish()
+        layout = f"{seed} of 0 to {self._limits.layouts - 1}"
+        run = None
+        try:
+            run = self._start(item, seed, heard=False)
+            run.finish()
+        except pytest.fail.Exception as failure:
+            first.output = run.output if run is not None else {}
+            raise pytest.fail.Exception(f"{failure.msg} (memory layout {layout})", pytrace=False) from None
         for report in run.reports.values():
             if not _came_through(report) and report.failed and _came_through(first.reports["call"]):
                 report.when = "call"
-                report.sections.append(("Memory layout", f"{seed} of 0 to {self._limits.layouts - 1}"))
+                report.sections.append(("Memory layout", layout))
                 first.reports["call"] = report
         return getattr(run.reports.get("call"), "memperf", [])
 
@@ -146,12 +152,26 @@ class Driver:
             if not isinstance(template, TemplateFailure):
                 template.close()
 
-    def _start(self, item: pytest.Item, seed: int, heard: bool = True) -> ChildRun:
+    def _start(self, item: pytest.Item, seed: int, heard: bool = True, anew: int = 2) -> ChildRun:
+        """Start the child; so many templates may turn out to be gone: that of the module, and then its base."""
         isolated = item.stash[_ISOLATED]
         try:
             return ChildRun(item, self._module_template(item, seed), self._request(item), isolated.timeout, heard)
+        except TemplateGone as gone:
+            if not anew:
+                raise pytest.fail.Exception(str(gone), pytrace=False) from None
+            self._drop(gone.template)
+            return self._start(item, seed, heard, anew - 1)
         except TemplateFailure as failure:
             raise pytest.fail.Exception(str(failure), pytrace=False) from None
+
+    def _drop(self, template: BaseTemplate | ModuleTemplate) -> None:
+        """Forget a template that is gone, so that the next test gets a new one."""
+        every: list[dict[Any, Any]] = [self._modules, self._bases]
+        for made in every:
+            for key in [key for key, each in made.items() if each is template]:
+                del made[key]
+        template.close()
 
     def _request(self, item: pytest.Item) -> dict[str, Any]:
         self._children += 1
@@ -208,6 +228,8 @@ def _once(made: dict[Any, Any], key: object, make: Callable[[], T]) -> T:
     if key not in made:
         try:
             made[key] = make()
+        except TemplateGone:
+            raise  # that is the base
         except TemplateFailure as failure:
             made[key] = failure
     if isinstance(made[key], TemplateFailure):

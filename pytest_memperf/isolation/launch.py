@@ -26,6 +26,14 @@ class TemplateFailure(Exception):
     """A template could not get ready; the text is one line for the user."""
 
 
+class TemplateGone(TemplateFailure):
+    """A template that was ready is there no longer; another can be started in its place."""
+
+    def __init__(self, text: str, template: BaseTemplate | ModuleTemplate) -> None:
+        super().__init__(text)
+        self.template = template
+
+
 @contextlib.contextmanager
 def _addresses_fixed() -> Iterator[None]:
     """Let what this thread executes meanwhile have a fixed address layout, where the machine allows it."""
@@ -70,7 +78,7 @@ class ModuleTemplate:
             return self._connection.receive_number(time.monotonic() + START_UP), here
         except (ConnectionEnded, TimeIsUp):
             here.close()
-            raise TemplateFailure("the template of the module is gone: something killed it") from None
+            raise TemplateGone("the template of the module is gone: something killed it", self) from None
 
     def listen_to(self, child: Connection, deadline: float) -> dict[str, Any]:
         """Return the next message of the child. ConnectionEnded once the child has ended, or TimeIsUp."""
@@ -125,7 +133,7 @@ class BaseTemplate:
             self._connection.receive_number(time.monotonic() + START_UP)
         except (ConnectionEnded, TimeIsUp):
             here.close()
-            raise TemplateFailure("the template interpreter is gone: something killed it") from None
+            raise TemplateGone("the template interpreter is gone: something killed it", self) from None
         return here
 
     def close(self) -> None:

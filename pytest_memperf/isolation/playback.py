@@ -47,6 +47,7 @@ class ChildRun:
         self._heard = heard
         self._deadline = time.monotonic() + timeout
         self._over = False
+        self._lingered = False
         self._deaths_by_memory = deaths_by_memory()
         self._pid, self._connection = template.fork()
         with contextlib.suppress(ConnectionEnded):  # then it is gone, and that will be seen
@@ -145,6 +146,8 @@ class ChildRun:
 
     def _how_it_ended(self) -> str:
         status = self._end()
+        if self._lingered:
+            return "the child closed its connection and ran on until it was killed: did the test close all descriptors?"
         if status is None:
             return "the child is gone, and its template with it: something killed them"
         if status >= 0:
@@ -158,8 +161,14 @@ class ChildRun:
         """Take leave of the child; return its exit status, None where its template is gone."""
         self._over = True
         status = None
-        with contextlib.suppress(ConnectionEnded, TimeIsUp):
+        try:
             status, self.output = self._template.wait_for_child(max(self._deadline, time.monotonic() + LAST_WORDS))
+        except TimeIsUp:
+            self._lingered = True
+            kill(self._pid)
+            self._template.close()  # what it still has to say of this child must not be taken for the next one's
+        except ConnectionEnded:
+            pass
         self._connection.close()
         if self._request["coverage"]:
             coverage.merge(self._request["coverage"])

@@ -213,6 +213,36 @@ def pytest_unconfigure(): note("unconfigure")
         notes = (pytester.path / "notes").read_text().split()
         assert notes == ["configure", "start", "configure", "start", "finish", "unconfigure"]
 
+    @pytest.mark.parametrize("whom", ["os.getppid()", "os.getpgid(os.getppid())"])
+    def test_dead_template_is_replaced(self, isolated: Run, whom: str) -> None:
+        """Only the test that kills its template, or the base of that, fails: the next has a new one."""
+        result = isolated(
+            f"""
+def test_kills():
+    os.kill({whom}, signal.SIGKILL)
+    time.sleep(600)
+def test_next(): pass
+def test_after_that(): pass
+"""
+        )
+        result.assert_outcomes(passed=2, failed=1)
+        result.stdout.fnmatch_lines(["the child is gone, and its template with it: something killed them"])
+
+    def test_late_ending_is_not_taken_for_the_next_child(self, isolated: Run, pytester: pytest.Pytester) -> None:
+        """A child that closes all descriptors and stays is killed in the end, and its template is not used again."""
+        pytester.makeconftest("from pytest_memperf.isolation import playback\nplayback.LAST_WORDS = 0.2")
+        result = isolated(
+            """
+@pytest.mark.memperf(timeout=1)
+def test_deaf():
+    os.closerange(3, 1024)
+    time.sleep(600)
+def test_next(): pass
+"""
+        )
+        result.assert_outcomes(passed=1, failed=1)
+        result.stdout.fnmatch_lines(["the child closed its connection and ran on until it was killed: *"])
+
     def test_threads_at_the_fork_are_named(self, isolated: Run, results: Callable[[], list[dict[str, object]]]) -> None:
         """A thread that a module starts is in the notes."""
         isolated(

@@ -41,6 +41,22 @@ class TestLayouts:
         result.assert_outcomes(failed=1)
         result.stdout.fnmatch_lines(["*Memory layout*", "1 of 0 to 1"])
 
+    def test_death_in_one_layout_names_it(self, isolated: Run) -> None:
+        """The line says in which layout the child died, and its output is shown."""
+        result = isolated(
+            """
+def test_it():
+    if "MEMPERF_LAYOUT" in os.environ:
+        print("last words", flush=True)
+        os.kill(os.getpid(), signal.SIGSEGV)
+""",
+            "--memperf-layouts=2",
+        )
+        result.assert_outcomes(failed=1)
+        result.stdout.fnmatch_lines(
+            ["the child was killed by SIGSEGV (memory layout 1 of 0 to 1)", "*Captured stdout call*", "last words"]
+        )
+
     def test_budget_is_judged_on_all_samples(self, isolated: Run) -> None:
         """A limit within the spread is kept, for no verdict is luck; one below it is exceeded."""
         work = "[bytes(400) for _ in range(len(os.environ.get('MEMPERF_LAYOUT', '')))]"
