@@ -252,6 +252,7 @@ class Window(Bracket):
             raise UsageMistake(f"window {self.name!r} has not ended yet: read {name} after its with block")
         value = self.measured().get(name)
         if value is None:
-            reason = self.unavailable().get(name, f"ask for it: memperf.window({self.name!r}, metrics=[{name!r}])")
+            needs = "bytes=..." if self._registry[name].needs_bytes else f"metrics=[{name!r}]"
+            reason = self.unavailable().get(name, f"ask for it: memperf.window({self.name!r}, {needs})")
             raise UsageMistake(f"{name} was not measured in window {self.name!r}: {reason}")
         return value.value
