@@ -38,7 +38,7 @@ check-real: $(VENVS)/real/ready ## run NumPy's and networkx's own suites with an
 
 lint: $(VENVS)/lint/ready ## ruff and cython-lint
 	$(VENVS)/lint/bin/ruff check .
-	$(VENVS)/lint/bin/cython-lint cyx
+	PATH="$(CURDIR)/$(VENVS)/lint/bin:$$PATH" cython-lint cyx  # which looks for pycodestyle there
 
 types: $(VENVS)/lint/ready ## mypy --strict, on the stubs too
 	$(VENVS)/lint/bin/mypy

@@ -151,11 +151,11 @@ cdef int map_scratch(int type, Scratch* scratch) noexcept nogil:
 
 cdef void touch(Scratch* scratch, int type) noexcept nogil:
     cdef volatile char* place = scratch.start + scratch.used * page
-    cdef char seen
+    cdef char _seen
     if type == 0:
         place[0] = 1
     else:
-        seen = place[0]
+        _seen = place[0]
     scratch.used += 1
 
 

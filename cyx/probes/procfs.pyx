@@ -139,12 +139,12 @@ cdef int read_approximate(long* pages) noexcept nogil:
     """The resident set without what the CPUs hold back: field 24 of proc_pid_stat(5) (fs/proc/array.c, get_mm_rss)."""
     cdef char text[BUFFER]
     cdef const char* place
-    cdef int i
+    cdef int _field
     cdef int error = read_text(stat_fd, text)
     if error:
         return error
     place = strrchr(text, c")")  # the name of the program may hold blanks and parentheses
-    for i in range(22):
+    for _field in range(22):
         if place == NULL:
             return ENODATA
         place = strchr(place + 1, c" ")

@@ -82,7 +82,7 @@ cdef bint starts(const char* line, const char* name, size_t length) noexcept nog
 
 cdef void take_line(const char* line, Mapping* mapping, Accessed* into) noexcept nogil:
     cdef const char* place = line
-    cdef int i
+    cdef int _field
     if c"A" <= line[0] <= c"Z":
         if starts(line, b"Rss:", 4):
             mapping.resident = strtol(line + 4, NULL, 10) * 1024
@@ -95,7 +95,7 @@ cdef void take_line(const char* line, Mapping* mapping, Accessed* into) noexcept
         return
     add(mapping, into)  # the head of the next mapping: addresses, rights, offset, device, inode, name
     mapping.resident = mapping.referenced = mapping.anonymous = mapping.huge = 0
-    for i in range(4):
+    for _field in range(4):
         if place != NULL:
             place = strchr(place + 1, c" ")
     mapping.of_file = place != NULL and strtol(place, NULL, 10) != 0
