@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from functools import cache
 from typing import Any, TypeVar
 
@@ -51,9 +50,11 @@ class Round(Interval):
             gc.disable()
         try:
             for probe in tuple(self._active):
-                with self._reason_of(probe, "start"):
+                try:
                     probe.prepare(self, self._requested)
                     probe.start()
+                except Exception as error:
+                    self._leave_out(probe, "start", error)
             if CONDITIONS.settle is not None and alone:
                 CONDITIONS.settle()
         except BaseException:
@@ -63,8 +64,10 @@ class Round(Interval):
     def after_stop(self) -> None:
         """Stop the probes, in the opposite order, put the collector back, and take what the probes read."""
         for probe in self._active[::-1]:
-            with self._reason_of(probe, "stop"):
+            try:
                 probe.stop()
+            except Exception as error:
+                self._leave_out(probe, "stop", error)
         self._put_collector_back()
         self.take_time(Reading(self.wall_time))
 
@@ -72,16 +75,9 @@ class Round(Interval):
         if self._collector_was_on:
             gc.enable()
 
-    @contextlib.contextmanager
-    def _reason_of(self, probe: Probe, act: str) -> Iterator[None]:
+    def _leave_out(self, probe: Probe, act: str, error: Exception) -> None:
         """Let a probe that fails cost its own metrics, and neither the test nor the other metrics."""
-        try:
-            yield
-        except Exception as error:
-            reason = f"{type(probe).__name__}.{act} failed ({type(error).__name__}: {error}): mend the probe"
-            self._leave_out(probe, reason)
-
-    def _leave_out(self, probe: Probe, reason: str) -> None:
+        reason = f"{type(probe).__name__}.{act} failed ({type(error).__name__}: {error}): mend the probe"
         self._probes = [each for each in self._probes if each is not probe]
         self._active = [each for each in self._active if each is not probe]
         for metric in probe.metrics:
@@ -96,7 +92,7 @@ class Round(Interval):
             try:
                 read = probe.read(observation)
             except Exception as error:
-                self._leave_out(probe, f"{type(probe).__name__}.read failed ({error!r}): mend the probe")
+                self._leave_out(probe, "read", error)
                 continue
             for name, reading in read.items():
                 if type(reading) is Reading:
@@ -133,8 +129,7 @@ class Window(Bracket):
 
     def opening(self) -> Round:
         """Return the round of a ``with`` statement. UsageMistake for a window that was used before."""
-        if self.rounds:
-            raise UsageMistake(f"window {self.name!r} was used before: take a new one from memperf.window(...)")
+        self._refuse_second_use()
         return self._new_round()
 
     def misused(self) -> None:
