@@ -4,21 +4,6 @@
 The order of the readings is the point. What costs faults or time itself is read outside (resident memory, the
 high-water mark), what must be exact is read last before the code and first after it (rusage, the clock). Nothing is
 allocated between the two, and the stack and the code that ``stop`` will run on have been touched.
-
-How the peak P of the exact resident set follows from the high-water mark, which the kernel keeps from totals that lack
-the pending numbers of each pair of page type and CPU (see batches.pyx). The mark M is the largest total at any instant
-of the interval: before memory is given back it is brought up to date. With k pairs that moved, U pages pending in the
-others (the same number all the time), and at most b - 1 pages pending in a pair:
-
-- when the exact set was at its peak, the total was at most M, so  P <= M + U + k (b - 1);
-- when the total was M, the exact set was at least  M + U - k (b - 1)  and at most P. If the total rose within the
-  interval, then M was reached by a fold, which leaves nothing pending in its own pair: k - 1 instead of k.
-
-So P lies in an interval of (2 k - 1) (b - 1) pages: for one thread that stayed on its CPU and moved one type (k = 1)
-one batch, one-sided. U is found after the stop (``batches.settle``), or else bounded by the sum of all that is pending.
-Anonymous memory is always taken to have moved; files and shared memory where their exact number at the ends differs or
-their pending number is not what the last visit left. What this cannot see: a mapping of less than two batches of these
-that comes and goes within an interval in which anonymous memory moved by more than a batch.
 """
 
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
@@ -26,28 +11,15 @@ from cpython.object cimport PyObject
 
 from cyx.linux cimport (
     CLOCK_MONOTONIC,
-    MADV_POPULATE_READ,
-    O_CLOEXEC,
-    O_RDONLY,
     RUSAGE_CHILDREN,
     RUSAGE_SELF,
     RUSAGE_THREAD,
-    Dl_info,
-    SYS_gettid,
     clock_gettime,
-    close,
-    dladdr,
-    file_status,
-    fstat,
-    getpid,
     getrusage,
-    madvise,
-    open,
     rusage,
-    syscall,
     timespec,
 )
-from cyx.probes cimport batches, procfs, smaps
+from cyx.probes cimport batches, peak, procfs, smaps
 from cyx.probes.frame_stack cimport lay_out_frame
 
 import os
@@ -71,9 +43,6 @@ cdef enum:
     STRIDE = 1024      # finer than any page size
 
 cdef long page = procfs.page_size()
-cdef long last_migrations = -1  # as last read; -1 where it cannot be
-cdef smaps.Accessed floor_of_accessed  # what an empty interval reads; 0 as long as none was taken
-cdef bint maximum_inherited = False  # ru_maxrss shows what was there before an exec, not the total after a reset
 cdef Interval newest = None  # the open intervals of this process, linked by .outer
 
 
@@ -95,14 +64,6 @@ cdef long microseconds(const rusage* usage) noexcept nogil:
     return (
         (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1_000_000 + usage.ru_utime.tv_usec + usage.ru_stime.tv_usec
     )
-
-
-def run_idle():
-    """Do what any Python code does: call, count, build, drop."""
-    kept = {}
-    for i in range(8):
-        kept[str(i)] = [i]
-    return kept
 
 
 cdef class Interval:
@@ -137,7 +98,7 @@ cdef class Interval:
         getrusage(RUSAGE_THREAD, &entry)
         self.before_start()
         prepare()
-        self.migrations = last_migrations
+        peak.lay_out(&self.peak)
         touch_stack()
         touch_code(page)  # it has not run yet, or the kernel has taken it back
         if self.track_accessed:
@@ -147,13 +108,10 @@ cdef class Interval:
         interval = newest
         if interval is not None and procfs.read_status(&status) == 0:
             while interval is not None:
-                interval.note(&memory, &status, &self.end.process)
-                interval.disturbed = True
+                peak.note(&interval.peak, &interval.begin, &memory, &status, &self.end.process)
+                peak.disturb(&interval.peak, 0)
                 interval = interval.outer
-        self.reset_error = procfs.reset_high_water_mark()
-        self.start_total = -1
-        if maximum_inherited:
-            procfs.read_approximate(&self.start_total)
+        self.reset_error = peak.begin(&self.peak)
         self.begin.resident = memory.resident
         self.begin.shared = memory.shared
         self.running = True
@@ -197,9 +155,9 @@ cdef class Interval:
             if self.read_error == 0:
                 interval = newest
                 while interval is not None:
-                    interval.note(&memory, &status, &self.end.process)
+                    peak.note(&interval.peak, &interval.begin, &memory, &status, &self.end.process)
                     interval = interval.outer
-                self.narrow_down(status.threads)
+                self.weigh_peak(status.threads)
         if newest is self:
             newest = self.outer
         else:
@@ -225,12 +183,7 @@ cdef class Interval:
     def start_tracking(self):
         """Clear the accessed bits of all memory; open intervals that count on them take their part first."""
         cdef Interval interval = newest
-        if floor_of_accessed.anonymous_high == 0:
-            for _ in range(2):  # the first pass brings its own code and buffer into memory
-                run_idle()
-                smaps.clear_accessed()
-                run_idle()
-                smaps.read_accessed(&floor_of_accessed)
+        smaps.learn_idle()
         while interval is not None:
             if interval.track_accessed:
                 interval.take_accessed()
@@ -247,85 +200,13 @@ cdef class Interval:
         self.together.anonymous_high += part.anonymous_high
         self.together.file += part.file
 
-    cdef void note(self, const procfs.Statm* memory, const procfs.Status* status, const rusage* usage):
-        """Take over what the mark shows, before it is reset or at the end.
-
-        floor: the largest exact resident set read; mark: the largest total, where it showed; limit: no total was
-        higher. VmHWM is the larger of the mark and the exact set now (fs/proc/task_mmu.c), so it is the mark only
-        where it is above VmRSS; ru_maxrss is the mark or more (kernel/sys.c: an exec leaves its own there).
-        """
-        cdef long resident = status.resident // page
-        cdef long shown = status.high_water_mark // page
-        self.floor = max(self.floor, resident)
-        self.limit = max(self.limit, min(shown, usage.ru_maxrss * 1024 // page))
-        if shown > resident:
-            self.mark = max(self.mark, shown)
-        if memory.shared != self.begin.shared or usage.ru_majflt != self.begin.process.ru_majflt:
-            self.types |= batches.FILE | (batches.SHARED if status.shared > 0 else 0)
-
-    cdef bint stayed(self):
-        """Tell whether the code, and all since, ran on this one CPU: one thread, and no switch or no migration."""
-        cdef rusage process, thread
-        cdef long switches, migrations
-        getrusage(RUSAGE_SELF, &process)
-        getrusage(RUSAGE_THREAD, &thread)
-        switches = process.ru_nvcsw + process.ru_nivcsw - self.begin.process.ru_nvcsw - self.begin.process.ru_nivcsw
-        if switches == 0:
-            return True
-        if switches != thread.ru_nvcsw + thread.ru_nivcsw - self.begin.thread.ru_nvcsw - self.begin.thread.ru_nivcsw:
-            return False
-        if self.migrations < 0 or syscall(SYS_gettid) != getpid() or procfs.read_migrations(&migrations):
-            return False
-        return migrations == self.migrations
-
-    cdef void narrow_down(self, long threads):
-        """Find or bound what is pending in the pairs that did not move, and how many did."""
-        global last_migrations
-        cdef Interval interval
-        cdef batches.Pending pending
-        cdef long slack, total
-        cdef long cpus = batches.cpu_count()
-        cdef bint one_cpu = threads == 1 and self.other_threads_faults == 0 and self.stayed()
-        cdef bint found = False
-        cdef int type
-        if self.narrow:
-            found = one_cpu and batches.settle(False, &pending) == 0 and self.stayed()
-            if not found:
-                one_cpu = False
-                found = batches.settle(True, &pending) == 0
-        self.types |= pending.moved if found else batches.ANONYMOUS | batches.FILE | batches.SHARED
-        self.cpus = 1 if one_cpu else cpus
-        if found:
-            self.withheld_low = pending.everything
-            self.withheld_all = pending.everything
-            for type in range(batches.TYPES):
-                self.withheld_all -= pending.of_type[type]
-                if self.types & (1 << type):
-                    self.withheld_low -= pending.of_type[type]
-            self.withheld_high = self.withheld_low
-        else:
-            slack = batches.batch_pages() - 1
-            self.withheld_high = slack * batches.TYPES * (cpus - self.cpus)
-            self.withheld_low = -self.withheld_high
-            if not batches.statm_is_exact():  # then the start and the end are totals too
-                self.withheld_high = slack * 2 * batches.TYPES * cpus
-                self.withheld_low = -self.withheld_high
-            elif not self.narrow and procfs.read_approximate(&total) == 0:
-                total = self.end.resident - total
-                self.withheld_low = max(self.withheld_low, total - slack * batches.TYPES * self.cpus)
-                self.withheld_high = min(self.withheld_high, total + slack * batches.TYPES * self.cpus)
-            self.withheld_all = self.withheld_high
-        if not self.narrow:
-            return
-        interval = newest
-        while interval is not None:
-            if interval is not self:
-                interval.types |= self.types  # since the visit before, so perhaps within the outer one
-                interval.disturbed = True
+    cdef void weigh_peak(self, long threads):
+        cdef Interval interval = newest
+        peak.weigh(&self.peak, &self.begin, &self.end, threads, self.narrow)
+        while self.narrow and interval is not None:
+            if interval is not self:  # what moved since the visit before has perhaps moved within the outer one
+                peak.disturb(&interval.peak, self.peak.types)
             interval = interval.outer
-        procfs.reset_high_water_mark()
-        if procfs.read_migrations(&last_migrations):
-            last_migrations = -1
 
     def __enter__(self):
         self.start()
@@ -427,20 +308,10 @@ cdef class Interval:
     def peak_bounds(self):
         """(low, high) bytes between which the peak of resident memory beyond the start lies."""
         self._require_finished()
-        cdef long slack = batches.batch_pages() - 1
-        cdef long start_total = self.begin.process.ru_maxrss * 1024 // page
-        cdef long low = max(self.begin.resident, self.end.resident, self.floor)
+        cdef long low = max(self.begin.resident, self.end.resident, self.peak.floor)
         cdef long high = low
-        cdef long pairs = self.cpus * ((self.types & 1) + (self.types >> 1 & 1) + (self.types >> 2 & 1))
-        if self.start_total >= 0:
-            start_total = self.start_total
         if self.minor_faults + self.major_faults:
-            if self.mark > start_total:
-                low = max(low, self.mark + self.withheld_low - slack * (pairs if self.disturbed else pairs - 1))
-                high = self.limit + self.withheld_high + slack * pairs
-            else:  # not one fold: too little moved to tell the types
-                high = self.limit + self.withheld_all + slack * batches.TYPES * self.cpus
-            high = max(low, high)
+            peak.bound(&self.peak, &self.begin, &self.end, &low, &high)
         return (low - self.begin.resident) * page, (high - self.begin.resident) * page
 
     @property
@@ -448,7 +319,7 @@ cdef class Interval:
         """(types of resident pages, CPUs) that may have moved: what the width of the peak rests on."""
         self._require_finished()
         names = ("anonymous", "file", "shared memory")
-        return tuple(name for i, name in enumerate(names) if self.types & (1 << i)), self.cpus
+        return tuple(name for i, name in enumerate(names) if self.peak.types & (1 << i)), self.peak.cpus
 
     @property
     def accessed(self):
@@ -466,7 +337,7 @@ cdef class Interval:
             self.largest.anonymous_low,
             self.together.anonymous_high,
             self.together.file,
-            floor_of_accessed.anonymous_high,
+            smaps.idle_anonymous(),
         )
 
     @property
@@ -505,34 +376,7 @@ cdef class Bracket:
         self.interval.stop()
 
 
-cdef void populate_code() noexcept nogil:
-    """Bring this module's code into memory: a page of it that is first run in a window would be a fault there."""
-    cdef Dl_info module
-    cdef file_status status
-    cdef int fd
-    if dladdr(<const void*>populate_code, &module) == 0:
-        return
-    fd = open(module.dli_fname, O_RDONLY | O_CLOEXEC)
-    if fd < 0:
-        return
-    if fstat(fd, &status) == 0:  # the module's mappings follow each other; where they end, madvise does
-        madvise(<void*>module.dli_fbase, status.st_size, MADV_POPULATE_READ)
-    close(fd)
-
-
 cpdef prepare():
     """Open and map what the intervals of this process need, which the first start would do otherwise."""
-    global last_migrations, maximum_inherited
-    cdef rusage usage
-    cdef long total
     procfs.prepare()
-    if batches.prepare():
-        populate_code()
-        maximum_inherited = (
-            procfs.reset_high_water_mark() != 0
-            or procfs.read_approximate(&total) != 0
-            or getrusage(RUSAGE_SELF, &usage) != 0
-            or usage.ru_maxrss * 1024 // page != total
-        )
-        if procfs.read_migrations(&last_migrations):
-            last_migrations = -1
+    peak.prepare()

@@ -9,3 +9,5 @@ cdef struct Accessed:  # bytes that were touched since the bits were cleared
 
 cdef int clear_accessed() noexcept nogil
 cdef int read_accessed(Accessed* into) noexcept
+cdef int learn_idle() except -1
+cdef long idle_anonymous() noexcept nogil

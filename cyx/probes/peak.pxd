@@ -1,0 +1,29 @@
+# cython: language_level=3
+"""The peak of resident memory within an interval, bounded from the high-water mark."""
+
+from cyx.linux cimport rusage
+from cyx.probes cimport procfs
+from cyx.probes.snapshot cimport Snapshot
+
+cdef struct Peak:     # pages, where nothing else is said
+    long start_total  # at the reset; -1: ru_maxrss of the start shows it
+    long floor        # the largest exact resident set that was read
+    long mark         # the largest total, where it showed
+    long limit        # no total was higher
+    long withheld_low   # pending in the pairs that did not move, at least
+    long withheld_high  # ... and at most
+    long withheld_all   # pending in the pairs that cannot have moved, at most
+    long cpus         # how many CPUs the interval may have run on
+    int types         # the counters that moved, as flags of batches.pxd
+    bint disturbed    # an inner interval has reset the mark
+    long migrations   # of the main thread before the start; -1: unknown
+
+cdef void prepare() noexcept nogil
+cdef void lay_out(Peak* peak) noexcept nogil
+cdef int begin(Peak* peak) noexcept nogil
+cdef void note(
+    Peak* peak, const Snapshot* start, const procfs.Statm* memory, const procfs.Status* status, const rusage* usage
+) noexcept nogil
+cdef void disturb(Peak* peak, int types) noexcept nogil
+cdef void weigh(Peak* peak, const Snapshot* start, const Snapshot* stop, long threads, bint narrow) noexcept nogil
+cdef void bound(const Peak* peak, const Snapshot* start, const Snapshot* stop, long* low, long* high) noexcept nogil

@@ -1,0 +1,169 @@
+# cython: language_level=3, embedsignature=True
+"""The peak of resident memory within an interval, bounded from the high-water mark.
+
+How the peak P of the exact resident set follows from the high-water mark, which the kernel keeps from totals that lack
+the pending numbers of each pair of page type and CPU (see batches.pyx). The mark M is the largest total at any instant
+of the interval: before memory is given back it is brought up to date. With k pairs that moved, U pages pending in the
+others (the same number all the time), and at most b - 1 pages pending in a pair:
+
+- when the exact set was at its peak, the total was at most M, so  P <= M + U + k (b - 1);
+- when the total was M, the exact set was at least  M + U - k (b - 1)  and at most P. If the total rose within the
+  interval, then M was reached by a fold, which leaves nothing pending in its own pair: k - 1 instead of k.
+
+So P lies in an interval of (2 k - 1) (b - 1) pages: for one thread that stayed on its CPU and moved one type (k = 1)
+one batch, one-sided. U is found after the stop (``batches.settle``), or else bounded by the sum of all that is pending.
+Anonymous memory is always taken to have moved; files and shared memory where their exact number at the ends differs or
+their pending number is not what the last visit left. What this cannot see: a mapping of less than two batches of these
+that comes and goes within an interval in which anonymous memory moved by more than a batch.
+"""
+
+from cyx.linux cimport RUSAGE_SELF, RUSAGE_THREAD, SYS_gettid, getpid, getrusage, rusage, syscall
+from cyx.probes cimport batches, procfs
+from cyx.probes.snapshot cimport Snapshot
+
+cdef enum:
+    ALL = batches.ANONYMOUS | batches.FILE | batches.SHARED
+
+cdef long page = procfs.page_size()
+cdef long last_migrations = -1  # as last read; -1 where it cannot be
+cdef bint maximum_inherited = False  # ru_maxrss shows what was there before an exec, not the total after a reset
+
+
+cdef void read_migrations() noexcept nogil:
+    global last_migrations
+    if procfs.read_migrations(&last_migrations):
+        last_migrations = -1
+
+
+cdef void prepare() noexcept nogil:
+    """Find, once for each process, what the first interval would have to find otherwise."""
+    global maximum_inherited
+    cdef rusage usage
+    cdef long total
+    if batches.prepare():
+        maximum_inherited = (
+            procfs.reset_high_water_mark() != 0
+            or procfs.read_approximate(&total) != 0
+            or getrusage(RUSAGE_SELF, &usage) != 0
+            or usage.ru_maxrss * 1024 // page != total
+        )
+        read_migrations()
+
+
+cdef void lay_out(Peak* peak) noexcept nogil:
+    """Take over what was known before the start."""
+    peak.migrations = last_migrations
+
+
+cdef int begin(Peak* peak) noexcept nogil:
+    """Let the high-water mark start again; return 0 or an errno value."""
+    cdef int error = procfs.reset_high_water_mark()
+    peak.start_total = -1
+    if maximum_inherited:
+        procfs.read_approximate(&peak.start_total)
+    return error
+
+
+cdef void note(
+    Peak* peak, const Snapshot* start, const procfs.Statm* memory, const procfs.Status* status, const rusage* usage
+) noexcept nogil:
+    """Take over what the mark shows, before it is reset or at the end.
+
+    VmHWM is the larger of the mark and the exact set now (fs/proc/task_mmu.c), so it is the mark only where it is above
+    VmRSS; ru_maxrss is the mark or more (kernel/sys.c: an exec leaves its own there).
+    """
+    cdef long resident = status.resident // page
+    cdef long shown = status.high_water_mark // page
+    peak.floor = max(peak.floor, resident)
+    peak.limit = max(peak.limit, min(shown, usage.ru_maxrss * 1024 // page))
+    if shown > resident:
+        peak.mark = max(peak.mark, shown)
+    if memory.shared != start.shared or usage.ru_majflt != start.process.ru_majflt:
+        peak.types |= batches.FILE | (batches.SHARED if status.shared > 0 else 0)
+
+
+cdef void disturb(Peak* peak, int types) noexcept nogil:
+    """Remember that the mark was reset within the interval, and which types may have moved in it."""
+    peak.types |= types
+    peak.disturbed = True
+
+
+cdef bint stayed(const Peak* peak, const Snapshot* start) noexcept nogil:
+    """Tell whether the code, and all since, ran on this one CPU: one thread, and no switch or no migration."""
+    cdef rusage process, thread
+    cdef long switches, migrations
+    getrusage(RUSAGE_SELF, &process)
+    getrusage(RUSAGE_THREAD, &thread)
+    switches = process.ru_nvcsw + process.ru_nivcsw - start.process.ru_nvcsw - start.process.ru_nivcsw
+    if switches == 0:
+        return True
+    if switches != thread.ru_nvcsw + thread.ru_nivcsw - start.thread.ru_nvcsw - start.thread.ru_nivcsw:
+        return False
+    if peak.migrations < 0 or syscall(SYS_gettid) != getpid() or procfs.read_migrations(&migrations):
+        return False
+    return migrations == peak.migrations
+
+
+cdef bint other_threads_faulted(const Snapshot* start, const Snapshot* stop) noexcept nogil:
+    return (
+        stop.process.ru_minflt - start.process.ru_minflt != stop.thread.ru_minflt - start.thread.ru_minflt
+    )
+
+
+cdef void weigh(Peak* peak, const Snapshot* start, const Snapshot* stop, long threads, bint narrow) noexcept nogil:
+    """Find or bound what is pending in the pairs that did not move, and how many did.
+
+    To be called after the last ``note``; a narrow peak costs up to a millisecond, and resets the mark.
+    """
+    cdef batches.Pending pending
+    cdef long slack, total
+    cdef long cpus = batches.cpu_count()
+    cdef bint one_cpu = threads == 1 and not other_threads_faulted(start, stop) and stayed(peak, start)
+    cdef bint found = False
+    cdef int type
+    if narrow:
+        found = one_cpu and batches.settle(False, &pending) == 0 and stayed(peak, start)
+        if not found:
+            one_cpu = False
+            found = batches.settle(True, &pending) == 0
+    peak.types |= pending.moved if found else ALL
+    peak.cpus = 1 if one_cpu else cpus
+    if found:
+        peak.withheld_low = pending.everything
+        peak.withheld_all = pending.everything
+        for type in range(batches.TYPES):
+            peak.withheld_all -= pending.of_type[type]
+            if peak.types & (1 << type):
+                peak.withheld_low -= pending.of_type[type]
+        peak.withheld_high = peak.withheld_low
+    else:
+        slack = batches.batch_pages() - 1
+        peak.withheld_high = slack * batches.TYPES * (cpus - peak.cpus)
+        peak.withheld_low = -peak.withheld_high
+        if not batches.statm_is_exact():  # then the start and the end are totals too
+            peak.withheld_high = slack * 2 * batches.TYPES * cpus
+            peak.withheld_low = -peak.withheld_high
+        elif not narrow and procfs.read_approximate(&total) == 0:
+            total = stop.resident - total
+            peak.withheld_low = max(peak.withheld_low, total - slack * batches.TYPES * peak.cpus)
+            peak.withheld_high = min(peak.withheld_high, total + slack * batches.TYPES * peak.cpus)
+        peak.withheld_all = peak.withheld_high
+    if narrow:
+        procfs.reset_high_water_mark()
+        read_migrations()
+
+
+cdef void bound(const Peak* peak, const Snapshot* start, const Snapshot* stop, long* low, long* high) noexcept nogil:
+    """Find the pages between which the peak of the exact resident set lies."""
+    cdef long slack = batches.batch_pages() - 1
+    cdef long start_total = start.process.ru_maxrss * 1024 // page
+    cdef long pairs = peak.cpus * ((peak.types & 1) + (peak.types >> 1 & 1) + (peak.types >> 2 & 1))
+    if peak.start_total >= 0:
+        start_total = peak.start_total
+    low[0] = max(start.resident, stop.resident, peak.floor)
+    if peak.mark > start_total:
+        low[0] = max(low[0], peak.mark + peak.withheld_low - slack * (pairs if peak.disturbed else pairs - 1))
+        high[0] = peak.limit + peak.withheld_high + slack * pairs
+    else:  # not one fold: too little moved to tell the types
+        high[0] = peak.limit + peak.withheld_all + slack * batches.TYPES * peak.cpus
+    high[0] = max(low[0], high[0])
