@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_memperf.model.errors import UsageMistake
+from pytest_memperf.model.values import number_or_text
 
 MARKER = "memperf"
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -113,14 +114,7 @@ def ini_defaults(config: pytest.Config) -> dict[str, Any]:
 
 def _ini_value(text: str) -> Any:
     """Read what an ini file can only write as text: numbers and switches; sizes stay text."""
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    for number in (int, float):
-        try:
-            return number(text)
-        except ValueError:
-            pass
-    return text
+    return text.lower() == "true" if text.lower() in ("true", "false") else number_or_text(text)
 
 
 def _for_parameter(item: pytest.Item, name: str, value: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_memperf.model.errors import UsageMistake
+from pytest_memperf.model.values import ISOLATIONS, choice, duration, number_or_text, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,39 +34,14 @@ class Option:
         return f"memperf_{self.name.replace('-', '_')}"
 
 
-def _choice(*choices: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in choices:
-            raise UsageMistake(f"choose from {', '.join(choices)}")
-        return text
-
-    return parse
-
-
 def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if seconds <= 0:
-        raise UsageMistake("give a number of seconds above 0")
-    return seconds
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise UsageMistake("give a whole number from 1 up")
-    return int(text)
-
-
 def _size(text: str) -> int:
-    from pytest_memperf.model.units import parse_size
+    from pytest_memperf.model.units import parse_size  # which most sessions can do without
 
-    return parse_size(text)
+    return parse_size(number_or_text(text))
 
 
 def _plugin_names(text: str) -> tuple[str, ...]:
@@ -85,15 +61,21 @@ OPTIONS: tuple[Option, ...] = (
         "isolation",
         "where a measured test runs: inline, or process for a fork of a clean interpreter",
         default="inline",
-        parse=_choice("inline", "process"),
+        parse=lambda text: choice(text, ISOLATIONS),
         metavar="MODE",
     ),
-    Option("timeout", "seconds that a test may take in a child", default=300.0, parse=_seconds, metavar="SECONDS"),
+    Option(
+        "timeout",
+        "seconds that a test may take in a child",
+        default=300.0,
+        parse=lambda text: duration(number_or_text(text)),
+        metavar="SECONDS",
+    ),
     Option(
         "layouts",
         "run each test of process isolation in this many memory layouts; their spread becomes the uncertainty",
         default=1,
-        parse=_count,
+        parse=lambda text: whole(number_or_text(text), 1),
         metavar="NUMBER",
     ),
     Option(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_memperf.marker import keywords_of, marks_of
+from pytest_memperf.marker import ini_defaults, keywords_of, marks_of
 from pytest_memperf.model.errors import UsageMistake
 
 
@@ -129,6 +129,20 @@ class TestDefaults:
 
         assert result.ret == pytest.ExitCode.USAGE_ERROR
         result.stderr.fnmatch_lines(["*memperf_defaults in *conftest.py: make it a dict*"])
+
+
+def test_ini_values(pytester: pytest.Pytester) -> None:
+    """Numbers and switches are read from their text; text with a unit stays text; several metrics are a list."""
+    pytester.makeini(
+        "[pytest]\nmemperf_defaults =\n max_peak_rss = 4096\n max_uss = 1 MiB\n soft = True\n metrics = pss, uss\n"
+    )
+
+    assert ini_defaults(pytester.parseconfig()) == {
+        "max_peak_rss": 4096,
+        "max_uss": "1 MiB",
+        "soft": True,
+        "metrics": ["pss", "uss"],
+    }
 
 
 class TestLimitByParameter:

@@ -54,11 +54,29 @@ def test_flag_wins_over_ini(pytester: pytest.Pytester) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("cow-limit", "4096", 4096),
+        ("cow-limit", "64 MiB", 64 << 20),
+        ("timeout", "30", 30.0),
+        ("timeout", "2 min", 120),
+    ],
+)
+def test_a_number_is_one_although_options_are_text(
+    pytester: pytest.Pytester, name: str, text: str, value: float
+) -> None:
+    """A plain number is bytes or seconds, as it is in a marker; text has its unit."""
+    assert resolve(pytester.parseconfig(f"--memperf-{name}={text}"), name) == value
+
+
+@pytest.mark.parametrize(
     ("argument", "line"),
     [
-        ("--memperf-isolation=fork", "--memperf-isolation=fork: choose from inline, process"),
-        ("--memperf-timeout=0", "--memperf-timeout=0: give a number of seconds above 0"),
-        ("--memperf-timeout=soon", "--memperf-timeout=soon: give a number of seconds above 0"),
+        ("--memperf-isolation=fork", "--memperf-isolation=fork: choose from 'inline', 'process'"),
+        ("--memperf-timeout=0", "--memperf-timeout=0: give a time above 0, such as 30 (seconds) or"),
+        ("--memperf-timeout=soon", "--memperf-timeout=soon: give a time above 0, such as 30 (seconds) or"),
+        ("--memperf-layouts=1.5", "--memperf-layouts=1.5: give a whole number from 1 up"),
+        ("--memperf-cow-limit=64 parrots", "--memperf-cow-limit=64 parrots: '64 parrots' is not a size: write"),
     ],
 )
 def test_wrong_value(pytester: pytest.Pytester, argument: str, line: str) -> None:
@@ -77,4 +95,4 @@ def test_wrong_ini_value_names_the_key(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest()
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: memperf_timeout=-3: give a number of seconds above 0"])
+    result.stderr.fnmatch_lines(["ERROR: memperf_timeout=-3: give a time above 0, such as 30 (seconds) or '2 min'"])

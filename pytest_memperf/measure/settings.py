@@ -9,10 +9,12 @@ from typing import Any
 from pytest_memperf.metrics import Registry
 from pytest_memperf.model.budget import Bound, Budget
 from pytest_memperf.model.errors import UsageMistake, nearest
+from pytest_memperf.model.metric import Better
 from pytest_memperf.model.units import parse_size
+from pytest_memperf.model.values import ISOLATIONS, choice, duration, switch, whole
 
 GC_MODES = ("as-is", "collect", "off")
-ISOLATIONS = ("inline", "process")
+SIDES = tuple(bound.value for bound in Bound)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,65 +39,44 @@ class Settings:
     """The metrics that a budget or ``metrics=`` asks for."""
 
 
-def _whole(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise UsageMistake(f"{name}={value!r}: give a whole number from {least} up")
-    return value
-
-
-def _flag(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise UsageMistake(f"{name}={value!r}: give True or False")
-    return value
-
-
-def _choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
-    if value not in choices:
-        raise UsageMistake(f"{name}={value!r}: choose from {', '.join(map(repr, choices))}")
-    return str(value)
-
-
-def _names(name: str, value: Any, registry: Registry) -> tuple[str, ...]:
+def _names(value: Any, registry: Registry) -> tuple[str, ...]:
     if isinstance(value, str) or not hasattr(value, "__iter__"):
-        raise UsageMistake(f"{name}={value!r}: give a list of metrics, such as {name}=['working_set']")
+        raise UsageMistake("give a list of metrics, such as ['working_set']")
     return tuple(registry[item].name for item in value)
 
 
-def _setup(value: Any) -> Callable[[], Any]:
+def _function(value: Any) -> Callable[[], Any]:
     if not callable(value):
-        raise UsageMistake(f"setup={value!r}: give a function that takes no arguments")
+        raise UsageMistake("give a function that takes no arguments")
     return value  # type: ignore[no-any-return]
 
 
-def _seconds(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-        raise UsageMistake(f"timeout={value!r}: give a number of seconds above 0")
-    return float(value)
-
-
 def _bytes(value: Any) -> int:
-    try:
-        size = parse_size(value)
-    except UsageMistake as mistake:
-        raise UsageMistake(f"bytes: {mistake}") from None
+    size = parse_size(value)
     if size <= 0:
-        raise UsageMistake(f"bytes={value!r}: give the bytes that one call moves, above 0")
+        raise UsageMistake("give the bytes that one call moves, above 0")
     return size
 
 
 # One row for each keyword that is no budget.
 _KEYWORDS: dict[str, Callable[[Any, Registry], Any]] = {
-    "metrics": lambda value, registry: _names("metrics", value, registry),
+    "metrics": _names,
     "bytes": lambda value, _: _bytes(value),
-    "rounds": lambda value, _: _whole("rounds", value, 1),
-    "warmup": lambda value, _: _whole("warmup", value, 0),
-    "setup": lambda value, _: _setup(value),
-    "gc": lambda value, _: _choice("gc", value, GC_MODES),
-    "include_children": lambda value, _: _flag("include_children", value),
-    "soft": lambda value, _: _flag("soft", value),
-    "isolation": lambda value, _: _choice("isolation", value, ISOLATIONS),
-    "timeout": lambda value, _: _seconds(value),
+    "rounds": lambda value, _: whole(value, 1),
+    "warmup": lambda value, _: whole(value, 0),
+    "setup": lambda value, _: _function(value),
+    "gc": lambda value, _: choice(value, GC_MODES),
+    "include_children": lambda value, _: switch(value),
+    "soft": lambda value, _: switch(value),
+    "isolation": lambda value, _: choice(value, ISOLATIONS),
+    "timeout": lambda value, _: duration(value),
 }
+
+
+def is_setting(name: str, registry: Registry) -> bool:
+    """Tell whether a window has a keyword of this name."""
+    side, _, metric = name.partition("_")
+    return name in _KEYWORDS or (side in SIDES and metric in registry)
 
 
 def parse_settings(keywords: Mapping[str, Any], registry: Registry) -> Settings:
@@ -104,19 +85,38 @@ def parse_settings(keywords: Mapping[str, Any], registry: Registry) -> Settings:
     budgets: list[Budget] = []
     values: dict[str, Any] = {}
     for name, value in keywords.items():
-        bound, _, metric = name.partition("_")
+        if not is_setting(name, registry):
+            raise _unknown(name, registry)
+        if value is None:
+            continue
         if name in _KEYWORDS:
-            if value is not None:
+            try:
                 values[name] = _KEYWORDS[name](value, registry)
-        elif bound in ("max", "min") and metric in registry:
-            if value is not None:
-                budgets.append(Budget.parse(registry[metric], Bound(bound), value, soft))
+            except UsageMistake as mistake:
+                raise UsageMistake(f"{name}={value!r}: {mistake}") from None
         else:
-            valid = [*_KEYWORDS, *(f"{side}_{row.name}" for side in ("max", "min") for row in registry)]
-            what = f"there is no metric {metric!r}" if bound in ("max", "min") and metric else "no such argument"
-            raise UsageMistake(f"{name}: {what}{nearest(name, valid)}")
+            side, _, metric = name.partition("_")
+            budgets.append(Budget.parse(registry[metric], Bound(side), value, soft))
     for budget in budgets:
         if budget.metric.needs_bytes and "bytes" not in values:
             raise UsageMistake(f"{budget.keyword} needs bytes=..., the bytes that one call moves")
     requested = (*values.get("metrics", ()), *(budget.metric.name for budget in budgets))
     return Settings(budgets=tuple(budgets), requested=requested, **values)
+
+
+def _unknown(name: str, registry: Registry) -> UsageMistake:
+    """Return the mistake of a keyword that there is not: with the nearest one, of the side that it names if it does."""
+    side, _, metric = name.partition("_")
+    names_a_side = side in SIDES
+
+    def as_keyword(near: str) -> str:
+        if near in _KEYWORDS:
+            return near
+        usual = Bound.MIN if registry[near].better is Better.HIGHER else Bound.MAX
+        return f"{side if names_a_side else usual.value}_{near}"
+
+    near = nearest(metric if names_a_side else name, [*_KEYWORDS, *(row.name for row in registry)], as_keyword)
+    if names_a_side:
+        return UsageMistake(f"{name}: there is no metric {metric!r}{near or ': memperf doctor lists them'}")
+    others = f": choose from {', '.join(_KEYWORDS)}, max_METRIC and min_METRIC"
+    return UsageMistake(f"{name}: no such argument{near or others}")

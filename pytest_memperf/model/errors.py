@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 
 class UsageMistake(ValueError):
     """A wrong argument, option or file; the text is shown to the user as it is, without a traceback."""
 
 
-def nearest(name: str, valid: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the valid name nearest to this one, or nothing where none is near."""
+def nearest(name: str, valid: Iterable[str], spell: Callable[[str], str] = str) -> str:
+    """Return ``"; did you mean 'x'?"`` for the valid name nearest to this one, or nothing where none is near.
+
+    Args:
+        spell: returns how a valid name is written where the wrong one stood.
+    """
     from difflib import get_close_matches  # 1 ms that only a mistake has to pay
 
-    close = get_close_matches(name, list(valid), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    close = get_close_matches(name, list(valid), n=1)
+    return f"; did you mean {spell(close[0])!r}?" if close else ""
 
 
 class MemoryBudgetExceeded(Exception):

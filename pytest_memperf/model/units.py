@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from pytest_memperf.model.errors import UsageMistake
@@ -13,7 +14,7 @@ Number = int | float
 
 # MB means 1024 KB, as in pytest-memray: a limit must not change its meaning on the way from one plugin to the other.
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
-_SIZE = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([KMGTP]?)i?B?\s*", re.IGNORECASE)
+_SIZE = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(?:([KMGTP])i?B?|B)\s*", re.IGNORECASE)
 _SHARE = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*%\s*")
 _TIME = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(ns|us|µs|ms|s|min)\s*")
 _LARGEST = 2.0**70  # beyond any memory, rate or count; keeps every value a finite float
@@ -21,12 +22,20 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60
 
 
 def _number(value: Any, what: str, example: str) -> Number:
-    if isinstance(value, bool) or (not hasattr(value, "__index__") and not isinstance(value, float)):
+    is_whole_number = hasattr(value, "__index__")
+    if isinstance(value, bool) or not (is_whole_number or isinstance(value, Real)):  # NumPy's numbers are Real
         raise UsageMistake(f"{value!r} is not a {what}: write {example}")
-    number: Number = value if isinstance(value, float) else int(value)
+    number: Number = int(value) if is_whole_number else float(value)
     if not abs(number) <= _LARGEST:  # NaN is not either
         raise UsageMistake(f"{value!r} is not a {what}: write {example}")
     return number
+
+
+def _whole(value: Any, what: str, example: str) -> int:
+    number = _number(value, what, example)
+    if not is_whole(number):
+        raise UsageMistake(f"{value!r} is not a {what}: write {example}")
+    return int(number)
 
 
 def _amount(digits: str, factor: float, value: str, what: str, example: str) -> float:
@@ -36,18 +45,22 @@ def _amount(digits: str, factor: float, value: str, what: str, example: str) -> 
     return amount
 
 
+def _bytes(match: re.Match[str], value: str, what: str, example: str) -> float:
+    return _amount(match[1], float(1024 ** _POWERS[(match[2] or "").upper()]), value, what, example)
+
+
 def parse_size(value: Any) -> int:
-    """Return bytes for ``"24 MiB"``, ``"24 MB"`` (1024 KB each) or a number of bytes. UsageMistake otherwise."""
+    """Return bytes for ``"24 MiB"``, ``"24 MB"`` (1024 KB each) or a number of bytes. UsageMistake otherwise.
+
+    Text needs its unit: ``"24"`` is more often forgotten megabytes than 24 bytes.
+    """
     example = "'24 MiB' or a whole number of bytes"
     if not isinstance(value, str):
-        number = _number(value, "size", example)
-        if number != int(number):
-            raise UsageMistake(f"{value!r} is not a size: write {example}")
-        return int(number)
+        return _whole(value, "size", example)
     match = _SIZE.fullmatch(value)
     if match is None:
         raise UsageMistake(f"{value!r} is not a size: write {example}")
-    return round(_amount(match[1], float(1024 ** _POWERS[match[2].upper()]), value, "size", example))
+    return round(_bytes(match, value, "size", example))
 
 
 def parse_rate(value: Any) -> float:
@@ -59,7 +72,7 @@ def parse_rate(value: Any) -> float:
     match = _SIZE.fullmatch(amount)
     if not slash or second.strip() != "s" or match is None:
         raise UsageMistake(f"{value!r} is not a rate: write {example}")
-    return _amount(match[1], float(1024 ** _POWERS[match[2].upper()]), value, "rate", example)
+    return _bytes(match, value, "rate", example)
 
 
 def parse_share(value: Any) -> float:
@@ -84,16 +97,21 @@ def parse_time(value: Any) -> float:
     return _amount(match[1], _SECONDS[match[2]], value, "time", example)
 
 
-def parse_count(value: Any) -> Number:
-    """Return a count: a number, or its digits with or without ``_`` and ``,``. UsageMistake otherwise."""
-    example = "a number such as 600"
-    if isinstance(value, str):
-        digits = value.replace("_", "").replace(",", "").strip()
-        if not (digits.isascii() and digits.isdigit()):
-            raise UsageMistake(f"{value!r} is not a count: write {example}")
-        _amount(digits, 1, value, "count", example)
-        return int(digits)
-    return _number(value, "count", example)
+def parse_count(value: Any) -> int:
+    """Return a count: a whole number, or its digits with or without ``_`` and ``,``. UsageMistake otherwise."""
+    example = "a whole number such as 600"
+    if not isinstance(value, str):
+        return _whole(value, "count", example)
+    digits = value.replace("_", "").replace(",", "").strip()
+    if not (digits.isascii() and digits.isdigit()):
+        raise UsageMistake(f"{value!r} is not a count: write {example}")
+    _amount(digits, 1, value, "count", example)
+    return int(digits)
+
+
+def parse_number(value: Any) -> Number:
+    """Return a number, which may be a fraction; text is read as a count. UsageMistake otherwise."""
+    return parse_count(value) if isinstance(value, str) else _number(value, "number", "one such as 600 or 0.5")
 
 
 def is_whole(value: Number) -> bool:
@@ -176,4 +194,4 @@ def unit_named(name: str) -> Unit:
     """Return the unit of this name; any other word becomes a unit of plain numbers, shown with that word."""
     if name in UNITS:
         return UNITS[name]
-    return Unit(name, parse_count, lambda value: f"{format_count(value)} {name}", ((name, 1.0),))
+    return Unit(name, parse_number, lambda value: f"{format_count(value)} {name}", ((name, 1.0),))

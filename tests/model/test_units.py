@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from pytest_memperf.model.units import (
     UNITS,
     Unit,
     parse_count,
+    parse_number,
     parse_rate,
     parse_share,
     parse_size,
@@ -25,7 +27,7 @@ from pytest_memperf.model.units import (
     unit_named,
 )
 
-PARSERS = [parse_size, parse_rate, parse_share, parse_time, parse_count]
+PARSERS = [parse_size, parse_rate, parse_share, parse_time, parse_count, parse_number]
 MULTIPLES = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40, "P": 2**50}
 
 
@@ -41,11 +43,12 @@ class TestSizes:
             ("24M", 24 << 20),
             ("1.5 KiB", 1536),
             (".5 KiB", 512),
-            ("0", 0),
             ("7 B", 7),
             (" 64  GiB ", 64 << 30),
             (4096, 4096),
             (4096.0, 4096),
+            (np.int32(4096), 4096),
+            (np.float32(4096), 4096),
         ],
     )
     def test_reads_a_size(self, text: object, size: int) -> None:
@@ -53,10 +56,28 @@ class TestSizes:
         assert parse_size(text) == size
 
     @pytest.mark.parametrize(
-        "text", ["", "MiB", "-1 MiB", "1 XB", "1,5 MiB", "1 MiB/s", "24 Mi B", "nan", "1e3", None, True, 1.5, []]
+        "text",
+        [
+            "",
+            "10",
+            "0",
+            "5 i",
+            "MiB",
+            "-1 MiB",
+            "1 XB",
+            "1,5 MiB",
+            "1 MiB/s",
+            "24 Mi B",
+            "nan",
+            "1e3",
+            None,
+            True,
+            1.5,
+            [],
+        ],
     )
     def test_refuses_what_is_no_size(self, text: object) -> None:
-        """The error repeats what was written and shows how it should be."""
+        """The error repeats what was written and shows how it should be; a number as text lacks its unit."""
         with pytest.raises(UsageMistake) as error:
             parse_size(text)
         assert str(error.value) == f"{text!r} is not a size: write '24 MiB' or a whole number of bytes"
@@ -66,7 +87,7 @@ class TestSizes:
     )
     def test_is_the_number_times_the_unit(self, number: int, prefix: str, suffix: str) -> None:
         """Whole numbers are read exactly, up to the largest size there is."""
-        if number * MULTIPLES[prefix] <= 2**70 and (prefix or suffix != "iB"):
+        if number * MULTIPLES[prefix] <= 2**70 and (prefix or suffix == "B"):
             assert parse_size(f"{number} {prefix}{suffix}") == number * MULTIPLES[prefix]
 
     @given(st.integers(0, 2**53))
@@ -123,7 +144,10 @@ def test_any_object_is_a_finite_number_or_a_mistake(value: object) -> None:
         (parse_time, 2, 2.0),
         (parse_count, "16,386", 16386),
         (parse_count, "1_000", 1000),
-        (parse_count, 2.5, 2.5),
+        (parse_count, 600.0, 600),
+        (parse_number, 2.5, 2.5),
+        (parse_number, "1_000", 1000),
+        (parse_number, np.float32(0.5), 0.5),
     ],
 )
 def test_reads_rates_shares_times_and_counts(parse, text, value) -> None:  # type: ignore[no-untyped-def]
@@ -140,6 +164,7 @@ def test_reads_rates_shares_times_and_counts(parse, text, value) -> None:  # typ
         (parse_share, "90"),
         (parse_time, "5"),
         (parse_time, "5 h"),
+        (parse_rate, "10/s"),
         (parse_count, "1.5"),
         (parse_count, "six"),
     ],
@@ -208,4 +233,11 @@ class TestSideBySide:
 def test_units_are_found_by_name() -> None:
     """Every unit is listed under its own name; any other word becomes a unit of numbers."""
     assert all(unit_named(name) is unit and unit.name == name for name, unit in UNITS.items())
-    assert unit_named("rows").parse("1_000") == 1000
+    assert unit_named("rows").parse(2.5) == 2.5
+
+
+@pytest.mark.parametrize("value", [1.5, np.float64(0.5)])
+def test_a_count_is_whole(value: float) -> None:
+    """A fraction of a page fault is a mistake in the limit, not a limit; a figure in another unit may have one."""
+    with pytest.raises(UsageMistake, match=r"is not a count: write a whole number such as 600$"):
+        parse_count(value)

@@ -1,0 +1,55 @@
+"""Values that have no unit: each function returns what was meant; the text of its UsageMistake says what to give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pytest_memperf.model.errors import UsageMistake, nearest
+
+ISOLATIONS = ("inline", "process")
+
+
+def choice(value: Any, choices: Iterable[str]) -> str:
+    """Return one of these words."""
+    words = tuple(choices)
+    if value not in words:
+        raise UsageMistake(f"choose from {', '.join(map(repr, words))}{nearest(str(value), words)}")
+    return str(value)
+
+
+def whole(value: Any, least: int) -> int:
+    """Return a whole number from ``least`` up."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise UsageMistake(f"give a whole number from {least} up")
+    return value
+
+
+def switch(value: Any) -> bool:
+    """Return True or False."""
+    if not isinstance(value, bool):
+        raise UsageMistake("give True or False")
+    return value
+
+
+def duration(value: Any) -> float:
+    """Return the seconds of a time above 0."""
+    from pytest_memperf.model.units import parse_time  # which most sessions can do without
+
+    try:
+        seconds = parse_time(value)
+    except UsageMistake:
+        seconds = 0.0
+    if seconds <= 0:
+        raise UsageMistake("give a time above 0, such as 30 (seconds) or '2 min'")
+    return seconds
+
+
+def number_or_text(text: str) -> int | float | str:
+    """Return the number that the text of an option or an ini file stands for, or else the text."""
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            pass
+    return text
