@@ -49,6 +49,11 @@ def pytest_configure(config: pytest.Config) -> None:
     manager = config.pluginmanager
     with _usage_errors():
         check_options(config)
+        named = resolve(config, "template-plugins")
+        if named:
+            from pytest_memperf.isolation.plugins import check_names
+
+            check_names(config, named)
         path = resolve(config, "json")
         reports = not (config.option.collectonly or resolve(config, "disable") or manager.hasplugin("memperf-template"))
         if path and reports:

@@ -146,7 +146,7 @@ def path_of(item: pytest.Item) -> list[str]:
 
 def find(items: list[pytest.Item], names: list[str], position: int) -> pytest.Item | None:
     """Return the test of these names; the position tells those of the same names apart."""
-    found = [item for item in items if path_of(item) == names]
+    found = [item for item in items if item.name == names[-1] and path_of(item) == names]
     return found[position] if position < len(found) else None
 
 

@@ -191,12 +191,11 @@ class Driver:
         }
 
     def _module_template(self, item: pytest.Item, seed: int) -> ModuleTemplate:
-        plugins = self._plugins.chosen_for(item)
-        missing = self._plugins.missing_for(item, plugins)
-        if missing:
+        plugins, lacking = self._plugins.chosen_for(item)
+        if lacking:
             raise TemplateFailure(
-                f"the test takes fixtures of {', '.join(missing)}, which its template does not load: "
-                f"add {missing[0]!r} to memperf_template_plugins"
+                f"the test needs {' or '.join(lacking)}, which its template does not load: "
+                f"add {lacking[0]!r} to memperf_template_plugins"
             )
         recipe, text = self._recipe(plugins, seed)
         base = _once(self._bases, text, lambda: BaseTemplate(recipe, self._config.option.capture))

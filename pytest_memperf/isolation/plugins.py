@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Container, Iterable
+from importlib.metadata import entry_points
 from typing import Any
 
 import pytest
+
+from pytest_memperf.model.errors import UsageMistake, nearest
 
 _TAKES_PART = (
     "pytest_collect_file",
@@ -27,8 +31,10 @@ _TAKES_PART = (
 """The hooks of those who take part in how a test is made and run; the others select, order or report."""
 
 OURS = "pytest_memperf"
-DRIVERS_OWN = frozenset({"pytest_cov", "pytest_rerunfailures"})
-"""Packages that have such hooks, but for work that they do in the driver."""
+RUN_COROUTINES = frozenset({"anyio", "pytest_asyncio", "pytest_tornasync", "pytest_trio"})
+"""Packages whose hooks act on asynchronous tests and fixtures alone, at the price of an event loop."""
+_LOADED_BY_NEED = RUN_COROUTINES | {"pytest_benchmark", "pytest_cov", "pytest_rerunfailures"}
+"""Packages that have such hooks, but for some tests only, or for work that they do in the driver."""
 
 
 def _package(module: Any) -> str:
@@ -43,16 +49,43 @@ def installed_plugins(config: pytest.Config) -> dict[str, Any]:
     return {name: found[name] for name in sorted(name for name in found if name)}
 
 
-def fixture_owners(item: pytest.Item) -> set[str]:
-    """Return the packages whose fixtures the test takes, directly or through others."""
+def check_names(config: pytest.Config, names: Iterable[str]) -> None:
+    """Raise UsageMistake for a name of ``memperf_template_plugins`` that no installed plugin has."""
+    loaded = installed_plugins(config)
+    known = {*loaded, *(_package(plugin) for plugin in loaded.values())}
+    for name in names:
+        if name not in known and not config.pluginmanager.is_blocked(name):
+            points = entry_points(group="pytest11")  # those that are not loaded, under PYTEST_DISABLE_PLUGIN_AUTOLOAD
+            known |= {point.name for point in points} | {_package(point.value) for point in points}
+            if name not in known:
+                raise UsageMistake(f"memperf_template_plugins: no plugin {name!r} is installed{nearest(name, known)}")
+
+
+def _taken_fixtures(item: pytest.Item, installed: Container[str]) -> list[Any]:
+    """Return the definitions of the fixtures that a test takes, directly or through others.
+
+    Args:
+        item: the test.
+        installed: packages of plugins. What they have every test take is not taken by this one.
+    """
     info = getattr(item, "_fixtureinfo", None)
     if info is None:
-        return set()
-    return {
-        _package(definition.func.__module__)
-        for definitions in info.name2fixturedefs.values()
-        for definition in definitions
-    }
+        return []
+    found = info.name2fixturedefs
+    asked = {*info.argnames, *(name for mark in item.iter_markers("usefixtures") for name in mark.args)}
+    names = [
+        name
+        for name in info.initialnames
+        if name in asked or not all(_package(each.func.__module__) in installed for each in found.get(name, ()))
+    ]
+    for name in names:  # which grows meanwhile
+        names += [other for each in found.get(name, ()) for other in each.argnames if other not in names]
+    return [each for name in names for each in found.get(name, ())]
+
+
+def _is_asynchronous(function: Any) -> bool:
+    function = inspect.unwrap(function) if callable(function) else function
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 
 class TemplatePlugins:
@@ -67,7 +100,7 @@ class TemplatePlugins:
                 running tests, and those whose fixtures a test takes.
         """
         self.installed = installed_plugins(config)
-        self._by_fixture = named is None
+        self._by_need = named is None
         self._always = {
             name
             for name, plugin in self.installed.items()
@@ -75,24 +108,26 @@ class TemplatePlugins:
             or (_takes_part(config, plugin) if named is None else name in named or _package(plugin) in named)
         }
 
-    def chosen_for(self, item: pytest.Item) -> dict[str, Any]:
-        """Return by name the plugins that the template of this test loads."""
-        owners = fixture_owners(item) if self._by_fixture else ()
-        return {
+    def chosen_for(self, item: pytest.Item) -> tuple[dict[str, Any], list[str]]:
+        """Return by name the plugins that the template of this test loads, and the names of those that it lacks."""
+        taken = _taken_fixtures(item, {_package(plugin) for plugin in self.installed.values()})
+        needed = {_package(type(item).__module__), *(_package(each.func.__module__) for each in taken)}
+        useful = needed
+        if any(map(_is_asynchronous, (getattr(item, "obj", None), *(each.func for each in taken)))):
+            useful = needed | RUN_COROUTINES
+        chosen = {
             name: plugin
             for name, plugin in self.installed.items()
-            if (name in self._always or _package(plugin) in owners) and getattr(plugin, "__name__", "") in sys.modules
+            if (name in self._always or (self._by_need and _package(plugin) in useful))
+            and getattr(plugin, "__name__", "") in sys.modules
         }
-
-    def missing_for(self, item: pytest.Item, chosen: dict[str, Any]) -> list[str]:
-        """Return the plugins, by name, whose fixtures the test takes although they are not among the chosen."""
-        owners = fixture_owners(item)
-        return [name for name, plugin in self.installed.items() if name not in chosen and _package(plugin) in owners]
+        lacking = [name for name, plugin in self.installed.items() if name not in chosen and _package(plugin) in needed]
+        return chosen, lacking
 
 
 def _takes_part(config: pytest.Config, plugin: Any) -> bool:
     callers = config.pluginmanager.get_hookcallers(plugin) or []
-    return _package(plugin) not in DRIVERS_OWN and any(caller.name in _TAKES_PART for caller in callers)
+    return _package(plugin) not in _LOADED_BY_NEED and any(caller.name in _TAKES_PART for caller in callers)
 
 
 class _OptionNames:

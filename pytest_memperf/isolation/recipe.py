@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -155,6 +156,7 @@ def recipe_for(config: pytest.Config, plugins: Mapping[str, Any], installed: Map
         "lost": lost,
         "plugins": [[name, plugin.__name__] for name, plugin in plugins.items()],
         "named": [name for name in config.option.plugins if name not in ("no:terminal", "terminal")],
+        "markers": sorted({re.split(r"[:(]", line)[0].strip() for line in config.getini("markers")}),
         "anchors": _anchors(config),
         "root": str(config.rootpath),
         "ini": str(config.inipath) if config.inipath else None,

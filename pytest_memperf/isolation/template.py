@@ -58,6 +58,11 @@ class Template:
             del os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"]
         return config
 
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Know the marks of the plugins that are not loaded here: other tests of the module may bear them."""
+        for name in self._recipe["markers"]:
+            config.addinivalue_line("markers", f"{name}: of a plugin in the driver")
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection(self, session: pytest.Session) -> Generator[None, Any, Any]:
         """As the base, fork whenever asked; as a fork of it, collect one module."""

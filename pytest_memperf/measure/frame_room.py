@@ -27,7 +27,7 @@ def _call_with_room(room: int, function: Callable[..., Any], *arguments: Any) ->
 def _widened(function: Any, slots: int) -> Any:
     """Return a copy of a function that has no closure, with a frame of that many slots."""
     code = function.__code__
-    names = (*code.co_varnames, *(f"slot{number}" for number in range(slots - code.co_nlocals)))
+    names = (*code.co_varnames, *["slot"] * (slots - code.co_nlocals))  # one name: thousands would fill 400 KiB
     return FunctionType(code.replace(co_varnames=names, co_nlocals=len(names)), function.__globals__)
 
 

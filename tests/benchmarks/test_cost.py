@@ -3,7 +3,8 @@
 ``make bench`` takes 20 rounds of sessions with 20,000 tests; MEMPERF_BENCH=quick takes 5 with 4,000. Each round runs
 the sessions of a comparison one after the other, starting with another one each time, and runs the first kind twice:
 what those two differ by (A/A) is what this machine cannot tell apart. Times are seconds of CPU of the session and its
-children, which a busy neighbour disturbs less than elapsed time. No plugins are loaded but those named.
+children, which a busy neighbour disturbs less than elapsed time. No plugins are loaded but those named. What
+isolation costs stands at the end.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import resource
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -172,18 +174,66 @@ def test_cost_of_starting(compare: Compare, tmp_path: Path) -> None:
     assert costs.difference("plugin", "no plugin").median <= 15e-3
 
 
-def test_cost_of_isolation(compare: Compare, tmp_path: Path) -> None:
-    """A test in a child costs at most 1/10 of ``python -m pytest one_numpy_test.py``."""
-    tests = 50
-    body = "assert numpy.ones(1000).sum() == 1000"
-    one = write_tests(tmp_path / "one", 1, "import numpy\n", body)
-    many = write_tests(tmp_path / "many", 1 + tests, "import numpy\n", body)
-    isolated = (*MEMPERF, "--memperf-all", "--memperf-isolation=process")
-    costs = compare(
-        Session("one test, a process of its own", one, ()),
-        Session("one test, isolated", one, isolated),
-        Session(f"{1 + tests} tests, isolated", many, isolated),
-        tests=tests,
-    )
-    isolation = costs.difference(f"{1 + tests} tests, isolated", "one test, isolated").median
-    assert isolation <= costs.total("one test, a process of its own") / 10
+ONE_NUMPY_TEST = """\
+import numpy as np
+
+def test_one():
+    assert np.ones(1_000).sum() == 1_000
+"""
+ISOLATED_TESTS = """\
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.memperf(isolation="process")
+
+@pytest.mark.parametrize("turn", range({count}))
+def test_it(turn):
+    assert np.ones(1_000).sum() == 1_000
+
+def test_size():
+    rollup = Path(f"/proc/{{os.getppid()}}/smaps_rollup").read_text()
+    Path("size").write_text(re.search(r"Anonymous: *([0-9]+)", rollup)[1])
+"""
+ISOLATED = 40
+
+
+def test_cost_of_isolation(tmp_path: Path) -> None:
+    """A process test costs at most 1/10 of ``python -m pytest one_numpy_test.py``, from a template below 32 MiB.
+
+    With the plugins that are installed, as a user would type it; beside it, what it is without any. Elapsed time, as
+    the CPU time of templates that end with the session is nobody's.
+    """
+    for name, source in (
+        ("one_numpy_test.py", ONE_NUMPY_TEST),
+        ("test_few.py", ISOLATED_TESTS.format(count=1)),
+        ("test_many.py", ISOLATED_TESTS.format(count=1 + ISOLATED)),
+    ):
+        (tmp_path / name).write_text(source, encoding="utf-8")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_default_fixture_loop_scope = function\n", encoding="utf-8")
+    ways: dict[str, dict[str, str]] = {"as installed": {}, "no other plugin": {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}}
+    ratios: dict[str, list[float]] = {way: [] for way in ways}
+    print(f"\n{'plugins':16} {'one session':>12} {'a process test':>15} {'ratio':>6} {'template':>9}")
+    for _ in range(3 if QUICK else 10):
+        for way, environment in ways.items():
+            one, few, many = (
+                elapsed(tmp_path, name, environment) for name in ("one_numpy_test.py", "test_few.py", "test_many.py")
+            )
+            each = (many - few) / ISOLATED
+            size = int((tmp_path / "size").read_text()) / 1024
+            ratios[way].append(each / one)
+            print(f"{way:16} {one:>10.3f} s {each * 1e3:>12.1f} ms {each / one:>6.3f} {size:>5.1f} MiB")
+            assert size < 32
+    print({way: round(median(found), 3) for way, found in ratios.items()})
+    assert median(ratios["as installed"]) <= 0.1
+
+
+def elapsed(folder: Path, module: str, environment: dict[str, str]) -> float:
+    """Run a session; return its seconds on the clock."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "memperf", "-p", "no:cacheprovider", "-W", "ignore", module]
+    before = time.perf_counter()
+    subprocess.run(command, cwd=folder, env={**os.environ, **environment}, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - before

@@ -1,4 +1,4 @@
-"""How exact and how cheap process isolation is: one count per test whatever runs beside it, and over innocent edits.
+"""How exact process isolation is: one count per test whatever runs beside it, and over innocent edits.
 
 ``make bench`` runs each workload 200 times; MEMPERF_BENCH=quick takes 20 and fewer layouts.
 """
@@ -7,12 +7,8 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
-import sys
-import time
 from collections import Counter
 from pathlib import Path
-from statistics import median
 
 import pytest
 import workloads
@@ -121,26 +117,3 @@ def test_empty_windows_in_children(tmp_path: Path, arguments: tuple[str, ...]) -
     print(f"\n{len(windows):,} empty windows:", dict(seen))
     assert len(windows) == RUNS + turns * 900
     assert dict(seen) == {(0, 0, 0): len(windows)}
-
-
-def test_cost_of_a_process_test(tmp_path: Path) -> None:
-    """A process test costs at most a tenth of ``python -m pytest one_numpy_test.py``, plugins and all."""
-    body = "    assert np.ones(1_000).sum() == 1_000\n"
-    head = "import numpy as np\nimport pytest\n\n"
-    mark = '@pytest.mark.memperf(isolation="process")\n@pytest.mark.parametrize("turn", range({count}))\n'
-    folder = workloads.write(tmp_path / "cost", Edit("one", head + "def test_one():\n" + body, "test_one.py"))
-    for name, count in (("test_few.py", 2), ("test_many.py", 42)):
-        (folder / name).write_text(head + mark.format(count=count) + "def test_it(turn):\n" + body)
-    ratios = []
-    for _ in range(3 if QUICK else 10):
-        one, few, many = (_seconds(folder, name) for name in ("test_one.py", "test_few.py", "test_many.py"))
-        ratios.append((many - few) / 40 / one)
-        print(f"one session {one:.3f} s, a process test {(many - few) / 40 * 1e3:.1f} ms, ratio {ratios[-1]:.3f}")
-    assert median(ratios) <= 0.1
-
-
-def _seconds(folder: Path, *arguments: str) -> float:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
-    before = time.perf_counter()
-    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - before

@@ -129,6 +129,7 @@ def test_some(subtests):
         result.stdout.fnmatch_lines(["SUBFAILED(number=*1*)*", "FAILED*contains 1 failed subtest*"])
         assert result.ret == pytest.ExitCode.TESTS_FAILED
 
+    @pytest.mark.usefixtures("every_plugin")
     def test_async_tests(self, isolated: Run) -> None:
         """pytest-asyncio is loaded in the templates."""
         pytest.importorskip("pytest_asyncio")
@@ -268,6 +269,7 @@ def test_two(tmp_path, named): assert list(tmp_path.iterdir()) == []
 """
         ).assert_outcomes(passed=2)
 
+    @pytest.mark.usefixtures("every_plugin")
     def test_coverage_is_collected_from_children(self, isolated: Run) -> None:
         """Lines that only a child ran are covered."""
         pytest.importorskip("pytest_cov")
@@ -304,6 +306,7 @@ class TestDrivingPlugins:
         isolated("def test_one(): pass\ndef test_two(): assert 0", "-k", "one").assert_outcomes(passed=1, deselected=1)
         pytester.runpytest_subprocess("test_it.py::test_one").assert_outcomes(passed=1)
 
+    @pytest.mark.usefixtures("every_plugin")
     def test_reruns(self, isolated: Run) -> None:
         """pytest-rerunfailures repeats a test in a new child."""
         pytest.importorskip("pytest_rerunfailures")
@@ -345,6 +348,7 @@ def test_it():
         assert only["isolation"] == "inline"
         assert flag in str(only["notes"])
 
+    @pytest.mark.usefixtures("every_plugin")
     def test_workers_of_xdist(self, isolated: Run, results: Callable[..., list[dict[str, object]]]) -> None:
         """-n runs isolated tests, whose results reach the controller; worker_id names the worker."""
         pytest.importorskip("xdist")
