@@ -128,5 +128,5 @@ class Measuring:
                 report.longrepr = budget_failure(item, str(error), failed)
                 report.memperf_failed = report.failed  # type: ignore[attr-defined]
         elif isinstance(error, UsageMistake):
-            report.longrepr = mistake_failure(item, str(error))
+            report.longrepr = mistake_failure(item, error)
         return report

@@ -24,6 +24,8 @@ from cyx.probes.frame_stack cimport lay_out_frame
 
 import os
 
+__tracebackhide__ = True  # pytest shows what the measured function does
+
 cdef extern from *:
     """
     /* Where the code of this module begins (crti.o) and ends (the linker). */

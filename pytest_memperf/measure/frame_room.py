@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from cyx.probes import touch_free_slots
 from pytest_memperf.measure.conditions import CONDITIONS
 
+__tracebackhide__ = True  # pytest shows what the measured function does
 T = TypeVar("T")
 
 INLINE_SLOTS = 900

@@ -89,10 +89,12 @@ class Measurement:
 
     def record(self, name: str, value: float, *, unit: str, better: str, max: Any = None, min: Any = None) -> None:
         """Keep a figure of the user's own as a metric of this test, with its limits."""
+        if not isinstance(name, str) or not name or not isinstance(unit, str):
+            raise UsageMistake("give the name and the unit as text")
         if name in self.registry or name in self._recorded:
-            raise UsageMistake(f"memperf.record: there is a metric {name!r} already; choose another name")
+            raise UsageMistake("there is a metric of this name already: choose another")
         if better not in [each.value for each in Better]:
-            raise UsageMistake(f"memperf.record: better={better!r}: choose 'lower', 'higher' or 'neither'")
+            raise UsageMistake(f"better={better!r}: choose from 'lower', 'higher', 'neither'")
         metric = Metric(
             name, unit_named(unit), Better(better), Trust.EXACT, Cost.ON_REQUEST, help="recorded by the test", source=""
         )

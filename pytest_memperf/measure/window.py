@@ -17,6 +17,7 @@ from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.metric import Measured, Reading
 from pytest_memperf.model.result import Result
 
+__tracebackhide__ = True  # pytest shows what the measured function does
 T = TypeVar("T")
 
 

@@ -9,6 +9,10 @@ class UsageMistake(ValueError):
     """A wrong argument, option or file; the text is shown to the user as it is, without a traceback."""
 
 
+class WrongCall(UsageMistake, TypeError):
+    """A mistake in a call for which Python itself has the name TypeError."""
+
+
 def nearest(name: str, valid: Iterable[str], spell: Callable[[str], str] = str) -> str:
     """Return ``"; did you mean 'x'?"`` for the valid name nearest to this one, or nothing where none is near.
 

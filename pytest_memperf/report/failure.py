@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import traceback
+from collections.abc import Generator
+
 import pytest
 from _pytest._code.code import ReprEntryNative, ReprExceptionInfo, ReprFileLocation, ReprTraceback
 from _pytest._io import TerminalWriter
 
+from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.result import Result
 from pytest_memperf.report.budgets import COLOURS, budget_table
 
@@ -20,10 +24,18 @@ class BudgetEntry(ReprEntryNative):
             tw.line(line, **colours.get(line.rpartition(" ")[2], {}))
 
 
-def _representation(item: pytest.Item, line: str, text: str) -> ReprExceptionInfo:
+def _place(item: pytest.Item, sentence: str, error: BaseException | None = None) -> ReprFileLocation:
+    """Return where the test stands, or the line of its file that led to the error."""
+    path, before, _ = item.location
+    line = (before or 0) + 1
+    for frame, at in traceback.walk_tb(error.__traceback__ if error else None):
+        if frame.f_code.co_filename == str(item.path):
+            line = at
+    return ReprFileLocation(path, line, sentence)
+
+
+def _representation(item: pytest.Item, place: ReprFileLocation, text: str) -> ReprExceptionInfo:
     # pytest's own classes, because these are what it can carry from a worker to the controller.
-    path, line_number, _ = item.location
-    place = ReprFileLocation(path, (line_number or 0) + 1, line)
     entries = [] if item.config.getoption("tbstyle", "auto") == "line" else [ReprEntryNative([f"{text}\n"])]
     return ReprExceptionInfo(
         reprcrash=place, reprtraceback=ReprTraceback(reprentries=entries, extraline=None, style="native")
@@ -33,18 +45,40 @@ def _representation(item: pytest.Item, line: str, text: str) -> ReprExceptionInf
 def budget_failure(item: pytest.Item, sentence: str, results: list[Result]) -> ReprExceptionInfo:
     """Return the budgets of the windows that failed, as a table."""
     tables = "\n\n".join("\n".join(budget_table(result)) for result in results)
-    return _representation(item, sentence, tables)
+    return _representation(item, _place(item, sentence), tables)
 
 
-def mistake_failure(item: pytest.Item, sentence: str) -> ReprExceptionInfo:
+def mistake_failure(item: pytest.Item, mistake: UsageMistake) -> ReprExceptionInfo:
     """Return a user's mistake as its one line."""
-    return _representation(item, sentence, f"pytest-memperf: {sentence}")
+    place = _place(item, str(mistake), mistake)
+    return _representation(item, place, f"{place.path}:{place.lineno}: pytest-memperf: {mistake}")
+
+
+class Mistakes:
+    """Words the mistakes of a session that measures nothing; where something is measured, Measuring does."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Show a mistake as its one line."""
+        report = yield
+        if call.excinfo is not None and isinstance(call.excinfo.value, UsageMistake):
+            report.longrepr = mistake_failure(item, call.excinfo.value)
+        return report
+
+
+def word_mistakes(config: pytest.Config) -> None:
+    """Have the mistakes of a fixture's callers worded, from the first test that takes it; others cost nothing."""
+    manager = config.pluginmanager
+    if not (manager.hasplugin("memperf-measuring") or manager.hasplugin("memperf-mistakes")):
+        manager.register(Mistakes(), "memperf-mistakes")
 
 
 def colour(report: pytest.TestReport) -> None:
     """Give the table of a report its colours, once it is where it is shown; a no-op for any other report."""
-    traceback = getattr(report.longrepr, "reprtraceback", None)
-    if traceback is not None:
-        traceback.reprentries = [
-            BudgetEntry(entry.lines) if type(entry) is ReprEntryNative else entry for entry in traceback.reprentries
+    shown = getattr(report.longrepr, "reprtraceback", None)
+    if shown is not None:
+        shown.reprentries = [
+            BudgetEntry(entry.lines) if type(entry) is ReprEntryNative else entry for entry in shown.reprentries
         ]
