@@ -10,7 +10,7 @@ cdef enum:
 cdef struct Pending:       # pages
     long everything        # of all types and CPUs
     long of_type[TYPES]    # on the CPUs that were visited, by type
-    int moved              # types whose numbers are not what the last visit left
+    int moved              # types whose numbers are not what a visit leaves
 
 cdef long batch_pages() noexcept nogil
 cdef long cpu_count() noexcept nogil

@@ -10,9 +10,9 @@ the counter and becomes 0 (``percpu_counter_add_batch``, lib/percpu_counter.c). 
 The high-water mark is kept from totals (``update_hiwater_rss``, include/linux/mm.h), and so are ``ru_maxrss`` and field
 24 of /proc/self/stat; statm and status show exact sums (``get_mm_counter_sum``). Their difference is the sum of all
 pending. ``settle`` finds the parts: on a CPU it touches fresh pages of one type until the total is *seen* to jump; then
-nothing is pending there, so what the difference lost is what was. Giving the pages back leaves a number other than 0,
-which is remembered. A type that moved meanwhile is recognised by it: memory that came and went again, by more than a
-batch, was folded on the way and does not come back to it.
+nothing is pending there, so what the difference lost is what was. Giving the pages back leaves -1. A type that moved
+meanwhile is recognised by it: memory that came, by a batch or more, was folded on the way, and where it is given back
+at once it is folded again and leaves 0.
 """
 
 from cyx.linux cimport (
@@ -64,7 +64,7 @@ cdef enum:
     AROUND = 64      # pages that one fault on a file may map (fault_around_bytes), with room
     CLOSE_ON_EXEC = 1    # MFD_CLOEXEC
     FIRST_DESCRIPTOR = 500
-    UNKNOWN = 10_000     # no pending number
+    LEFT = -1        # what a visit leaves pending
     MOST_CPUS = 1024
     FAILED = -1
 
@@ -81,7 +81,7 @@ cdef long page = procfs.page_size()
 cdef long cpus = os.cpu_count() or 1
 cdef long batch = max(32, 2 * cpus)  # compute_batch_value, lib/percpu_counter.c; corrected by what a jump shows
 cdef Source sources[TYPES]           # of FILE and SHARED
-cdef short left[TYPES][MOST_CPUS]    # what the last visit left pending
+cdef bint visited[TYPES][MOST_CPUS]   # a visit has left LEFT pending
 cdef int checked = -1                # the process that all this was found for
 cdef bint exact = False
 sources[1].fd = -1
@@ -192,11 +192,12 @@ cdef int touch_until_fold(int type, Scratch* scratch, bint by_maximum) noexcept 
 
 
 cdef int drain(int type, int cpu, bint by_maximum, Pending* into) noexcept nogil:
-    """Find what is pending of a type on this CPU, and leave a known number other than 0 behind."""
+    """Find what is pending of a type on this CPU, and leave LEFT behind."""
     cdef Scratch scratch
     cdef procfs.Statm memory
     cdef long pending, mapped
     cdef long before
+    cdef bint failed
     if procfs.reset_high_water_mark() or procfs.read_statm(&memory) or map_scratch(type, &scratch):
         return FAILED
     before = pending_everywhere(by_maximum)
@@ -207,20 +208,18 @@ cdef int drain(int type, int cpu, bint by_maximum, Pending* into) noexcept nogil
     pending = before - pending_everywhere(by_maximum)
     procfs.read_statm(&memory)
     mapped += memory.resident
-    if mapped == batch and touch_until_fold(type, &scratch, by_maximum) == 0:  # would leave 0 behind
-        procfs.read_statm(&memory)
-        mapped = batch + 1
+    failed = mapped <= batch and touch_until_fold(type, &scratch, by_maximum)
     into.of_type[type] += pending
-    if 0 <= cpu < MOST_CPUS:
-        if pending != left[type][cpu]:
-            into.moved |= 1 << type
-        # All but the first page at once, which folds where it is a batch or more; then that one.
-        left[type][cpu] = -mapped if mapped < batch else -1
-    else:
+    if not 0 <= cpu < MOST_CPUS:
         into.moved |= 1 << type
+    else:
+        if pending != LEFT or not visited[type][cpu]:
+            into.moved |= 1 << type
+        visited[type][cpu] = not failed
+    # All but the first page at once, which folds, as it is a batch or more; then that one.
     munmap(scratch.start + page, (scratch.pages - 1) * page)
     munmap(scratch.start, page)
-    return 0
+    return FAILED if failed else 0
 
 
 cdef int drain_here(int cpu, bint by_maximum, Pending* into) noexcept nogil:
@@ -308,10 +307,11 @@ cdef bint prepare() noexcept nogil:
     exact = False
     for type in range(TYPES):
         for cpu in range(MOST_CPUS):
-            left[type][cpu] = UNKNOWN
+            visited[type][cpu] = False
     if map_scratch(0, &scratch):
         return True
     touch(&scratch, 0)
+    procfs.read_statm(&before)  # a fork maps the code of this anew: after the kernel has written the figure
     if procfs.read_statm(&before) == 0:
         touch(&scratch, 0)
         touch(&scratch, 0)

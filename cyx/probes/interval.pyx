@@ -3,7 +3,8 @@
 
 The order of the readings is the point. What costs faults or time itself is read outside (resident memory, the
 high-water mark), what must be exact is read last before the code and first after it (rusage, the clock). Nothing is
-allocated between the two, and the stack and the code that ``stop`` will run on have been touched.
+allocated between the two, and the stack and the code that ``stop`` will run on have been touched. What the
+readings say of the peak stands in peak.pyx.
 """
 
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
@@ -204,10 +205,10 @@ cdef class Interval:
 
     cdef void weigh_peak(self, long threads):
         cdef Interval interval = newest
-        peak.weigh(&self.peak, &self.begin, &self.end, threads, self.narrow)
+        cdef int types = peak.weigh(&self.peak, &self.begin, &self.end, threads, self.narrow)
         while self.narrow and interval is not None:
             if interval is not self:  # what moved since the visit before has perhaps moved within the outer one
-                peak.disturb(&interval.peak, self.peak.types)
+                peak.disturb(&interval.peak, types)
             interval = interval.outer
 
     def __enter__(self):

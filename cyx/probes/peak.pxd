@@ -12,9 +12,8 @@ cdef struct Peak:     # pages, where nothing else is said
     long limit        # no total was higher
     long withheld_low   # pending in the pairs that did not move, at least
     long withheld_high  # ... and at most
-    long withheld_all   # pending in the pairs that cannot have moved, at most
     long cpus         # how many CPUs the interval may have run on
-    int types         # the counters that moved, as flags of batches.pxd
+    int types         # the counters that may have moved, as flags of batches.pxd
     bint disturbed    # an inner interval has reset the mark
     long migrations   # of the main thread before the start; -1: unknown
 
@@ -25,5 +24,5 @@ cdef void note(
     Peak* peak, const Snapshot* start, const procfs.Statm* memory, const procfs.Status* status, const rusage* usage
 ) noexcept nogil
 cdef void disturb(Peak* peak, int types) noexcept nogil
-cdef void weigh(Peak* peak, const Snapshot* start, const Snapshot* stop, long threads, bint narrow) noexcept nogil
+cdef int weigh(Peak* peak, const Snapshot* start, const Snapshot* stop, long threads, bint narrow) noexcept nogil
 cdef void bound(const Peak* peak, const Snapshot* start, const Snapshot* stop, long* low, long* high) noexcept nogil

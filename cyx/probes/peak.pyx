@@ -11,10 +11,14 @@ others (the same number all the time), and at most b - 1 pages pending in a pair
   interval, then M was reached by a fold, which leaves nothing pending in its own pair: k - 1 instead of k.
 
 So P lies in an interval of (2 k - 1) (b - 1) pages: for one thread that stayed on its CPU and moved one type (k = 1)
-one batch, one-sided. U is found after the stop (``batches.settle``), or else bounded by the sum of all that is pending.
-Anonymous memory is always taken to have moved; files and shared memory where their exact number at the ends differs or
-their pending number is not what the last visit left. What this cannot see: a mapping of less than two batches of these
-that comes and goes within an interval in which anonymous memory moved by more than a batch.
+one batch, one-sided. U is found after the stop (``batches.settle``), or else bounded by the sum of all that is
+pending.
+
+Where the total did not rise, less than a batch moved in each pair, and nothing tells in which: all three types may have.
+Where it did, anonymous memory is always taken to have moved; files and shared memory where their exact number at the
+ends differs or their pending number is not what the last visit left. What this cannot see: a mapping of these that
+comes and goes within such an interval and is smaller than a batch or given back page by page. Then the peak may lie
+outside the bounds by a batch for each CPU and such type.
 """
 
 from cyx.linux cimport RUSAGE_SELF, RUSAGE_THREAD, SYS_gettid, getpid, getrusage, rusage, syscall
@@ -110,8 +114,18 @@ cdef bint other_threads_faulted(const Snapshot* start, const Snapshot* stop) noe
     )
 
 
-cdef void weigh(Peak* peak, const Snapshot* start, const Snapshot* stop, long threads, bint narrow) noexcept nogil:
-    """Find or bound what is pending in the pairs that did not move, and how many did.
+cdef long total_of_start(const Peak* peak, const Snapshot* start) noexcept nogil:
+    return peak.start_total if peak.start_total >= 0 else start.process.ru_maxrss * 1024 // page
+
+
+cdef bint folded(const Peak* peak, const Snapshot* start) noexcept nogil:
+    """Tell whether the total rose above that of the start."""
+    cdef long total = total_of_start(peak, start)
+    return peak.mark > total or (not maximum_inherited and peak.limit > total)
+
+
+cdef int weigh(Peak* peak, const Snapshot* start, const Snapshot* stop, long threads, bint narrow) noexcept nogil:
+    """Find or bound what is pending in the pairs that did not move, and how many did; return the types seen to move.
 
     To be called after the last ``note``; a narrow peak costs up to a millisecond, and resets the mark.
     """
@@ -120,19 +134,18 @@ cdef void weigh(Peak* peak, const Snapshot* start, const Snapshot* stop, long th
     cdef long cpus = batches.cpu_count()
     cdef bint one_cpu = threads == 1 and not other_threads_faulted(start, stop) and stayed(peak, start)
     cdef bint found = False
-    cdef int type
+    cdef int type, seen
     if narrow:
         found = one_cpu and batches.settle(False, &pending) == 0 and stayed(peak, start)
         if not found:
             one_cpu = False
             found = batches.settle(True, &pending) == 0
-    peak.types |= pending.moved if found else ALL
+    seen = peak.types | (pending.moved if found else ALL)
+    peak.types = seen if folded(peak, start) else ALL  # less than a batch leaves no trace of its type
     peak.cpus = 1 if one_cpu else cpus
     if found:
         peak.withheld_low = pending.everything
-        peak.withheld_all = pending.everything
         for type in range(batches.TYPES):
-            peak.withheld_all -= pending.of_type[type]
             if peak.types & (1 << type):
                 peak.withheld_low -= pending.of_type[type]
         peak.withheld_high = peak.withheld_low
@@ -147,23 +160,17 @@ cdef void weigh(Peak* peak, const Snapshot* start, const Snapshot* stop, long th
             total = stop.resident - total
             peak.withheld_low = max(peak.withheld_low, total - slack * batches.TYPES * peak.cpus)
             peak.withheld_high = min(peak.withheld_high, total + slack * batches.TYPES * peak.cpus)
-        peak.withheld_all = peak.withheld_high
     if narrow:
         procfs.reset_high_water_mark()
         read_migrations()
+    return seen
 
 
 cdef void bound(const Peak* peak, const Snapshot* start, const Snapshot* stop, long* low, long* high) noexcept nogil:
     """Find the pages between which the peak of the exact resident set lies."""
     cdef long slack = batches.batch_pages() - 1
-    cdef long start_total = start.process.ru_maxrss * 1024 // page
     cdef long pairs = peak.cpus * ((peak.types & 1) + (peak.types >> 1 & 1) + (peak.types >> 2 & 1))
-    if peak.start_total >= 0:
-        start_total = peak.start_total
     low[0] = max(start.resident, stop.resident, peak.floor)
-    if peak.mark > start_total:
+    if peak.mark > total_of_start(peak, start):
         low[0] = max(low[0], peak.mark + peak.withheld_low - slack * (pairs if peak.disturbed else pairs - 1))
-        high[0] = peak.limit + peak.withheld_high + slack * pairs
-    else:  # not one fold: too little moved to tell the types
-        high[0] = peak.limit + peak.withheld_all + slack * batches.TYPES * peak.cpus
-    high[0] = max(low[0], high[0])
+    high[0] = max(low[0], peak.limit + peak.withheld_high + slack * pairs)

@@ -6,6 +6,8 @@ import contextlib
 import errno
 import mmap
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -95,6 +97,15 @@ class TestBatches:
         found = batches.pending()
         assert found is not None
         assert found[2] & 4
+
+    def test_a_fork_finds_them_too(self) -> None:
+        """The kernel maps code anew for it, which is not taken for figures that are not exact."""
+        program = (
+            "import os\nfrom cyx.probes import batches\nbatches.pending()\n"
+            "if (child := os.fork()) == 0: os._exit(0 if batches.pending() is not None else 1)\n"
+            "raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))"
+        )  # in a process of its own: a fork leaves pages of this one to be copied in later windows
+        subprocess.run([sys.executable, "-c", program], check=True)
 
     def test_nothing_stays_resident(self) -> None:
         """Finding out leaves no page behind."""
