@@ -69,11 +69,13 @@ def prepare(config: pytest.Config, measured: list[pytest.Item]) -> None:
     """Parse the settings of each test and register what measures and reports. UsageMistake lists every wrong marker."""
     from pytest_memperf.environment.process import allocator
     from pytest_memperf.measure.conditions import CONDITIONS
+    from pytest_memperf.measure.perturbation import notes_on_tracers
     from pytest_memperf.measure.settings import parse_settings
     from pytest_memperf.measuring import Measuring, RefusedTests
     from pytest_memperf.report.session import register_reporter
 
     CONDITIONS.allocator = (allocator() or "unknown").partition(" ")[0]
+    CONDITIONS.notes = notes_on_tracers()
     registry = registry_of(config)
     check_defaults(config, lambda keywords: parse_settings(keywords, registry))
     mistakes: list[str] = []

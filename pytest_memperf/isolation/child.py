@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import pytest
 
 from cyx import copy_on_write, settling
-from pytest_memperf.isolation import coverage
+from pytest_memperf.isolation import benchmark, coverage
 from pytest_memperf.isolation.protocol import Connection
 from pytest_memperf.measure.conditions import CONDITIONS
 from pytest_memperf.selection import registry_of
@@ -201,7 +201,11 @@ def _run(
     if request["live_logs"] is not None:
         forwarding.setLevel(request["live_logs"])
         logging.getLogger().addHandler(forwarding)
+    if request["benchmarks_disabled"]:
+        benchmark.disable(config)
     _protocol(config)(item=item, nextitem=None)
+    for timed in benchmark.statistics(config):
+        connection.send({"benchmark": plain(timed)})
     stops = {name: getattr(session, name) for name in ("shouldstop", "shouldfail")}
     return {"done": {name: str(reason) for name, reason in stops.items() if reason}}
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import pytest
 from _pytest.skipping import xfailed_key
 
-from pytest_memperf.isolation import coverage
+from pytest_memperf.isolation import benchmark, coverage
 from pytest_memperf.isolation.child import path_of, plain
 from pytest_memperf.isolation.launch import BaseTemplate, ModuleTemplate, TemplateFailure, TemplateGone
 from pytest_memperf.isolation.playback import ChildRun, live_log_level
@@ -186,6 +186,7 @@ class Driver:
             "folder": factory and str(factory.getbasetemp() / f"process-{self._children:06}"),
             "environment": environment_changes(),
             "worker": plain(getattr(config, "workerinput", None)),
+            "benchmarks_disabled": benchmark.is_disabled(config),
             "live_logs": live_log_level(config),
             "coverage": str(config.rootpath / f".memperf-coverage.{os.getpid()}") if measured else None,
         }

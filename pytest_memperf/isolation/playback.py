@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pytest_memperf.isolation import coverage
+from pytest_memperf.isolation import benchmark, coverage
 from pytest_memperf.isolation.launch import ModuleTemplate, kill
 from pytest_memperf.isolation.protocol import ConnectionEnded, TimeIsUp
 
@@ -34,7 +34,7 @@ class ChildRun:
             template: of its module.
             request: see child._run.
             timeout: seconds from now to the end of the child.
-            heard: show what comes besides the reports: subtests, warnings, logs.
+            heard: take in what comes besides the reports: subtests, warnings, logs, benchmarks.
         """
         self.reports: dict[str, pytest.TestReport] = {}
         """The child's report of each phase that is over."""
@@ -91,6 +91,9 @@ class ChildRun:
         elif "warning" in message:
             if self._heard:
                 self._take_warning(message)
+        elif "benchmark" in message:
+            if self._heard:
+                benchmark.join(self._item, message["benchmark"])
         elif "log" in message:
             if self._heard:
                 show_live(self._item.config, message["log"])

@@ -34,12 +34,17 @@ _OURS = """
     memperf_only memperf_skip memperf_json memperf_timeout memperf_layouts memperf_isolation memperf_cow_limit
     memperf_template_plugins
 """
+_BENCHMARK_REPORTS = """
+    benchmark_autosave benchmark_columns benchmark_compare benchmark_compare_fail benchmark_csv benchmark_group_by
+    benchmark_histogram benchmark_json benchmark_name benchmark_netrc benchmark_quiet benchmark_save benchmark_save_data
+    benchmark_sort benchmark_storage benchmark_time_unit benchmark_verbose
+"""
 _RECOMPUTED = """
     plugins basetemp usepdb usepdb_cls trace strict_config inifilename rootdir override_ini pythonwarnings log_file_mode
     loadgroup looponfail
 """
-STAYING = frozenset(f"{_SELECTS} {_REPORTS} {_OURS} {_RECOMPUTED}".split())
-"""The options of pytest and of this plugin that do not reach a template."""
+STAYING = frozenset(f"{_SELECTS} {_REPORTS} {_OURS} {_BENCHMARK_REPORTS} {_RECOMPUTED}".split())
+"""The options of pytest, of this plugin and of pytest-benchmark that do not reach a template."""
 
 _SINGLE_THREADED = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "NUMEXPR_NUM_THREADS",
