@@ -104,7 +104,14 @@ def isolate(config: pytest.Config, measured: list[pytest.Item]) -> None:
         for item in measured
         if SETTINGS in item.stash and (item.stash[SETTINGS].isolation or by_default) == "process"
     ]
-    if not isolated or config.pluginmanager.hasplugin("memperf-template"):
+    if config.pluginmanager.hasplugin("memperf-template"):
+        return
+    layouts = resolve(config, "layouts")
+    if not isolated:
+        if layouts > 1:
+            from pytest_memperf.measure.conditions import CONDITIONS
+
+            CONDITIONS.notes.append(f"--memperf-layouts={layouts} did nothing: it needs --memperf-isolation=process")
         return
     hindrance = next((flag for flag, option in _IN_THIS_PROCESS if getattr(config.option, option, False)), None)
     if hindrance:
@@ -119,7 +126,7 @@ def isolate(config: pytest.Config, measured: list[pytest.Item]) -> None:
 
     limits = Limits(
         cow_limit=resolve(config, "cow-limit"),
-        layouts=resolve(config, "layouts"),
+        layouts=layouts,
         template_plugins=resolve(config, "template-plugins"),
         metrics=registry_of(config).requested,
     )

@@ -59,7 +59,7 @@ class Reading(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """A metric's samples of one window, one for each round, and what they amount to."""
+    """A metric's samples of one window, one for each round and layout, and what they amount to."""
 
     metric: Metric
     samples: tuple[Number, ...]
@@ -72,7 +72,9 @@ class Measured(NamedTuple):
 
     @classmethod
     def from_readings(cls, metric: Metric, readings: Sequence[Reading]) -> Measured:
-        """Join the readings of several rounds; the uncertainty is the largest of theirs and half their spread."""
+        """Join the readings of several rounds or runs; the uncertainty is the largest of theirs and half the spread."""
         samples = tuple(reading.value for reading in readings)
-        spread = (max(samples) - min(samples)) / 2
+        spread: Number = (max(samples) - min(samples)) / 2
+        if spread == int(spread):
+            spread = int(spread)
         return cls(metric, samples, max(spread, *(reading.uncertainty for reading in readings)))

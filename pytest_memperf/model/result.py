@@ -22,6 +22,9 @@ class Result:
     isolation: str = "inline"
     allocator: str = "unknown"
     rounds: int = 1
+    """In each layout."""
+    layouts: int = 1
+    """Memory layouts that the samples are of."""
     metrics: dict[str, Measured] = field(default_factory=dict)
     unavailable: dict[str, str] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list)
@@ -41,6 +44,7 @@ class Result:
             "isolation": self.isolation,
             "allocator": self.allocator,
             "rounds": self.rounds,
+            **({"layouts": self.layouts} if self.layouts > 1 else {}),
             "metrics": {
                 name: {
                     "value": measured.value,
@@ -106,6 +110,7 @@ class Result:
             data["isolation"],
             data["allocator"],
             data["rounds"],
+            data.get("layouts", 1),
             metrics,
             dict(data["unavailable"]),
             checks,

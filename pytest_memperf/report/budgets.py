@@ -29,8 +29,10 @@ def budget_table(result: Result) -> list[str]:
 def title(result: Result) -> str:
     """Name the window, and what is special about how it was measured."""
     parts = [f"window {result.window!r}"]
-    if result.rounds > 1:
-        parts.append(f"median of {result.rounds} rounds")
+    sampled = [(result.rounds, "rounds"), (result.layouts, "layouts")]
+    samples = " in ".join(f"{count} {what}" for count, what in sampled if count > 1)
+    if samples:
+        parts.append(f"median of {samples}")
     if result.isolation != "inline":
         parts.append(f"isolation {result.isolation}")
     return ", ".join(parts)

@@ -29,6 +29,56 @@ class TestLayouts:
         assert len(faults["samples"]) == 4
         assert faults["samples"][0] == 0
         assert faults["uncertainty"] == (max(faults["samples"]) - min(faults["samples"])) / 2 > 10
+        assert (result["rounds"], result["layouts"]) == (1, 4)
+
+    def test_rounds_in_each_layout(self, isolated: Run, results: Results) -> None:
+        """The table and the file tell rounds and layouts apart."""
+        result = isolated(
+            """
+@pytest.mark.memperf(rounds=3, max_minor_faults=0)
+def test_it(memperf): memperf(lambda: [bytes(400) for _ in range(2_000)])
+""",
+            "--memperf-layouts=2",
+            "--memperf-json=out.json",
+        )
+        result.assert_outcomes(failed=1)
+        result.stdout.fnmatch_lines(["window 'memperf', median of 3 rounds in 2 layouts, isolation process"])
+        (only,) = results()
+        assert (only["rounds"], only["layouts"]) == (3, 2)
+        assert len(only["metrics"]["minor_faults"]["samples"]) == 6
+
+    def test_window_that_not_every_layout_comes_to(self, isolated: Run, results: Results) -> None:
+        """Its samples are of one layout, and it says so."""
+        isolated(
+            """
+def test_it(memperf):
+    if "MEMPERF_LAYOUT" not in os.environ:
+        with memperf.window("first"): pass
+    with memperf.window("second"): pass
+""",
+            "--memperf-layouts=2",
+            "--memperf-json=out.json",
+        ).assert_outcomes(passed=1)
+        first, second = (next(each for each in results() if each["window"] == name) for name in ("first", "second"))
+        assert "layouts" not in first
+        assert "samples of one layout: 1 others did not come to this window" in first["notes"]
+        assert second["layouts"] == 2
+
+    @pytest.mark.parametrize("arguments", [(), ("-n1", "-p", "xdist")], ids=["alone", "n1"])
+    def test_layouts_of_inline_tests(self, isolated: Run, results: Results, arguments: tuple[str, ...]) -> None:
+        """Where nothing is isolated, one line says that the option did nothing."""
+        if arguments:
+            pytest.importorskip("xdist")
+        result = isolated(
+            "pytestmark = pytest.mark.memperf\ndef test_one(): pass\ndef test_two(): pass",
+            "--memperf-layouts=2",
+            "--memperf-json=out.json",
+            *arguments,
+        )
+        result.assert_outcomes(passed=2)
+        lines = [line for line in result.outlines if "--memperf-layouts=2 did nothing" in line]
+        assert len(lines) == 1
+        assert all("layouts" not in each for each in results())
 
     def test_ini_twin(self, isolated: Run, results: Results) -> None:
         """memperf_layouts in the ini file does the same."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_memperf.measure.perturbation import notes_on_tracers, tracers
+from pytest_memperf.measure.perturbation import tracers
 
 
 def test_nothing_traces() -> None:

@@ -46,6 +46,7 @@ def results(draw: st.DrawFn) -> Result:
         window=draw(WORDS),
         isolation=draw(st.sampled_from(["inline", "process"])),
         rounds=draw(st.integers(1, 9)),
+        layouts=draw(st.integers(1, 9)),
         metrics=metrics,
         unavailable=draw(st.dictionaries(WORDS, WORDS, max_size=3)),
         checks=checks,
