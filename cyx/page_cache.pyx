@@ -86,6 +86,18 @@ def _cached_by_cachestat(int fd):
     return min(status.cached, _pages(fd))  # a large folio may reach beyond the end of the file
 
 
+def cachestat_unavailable():
+    """Return why cachestat(2) cannot be asked here, and the mend, or None where it can."""
+    fd = os.memfd_create("cyx")
+    try:
+        _cached_by_cachestat(fd)
+    except OSError as error:
+        return f"cachestat(2) is refused ({error.strerror}): use Linux 6.5 or newer; mincore(2) serves until then"
+    finally:
+        os.close(fd)
+    return None
+
+
 def _cached_by_mincore(int fd):
     """Return how many pages of the file are cached, from mincore(2) over a mapping of it."""
     cdef size_t pages = _pages(fd)

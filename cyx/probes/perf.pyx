@@ -20,7 +20,9 @@ cdef extern from "<linux/perf_event.h>" nogil:
         unsigned int inherit
         unsigned int exclude_kernel
         unsigned int exclude_hv
+    int PERF_TYPE_HARDWARE
     int PERF_TYPE_SOFTWARE
+    int PERF_COUNT_HW_CPU_CYCLES
     int PERF_COUNT_SW_PAGE_FAULTS
     int PERF_COUNT_SW_PAGE_FAULTS_MIN
     int PERF_COUNT_SW_PAGE_FAULTS_MAJ
@@ -35,11 +37,11 @@ cdef extern from "<sys/ioctl.h>" nogil:
 PARANOID = "/proc/sys/kernel/perf_event_paranoid"
 
 
-cdef int open_counter(int event, bint user_only, bint children) noexcept nogil:
+cdef int open_counter(int kind, int event, bint user_only, bint children) noexcept nogil:
     cdef perf_event_attr attributes
     cdef int fd
     memset(&attributes, 0, sizeof(attributes))
-    attributes.type = PERF_TYPE_SOFTWARE
+    attributes.type = kind
     attributes.size = sizeof(attributes)
     attributes.config = event
     attributes.disabled = 1
@@ -68,7 +70,7 @@ def reason_of(int error, paranoid=None):
     if error == EPERM:
         return "perf_event_open(2) is forbidden here, as containers do by seccomp: allow it, or grant CAP_PERFMON"
     if error == ENOENT:
-        return "the kernel knows no such perf event: there is no such counter on this machine"
+        return "the kernel knows no such perf event: use a machine with this counter; many virtual ones have no PMU"
     if error == ENOSYS:
         return "perf_event_open(2) is not there: run a kernel with CONFIG_PERF_EVENTS, or let seccomp allow it"
     if error == EMFILE:
@@ -110,14 +112,14 @@ cdef class FaultCounter:
 
     def __init__(self, *, bint children=True):
         cdef int minor, major
-        minor = open_counter(PERF_COUNT_SW_PAGE_FAULTS_MIN, False, children)
+        minor = open_counter(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS_MIN, False, children)
         if minor in (-EACCES, -EPERM):
             self.user_only = True
-            minor = open_counter(PERF_COUNT_SW_PAGE_FAULTS_MIN, True, children)
+            minor = open_counter(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS_MIN, True, children)
         if minor < 0:
             raise OSError(-minor, reason_of(-minor, paranoid_level()))
         self.minor_fd = minor
-        major = open_counter(PERF_COUNT_SW_PAGE_FAULTS_MAJ, self.user_only, children)
+        major = open_counter(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS_MAJ, self.user_only, children)
         if major < 0:
             raise OSError(-major, reason_of(-major, paranoid_level()))
         self.major_fd = major
@@ -178,4 +180,13 @@ def unavailable():
         FaultCounter().close()
     except OSError as error:
         return error.strerror
+    return None
+
+
+def cycles_unavailable():
+    """Return why perf cannot count the processor's cycles here, or None where it can."""
+    cdef int fd = open_counter(PERF_TYPE_HARDWARE, PERF_COUNT_HW_CPU_CYCLES, True, False)
+    if fd < 0:
+        return reason_of(-fd, paranoid_level())
+    close(fd)
     return None

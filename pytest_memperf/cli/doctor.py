@@ -94,7 +94,7 @@ def _installed_plugins() -> dict[str, str]:
 
 
 def report(findings: Mapping[str, Any], width: int | None) -> Iterator[str]:
-    """Yield the findings as lines: metrics, what the kernel allows, the environment; reasons below, each once.
+    """Yield the findings as lines: metrics, what the kernel allows, the environment, the upshot; reasons once each.
 
     Args:
         width: fold reasons to this many characters; None for one line each.
@@ -119,6 +119,15 @@ def report(findings: Mapping[str, Any], width: int | None) -> Iterator[str]:
     yield "Environment"
     names = Environment.__dataclass_fields__
     yield from _table([(name, _shown(name, findings["environment"][name])) for name in names])
+    yield ""
+    yield _summary(findings["metrics"])
+
+
+def _summary(metrics: Sequence[Mapping[str, Any]]) -> str:
+    lost = [row["name"] for row in metrics if row["unavailable"]]
+    if not lost:
+        return f"All {len(metrics)} metrics can be measured here."
+    return f"{len(metrics) - len(lost)} of {len(metrics)} can be measured here, not {', '.join(lost)}: see above."
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:

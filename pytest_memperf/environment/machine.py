@@ -24,19 +24,32 @@ _HYPERVISORS = {
 
 def collect(root: Path) -> dict[str, Any]:
     """Return the fields of Environment that the machine makes up."""
-    cpuinfo, meminfo = root / "proc/cpuinfo", root / "proc/meminfo"
+    cpuinfo = root / "proc/cpuinfo"
     return {
         "architecture": os.uname().machine,
         "cpu": field(cpuinfo, "model name") or field(cpuinfo, "Model"),
         "cpus": os.cpu_count(),
         "affinity": affinity(),
-        "memory": _kilobytes(field(meminfo, "MemTotal")),
-        "swap": _kilobytes(field(meminfo, "SwapTotal")),
+        **memory(root),
         "page_size": os.sysconf("SC_PAGESIZE"),
         "cgroup": cgroup(root),
         "container": container(root),
         "vm": hypervisor(root),
     }
+
+
+def memory(root: Path) -> dict[str, int | None]:
+    """Return the sizes of memory and of swap."""
+    import psutil  # only for the record: no window needs it
+
+    usual = psutil.PROCFS_PATH
+    psutil.PROCFS_PATH = str(root / "proc")
+    try:
+        return {"memory": psutil.virtual_memory().total, "swap": psutil.swap_memory().total}
+    except OSError:
+        return {"memory": None, "swap": None}
+    finally:
+        psutil.PROCFS_PATH = usual
 
 
 def affinity() -> str | None:
@@ -132,8 +145,3 @@ def hypervisor(root: Path) -> str | None:
     if flags is None:
         return None
     return "unknown" if "hypervisor" in flags.split() else "none"
-
-
-def _kilobytes(value: str | None) -> int | None:
-    digits = (value or "").removesuffix(" kB")
-    return int(digits) * 1024 if digits.isdigit() else None

@@ -54,7 +54,7 @@ class TestText:
         titles = [lines.index(title) for title in ("Metrics", "What the kernel allows", "Environment")]
         metrics, allows, environment = (
             [line for line in lines[start + 1 : end] if line and not line.startswith("  no ")]
-            for start, end in zip(titles, [*titles[1:], None], strict=True)
+            for start, end in zip(titles, [*titles[1:], -2], strict=True)
         )
         assert [line.split()[0] for line in metrics] == ["metric", *(metric.name for metric in Registry(BUILT_IN))]
         assert [re.split("  +", line)[1] for line in allows] == ["capability", *(row.name for row in CAPABILITIES)]
@@ -76,6 +76,23 @@ class TestText:
         assert code == (1 if reason and cost is Cost.ALWAYS else 0)
         assert re.split("  +", lines[2].strip()) == ["made", "count", "exact", cost.value, "a test", mark]
         assert (f"  no made: {reason}" in lines) is (reason is not None)
+
+    @pytest.mark.parametrize(
+        ("reasons", "upshot"),
+        [
+            ((None, None), "All 2 metrics can be measured here."),
+            ((None, "no such thing: buy one"), "1 of 2 can be measured here, not m1: see above."),
+        ],
+    )
+    def test_the_last_line_is_the_upshot(self, reasons: tuple[str | None, ...], upshot: str) -> None:
+        """It is what a reader sees first on a terminal."""
+        row = {"unit": "B", "trust": "exact", "taken": "always", "source": ""}
+        findings = {
+            "metrics": [{"name": f"m{number}", **row, "unavailable": reason} for number, reason in enumerate(reasons)],
+            "capabilities": [],
+            "environment": Environment().as_json(),
+        }
+        assert list(doctor.report(findings, None))[-1] == upshot
 
     def test_a_broken_probe_is_a_reason(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
