@@ -71,12 +71,13 @@ def test_links_lead_somewhere(name: str) -> None:
     assert not missing
 
 
-def test_the_first_example_fails_as_shown(pytester: pytest.Pytester) -> None:
-    """The test in the README, run as it stands, ends in the summary line that the README shows."""
+def test_the_first_example_fails_as_shown(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test in the README, run as it stands, ends in the summary line that the README shows, on 80 columns."""
     readme = page("README.md")
     (example,) = re.findall(r"^```python\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
     (shown,) = re.findall(r"^MEMORY .*$", readme, re.MULTILINE)
-    pytester.makepyfile(test_parser=example)
+    pytester.makepyfile(test_io=example)
+    monkeypatch.setenv("COLUMNS", "80")
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
     result.assert_outcomes(failed=1)
     without_numbers = re.sub(r"\\?\d+", r"\\d+", re.escape(shown))
