@@ -65,6 +65,7 @@ cdef enum:
     CLOSE_ON_EXEC = 1    # MFD_CLOEXEC
     FIRST_DESCRIPTOR = 500
     LEFT = -1        # what a visit leaves pending
+    UNKNOWN = 10_000     # no pending number
     MOST_CPUS = 1024
     FAILED = -1
 
@@ -81,7 +82,7 @@ cdef long page = procfs.page_size()
 cdef long cpus = os.cpu_count() or 1
 cdef long batch = max(32, 2 * cpus)  # compute_batch_value, lib/percpu_counter.c; corrected by what a jump shows
 cdef Source sources[TYPES]           # of FILE and SHARED
-cdef bint visited[TYPES][MOST_CPUS]   # a visit has left LEFT pending
+cdef short left[TYPES][MOST_CPUS]    # what was left pending by the last visit, or by a charge
 cdef int checked = -1                # the process that all this was found for
 cdef bint exact = False
 sources[1].fd = -1
@@ -126,13 +127,12 @@ cdef void open_sources() noexcept nogil:
         open_source(2, fd)
 
 
-cdef int map_scratch(int type, Scratch* scratch) noexcept nogil:
+cdef int map_scratch(int type, long pages, Scratch* scratch) noexcept nogil:
     cdef int fd = -1
     cdef int protection = PROT_READ
     cdef int flags = MAP_SHARED
     cdef file_status status
-    scratch.pages = most_pages()
-    scratch.used = 0
+    scratch.pages = scratch.used = 0
     if type == 0:
         flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
         protection |= PROT_WRITE
@@ -140,11 +140,12 @@ cdef int map_scratch(int type, Scratch* scratch) noexcept nogil:
         fd = sources[type].fd
         if fd < 0 or fstat(fd, &status) or status.st_ino != sources[type].status.st_ino:  # a test has closed it
             return FAILED
-        if status.st_dev != sources[type].status.st_dev or status.st_size < scratch.pages * page:
+        if status.st_dev != sources[type].status.st_dev or status.st_size < pages * page:
             return FAILED
-    scratch.start = <char*>mmap(NULL, scratch.pages * page, protection, flags, fd, 0)
+    scratch.start = <char*>mmap(NULL, pages * page, protection, flags, fd, 0)
     if scratch.start == <char*>MAP_FAILED:
         return FAILED
+    scratch.pages = pages
     madvise(scratch.start, scratch.pages * page, MADV_NOHUGEPAGE)
     return 0
 
@@ -198,7 +199,7 @@ cdef int drain(int type, int cpu, bint by_maximum, Pending* into) noexcept nogil
     cdef long pending, mapped
     cdef long before
     cdef bint failed
-    if procfs.reset_high_water_mark() or procfs.read_statm(&memory) or map_scratch(type, &scratch):
+    if procfs.reset_high_water_mark() or procfs.read_statm(&memory) or map_scratch(type, most_pages(), &scratch):
         return FAILED
     before = pending_everywhere(by_maximum)
     mapped = -memory.resident
@@ -213,9 +214,9 @@ cdef int drain(int type, int cpu, bint by_maximum, Pending* into) noexcept nogil
     if not 0 <= cpu < MOST_CPUS:
         into.moved |= 1 << type
     else:
-        if pending != LEFT or not visited[type][cpu]:
+        if pending != left[type][cpu]:
             into.moved |= 1 << type
-        visited[type][cpu] = not failed
+        left[type][cpu] = UNKNOWN if failed else LEFT
     # All but the first page at once, which folds, as it is a batch or more; then that one.
     munmap(scratch.start + page, (scratch.pages - 1) * page)
     munmap(scratch.start, page)
@@ -287,6 +288,74 @@ cdef int settle(bint everywhere, Pending* into) noexcept nogil:
     return 0 if after.resident == before.resident and after.shared == before.shared else FAILED
 
 
+cdef int fill_up(int cpu, bint by_maximum) noexcept nogil:
+    """Leave batch - 1 pending of each type on this CPU: touch pages here, and give them back on another."""
+    cdef Scratch folded[TYPES]
+    cdef Scratch filling[TYPES]
+    cdef cpu_set_t others
+    cdef int type, other, place
+    cdef int failed = 0
+    CPU_ZERO(&others)
+    for place in range(CPU_SETSIZE):
+        if place != cpu:
+            CPU_SET(place, &others)
+    for type in range(TYPES):
+        left[type][cpu] = UNKNOWN
+        filling[type].pages = folded[type].pages = 0
+        failed = (
+            failed
+            or map_scratch(type, most_pages(), &folded[type])
+            or touch_until_fold(type, &folded[type], by_maximum)
+            or map_scratch(type, batch - 1, &filling[type])
+        )
+        while not failed and filling[type].used < filling[type].pages:
+            touch(&filling[type], type)
+    failed = sched_setaffinity(0, sizeof(cpu_set_t), &others) or failed  # the kernel leaves out what is not there
+    other = sched_getcpu()
+    for type in range(TYPES):  # the larger part last: whatever was pending there before is folded with it
+        if filling[type].pages:
+            munmap(filling[type].start, filling[type].pages * page)
+        if folded[type].pages:
+            munmap(folded[type].start, folded[type].pages * page)
+        if 0 <= other < MOST_CPUS:
+            left[type][other] = UNKNOWN if failed else 0
+    return FAILED if failed else 0
+
+
+cdef int charge() noexcept nogil:
+    """Leave as much pending on this CPU as there can be: then one page more of any type shows in the total.
+
+    Moves the high-water mark. Returns 0, or -1 where it cannot be done, as on a machine of one CPU. The other CPU
+    need not be one that the process is confined to.
+    """
+    cdef cpu_set_t allowed, one
+    cdef Pending found
+    cdef long approximate
+    cdef bint by_maximum
+    cdef int type
+    cdef int failed = FAILED
+    cdef int cpu = sched_getcpu()
+    if not exact or not 0 <= cpu < MOST_CPUS or sched_getaffinity(0, sizeof(cpu_set_t), &allowed):
+        return FAILED
+    CPU_ZERO(&one)
+    CPU_SET(cpu, &one)
+    for type in range(TYPES):
+        found.of_type[type] = 0
+    if sched_setaffinity(0, sizeof(cpu_set_t), &one) == 0:
+        # Twice, with a visit in between: it may find less than batch - 1, for a total below 0 is shown as 0.
+        if procfs.reset_high_water_mark() == 0 and procfs.read_approximate(&approximate) == 0:
+            by_maximum = total(True) == approximate
+            failed = fill_up(cpu, by_maximum)
+            failed = sched_setaffinity(0, sizeof(cpu_set_t), &one) or failed
+            failed = failed or drain_here(cpu, by_maximum, &found) or procfs.reset_high_water_mark()
+            failed = failed or fill_up(cpu, by_maximum)
+        failed = sched_setaffinity(0, sizeof(cpu_set_t), &one) or failed
+        for type in range(TYPES):
+            left[type][cpu] = UNKNOWN if failed else found.of_type[type]
+    sched_setaffinity(0, sizeof(cpu_set_t), &allowed)
+    return failed
+
+
 cdef bint prepare() noexcept nogil:
     """Look, once for each process, whether statm shows every page at once; return whether that was now.
 
@@ -307,8 +376,8 @@ cdef bint prepare() noexcept nogil:
     exact = False
     for type in range(TYPES):
         for cpu in range(MOST_CPUS):
-            visited[type][cpu] = False
-    if map_scratch(0, &scratch):
+            left[type][cpu] = UNKNOWN
+    if map_scratch(0, most_pages(), &scratch):
         return True
     touch(&scratch, 0)
     procfs.read_statm(&before)  # a fork maps the code of this anew: after the kernel has written the figure

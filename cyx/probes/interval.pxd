@@ -11,6 +11,7 @@ cdef class Interval:
     cdef Snapshot begin
     cdef Snapshot end
     cdef public bint narrow  # whether a stop may spend up to a millisecond on a narrower peak
+    cdef public bint drained  # whether the start may as well, for one that is narrow in the smallest intervals
     cdef Peak peak
     cdef long own_minor_faults  # of starting and stopping inner intervals
     cdef long own_major_faults

@@ -7,6 +7,7 @@ _T = TypeVar("_T")
 class Interval:
     finished: bool
     narrow: bool
+    drained: bool
     track_accessed: bool
     def before_start(self) -> None: ...
     def after_stop(self) -> None: ...

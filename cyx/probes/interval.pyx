@@ -101,9 +101,11 @@ cdef class Interval:
         getrusage(RUSAGE_THREAD, &entry)
         self.before_start()
         prepare()
-        peak.lay_out(&self.peak)
         touch_stack()
         touch_code(page)  # it has not run yet, or the kernel has taken it back
+        if self.drained and self.narrow:
+            peak.drain()
+        peak.lay_out(&self.peak)
         if self.track_accessed:
             self.start_tracking()
         getrusage(RUSAGE_SELF, &self.end.process)  # the fields of the stop are in memory before memory is read

@@ -11,14 +11,16 @@ others (the same number all the time), and at most b - 1 pages pending in a pair
   interval, then M was reached by a fold, which leaves nothing pending in its own pair: k - 1 instead of k.
 
 So P lies in an interval of (2 k - 1) (b - 1) pages: for one thread that stayed on its CPU and moved one type (k = 1)
-one batch, one-sided. U is found after the stop (``batches.settle``), or else bounded by the sum of all that is
-pending.
+one batch, one-sided. U is found after the stop (``batches.settle``), or else bounded by the sum of all pending numbers.
 
 Where the total did not rise, less than a batch moved in each pair, and nothing tells in which: all three types may have.
 Where it did, anonymous memory is always taken to have moved; files and shared memory where their exact number at the
 ends differs or their pending number is not what the last visit left. What this cannot see: a mapping of these that
 comes and goes within such an interval and is smaller than a batch or given back page by page. Then the peak may lie
 outside the bounds by a batch for each CPU and such type.
+
+A ``drain`` before the start does away with both for a thread that stays on its CPU: it leaves b - 1 pages pending in
+each pair there, so that one page more of any type is folded, seen in the total, and found in what is pending.
 """
 
 from cyx.linux cimport RUSAGE_SELF, RUSAGE_THREAD, SYS_gettid, getpid, getrusage, rusage, syscall
@@ -52,6 +54,14 @@ cdef void prepare() noexcept nogil:
             or usage.ru_maxrss * 1024 // page != total
         )
         read_migrations()
+
+
+cdef void drain() noexcept nogil:
+    """Leave known numbers pending: what moved before is not taken for the interval's, and what moves in it shows."""
+    cdef batches.Pending ignored
+    if batches.settle(True, &ignored) == 0 or batches.settle(False, &ignored) == 0:
+        batches.charge()
+    read_migrations()
 
 
 cdef void lay_out(Peak* peak) noexcept nogil:

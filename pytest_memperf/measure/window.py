@@ -58,6 +58,7 @@ class Round(Interval):
                     self._leave_out(probe, "start", error)
             if CONDITIONS.settle is not None and alone:
                 CONDITIONS.settle()
+                self.drained = True
         except BaseException:
             self._put_collector_back()
             raise

@@ -115,6 +115,46 @@ class TestBatches:
         assert procfs.statm() == before
 
 
+class TestDrained:
+    """Intervals that know what is pending before they start."""
+
+    PROGRAM = """
+import mmap, os
+from cyx.probes import Interval
+
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+def work(pages, flags):
+    with mmap.mmap(-1, pages * mmap.PAGESIZE, flags=flags) as memory:
+        memory.madvise(mmap.MADV_NOHUGEPAGE)
+        for place in range(0, pages * mmap.PAGESIZE, mmap.PAGESIZE):
+            memory[place] = 1
+
+if child := os.fork():  # an exec leaves the parent's ru_maxrss, a fork does not
+    raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+SHARED = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS
+Interval().call(work, (1, PRIVATE))  # copies what the fork shares
+for pages, flags in (1, PRIVATE), (7, PRIVATE), (90, PRIVATE), (3, SHARED):
+    interval = Interval()
+    interval.drained = True
+    interval.call(work, (pages, flags))
+    low, high = (bound // mmap.PAGESIZE for bound in interval.peak_bounds)
+    print(pages, low, high, *interval.moved[0])
+"""
+
+    @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="the machine has one CPU, on which nothing can be charged")
+    def test_a_single_page_shows(self) -> None:
+        """Of private memory and of shared memory, which is named; within a batch where one type moved."""
+        output = subprocess.check_output([sys.executable, "-c", self.PROGRAM], text=True)
+        rows = [line.split() for line in output.splitlines()]
+        assert len(rows) == 4
+        for pages, low, high, *moved in rows:
+            assert int(low) <= int(pages) <= int(high)
+            assert moved == (["anonymous"] if pages != "3" else ["anonymous", "shared", "memory"])
+            assert int(high) - int(low) <= batches.batch_size() * (3 if "shared" in moved else 1)
+
+
 class TestSampler:
     """The thread that samples."""
 
