@@ -167,16 +167,17 @@ class Unit:
         return next((scale for scale in reversed(self.scales) if abs(value) >= scale[1]), self.scales[0])
 
     def side_by_side(self, values: Sequence[Number]) -> list[str]:
-        """Return the values in one scale, with as many digits as tell different ones apart (at most nine)."""
+        """Return the values in one scale, with digits that tell them apart, and from 0, as far as nine of them do."""
         name, size = self.scale(max(values, key=abs, default=0))
         suffix = f" {name}" if name else ""
         for digits in range(10):
-            texts = [f"{value / size:,.{digits}f}{suffix}" for value in values]
+            texts = [f"{value / size:,.{digits}f}" if value else "0" for value in values]
             if all(is_whole(value / size) for value in values):
                 break
-            if digits >= 2 and len(set(texts)) == len(set(values)):
+            none_is_lost = all(text == "0" or float(text.replace(",", "")) for text in texts)
+            if digits >= 2 and len(set(texts)) == len(set(values)) and none_is_lost:
                 break
-        return texts
+        return [f"{text}{suffix}" for text in texts]
 
 
 _SIZES = tuple((name, 1024.0**power) for power, name in enumerate(("B", "KiB", "MiB", "GiB", "TiB")))
