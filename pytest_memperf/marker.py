@@ -1,4 +1,4 @@
-"""``@pytest.mark.memperf``: which keywords hold for a test, of all the marks and defaults that reach it."""
+"""``@pytest.mark.memperf``: what holds for a test, of all the marks and defaults that reach it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_memperf.model.errors import UsageMistake
+
+if TYPE_CHECKING:
+    from pytest_memperf.measure.settings import Settings
+    from pytest_memperf.metrics import Registry
 from pytest_memperf.model.values import number_or_text
 
 MARKER = "memperf"
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+PARSED = pytest.StashKey["dict[tuple[Any, ...], Settings]"]()
 DEFAULTS = pytest.StashKey[tuple[dict[Path, Mapping[str, Any]], dict[str, Any]]]()
 
 
@@ -29,6 +34,34 @@ def marks_of(item: pytest.Item) -> list[pytest.Mark]:
 def is_marked(item: pytest.Item) -> bool:
     """Tell whether a mark reaches the test."""
     return item.get_closest_marker(MARKER) is not None or any(True for _ in _package_marks(item))
+
+
+def is_measured(item: pytest.Item) -> bool:
+    """Tell whether the test carries the marker or takes the fixture."""
+    return "memperf" in getattr(item, "fixturenames", ()) or is_marked(item)
+
+
+def settings_of(item: pytest.Item, registry: Registry) -> Settings:
+    """Return the settings that the marks and defaults of a test amount to. UsageMistake for a wrong one."""
+    settings = _parsed(item.config, keywords_of(item), registry)
+    own = {name for mark in item.own_markers if mark.name == MARKER for name in mark.kwargs}
+    if own & {"rounds", "warmup"} and "memperf" not in getattr(item, "fixturenames", ()):
+        raise UsageMistake("rounds and warmup repeat a call: take the memperf fixture and write memperf(function, ...)")
+    return settings
+
+
+def _parsed(config: pytest.Config, keywords: dict[str, Any], registry: Registry) -> Settings:
+    """Parse the keywords once for all the tests that share them; those that cannot be compared are parsed each time."""
+    from pytest_memperf.measure.settings import parse_settings
+
+    parsed = config.stash.setdefault(PARSED, {})
+    key = tuple((name, type(value), value) for name, value in keywords.items())
+    try:
+        if key not in parsed:
+            parsed[key] = parse_settings(keywords, registry)
+        return parsed[key]
+    except TypeError:
+        return parse_settings(keywords, registry)
 
 
 def _package_marks(item: pytest.Item) -> Iterator[pytest.Mark]:

@@ -11,14 +11,40 @@ import pytest
 from _pytest.unittest import TestCaseFunction
 
 from pytest_memperf.fixtures.benchmark_partner import FIXTURE, join, note_metrics
-from pytest_memperf.measure.conditions import CONDITIONS
+from pytest_memperf.isolation.handover import ISOLATED
+from pytest_memperf.marker import is_measured, settings_of
 from pytest_memperf.measure.frame_room import with_frame_room
-from pytest_memperf.measure.measurement import RESULTS, Measurement
+from pytest_memperf.measure.measurement import NOTE, RESULTS, Measurement
+from pytest_memperf.measure.settings import Settings
+from pytest_memperf.metrics.session import registry_of
 from pytest_memperf.model.budget import Check, Status
 from pytest_memperf.model.errors import MemoryBudgetExceeded, MemoryBudgetWarning, UsageMistake
 from pytest_memperf.model.result import Result
+from pytest_memperf.options import resolve
 from pytest_memperf.report.failure import budget_failure, mistake_failure
-from pytest_memperf.selection import ISOLATED, MEASUREMENT, MISTAKE, SETTINGS, is_measured, measurement_of
+
+SETTINGS = pytest.StashKey[Settings]()
+"""The settings of a test that is measured."""
+MISTAKE = pytest.StashKey[UsageMistake]()
+"""What is wrong with a test's marker, where that cannot end the session."""
+MEASUREMENT = pytest.StashKey[Measurement]()
+"""The measurement of the run that is under way; a rerun gets a new one."""
+
+
+def begin_measurement(item: pytest.Item) -> Measurement:
+    """Return a new measurement of the test. UsageMistake for a test that nobody knew would be measured."""
+    registry = registry_of(item.config)
+    settings = item.stash.get(SETTINGS, None)
+    if settings is None:
+        if not resolve(item.config, "disable"):
+            raise UsageMistake(
+                "the memperf fixture came too late to measure this test: take it as an argument, or mark the test"
+            )
+        settings = settings_of(item, registry)
+    measurement = item.stash[MEASUREMENT] = Measurement(item.nodeid, settings, registry)
+    if NOTE in item.stash:
+        measurement.notes.append(item.stash[NOTE])
+    return measurement
 
 
 def _joined_benchmark(item: pytest.Item, measurement: Measurement) -> Any:
@@ -38,16 +64,24 @@ def _run_measured(item: pytest.Item, runtest: Callable[[], None], measurement: M
     if not callable(function):
         measurement.around(runtest)()
         return
-    is_async = inspect.iscoroutinefunction(function)
-    # unittest looks its coroutines up on the instance and leaves item.obj alone.
-    on_instance = is_async and isinstance(item, TestCaseFunction)
-    owner, name = (item.instance, item.name) if on_instance else (item, "obj")  # type: ignore[attr-defined]
-    setattr(owner, name, measurement.around(function))
+    if inspect.iscoroutinefunction(function):
+        _run_coroutine(item, runtest, measurement.around_coroutine(function))
+        return
+    item.obj = measurement.around(function)  # type: ignore[attr-defined]
     try:
-        if is_async:
-            with_frame_room(runtest)
-        else:
-            runtest()
+        runtest()
+    finally:
+        item.obj = function  # type: ignore[attr-defined]
+
+
+def _run_coroutine(item: pytest.Item, runtest: Callable[[], None], measured: Callable[..., Any]) -> None:
+    # unittest looks its coroutines up on the instance and leaves item.obj alone.
+    on_instance = isinstance(item, TestCaseFunction)
+    owner, name = (item.instance, item.name) if on_instance else (item, "obj")  # type: ignore[attr-defined]
+    function = item.obj  # type: ignore[attr-defined]
+    setattr(owner, name, measured)
+    try:
+        with_frame_room(runtest)
     finally:
         if on_instance:
             delattr(owner, name)
@@ -67,8 +101,9 @@ class RefusedTests:
 class Measuring:
     """Puts the window round a test's function, and the verdict into its report."""
 
-    def __init__(self, strict: bool) -> None:
-        self._statuses = (Status.FAILED, Status.UNCHECKED) if strict else (Status.FAILED,)
+    def __init__(self, config: pytest.Config) -> None:
+        self._statuses = (Status.FAILED, Status.UNCHECKED) if resolve(config, "strict") else (Status.FAILED,)
+        self._judges = not config.pluginmanager.hasplugin("memperf-template")  # a child leaves that to its driver
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> None:
@@ -80,7 +115,7 @@ class Measuring:
     def _run(self, item: pytest.Item, runtest: Callable[[], None]) -> None:
         """Measure the test, and raise where a budget is exceeded: an ordinary failure to everyone else."""
         del item.runtest
-        measurement = measurement_of(item)
+        measurement = item.stash.get(MEASUREMENT, None) or begin_measurement(item)
         benchmark = _joined_benchmark(item, measurement)
         try:
             _run_measured(item, runtest, measurement)
@@ -89,7 +124,7 @@ class Measuring:
             del item.stash[MEASUREMENT]
             if benchmark is not None:
                 note_metrics(benchmark, results)
-        if CONDITIONS.isolation == "inline":
+        if self._judges:
             self._judge(item, results)
 
     def _run_isolated(self, item: pytest.Item, runtest: Callable[[], None]) -> None:
@@ -100,6 +135,8 @@ class Measuring:
 
     def _judge(self, item: pytest.Item, results: list[Result]) -> None:
         failing = [check for result in results for check in self._failing(result)]
+        if not failing:
+            return
         soft = [check.sentence for check in failing if check.budget.soft]
         hard = [check.sentence for check in failing if not check.budget.soft]
         if soft:

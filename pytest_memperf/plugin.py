@@ -85,8 +85,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def memperf(request: pytest.FixtureRequest) -> Memperf:
     """Measure a call (``memperf(function, ...)``) or a block (``with memperf.window("parse"):``) of this test."""
     from pytest_memperf.fixtures.memperf import Memperf
+    from pytest_memperf.measuring import begin_measurement
     from pytest_memperf.report.failure import word_mistakes
-    from pytest_memperf.selection import begin_measurement
 
     word_mistakes(request.config)
     return Memperf(begin_measurement(request.node))

@@ -18,7 +18,7 @@ from cyx import copy_on_write, settling
 from pytest_memperf.isolation import benchmark, coverage
 from pytest_memperf.isolation.protocol import Connection
 from pytest_memperf.measure.conditions import CONDITIONS
-from pytest_memperf.selection import registry_of
+from pytest_memperf.metrics.session import registry_of
 
 LOST = 70
 """The exit status of a child that could not go on."""
@@ -69,7 +69,8 @@ class Settling:
             faults = result.metrics.get("minor_faults")
             if self.left and faults is not None:
                 pages = self.left // os.sysconf("SC_PAGE_SIZE")
-                result.metrics["minor_faults"] = faults._replace(uncertainty=faults.uncertainty + pages)
+                bounded = faults._replace(uncertainty=faults.uncertainty + pages)
+                result.metrics = {**result.metrics, "minor_faults": bounded}
 
 
 class Forwarding(logging.Handler):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 from typing import Any
 
@@ -21,9 +20,31 @@ from pytest_memperf.model.units import unit_named
 
 RESULTS = pytest.StashKey[list[Result]]()
 """The results of a test on their way from its call phase to the report of that."""
+NOTE = pytest.StashKey[str]()
+"""What the results of a test have to say."""
 
 CALL_PHASE = "call"
 MEASURED_CALL = "memperf"
+
+
+class MeasuredFunction:
+    """A test function with a window round it; in all other respects the function. Cheaper than ``functools.wraps``."""
+
+    __slots__ = ("__wrapped__", "_measurement", "_window")
+
+    def __init__(self, measurement: Measurement, window: Window, function: Callable[..., Any]) -> None:
+        self.__wrapped__ = function
+        self._measurement = measurement
+        self._window = window
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        """Run the test, measured."""
+        outcome = with_frame_room(self._window.call, self.__wrapped__, arguments, keywords)
+        self._measurement.came_to_end = True
+        return outcome
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__wrapped__, name)
 
 
 class Measurement:
@@ -36,7 +57,8 @@ class Measurement:
         self.notes: list[str] = []
         """What every result of this test has to say."""
         self._windows: dict[str, Window] = {}
-        self._came_to_end = False
+        self.came_to_end = False
+        """Whether the test function has returned."""
         self._over = False
         self._recorded: dict[str, Measured] = {}
         self._recorded_checks: list[Check] = []
@@ -44,25 +66,20 @@ class Measurement:
     def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return the test function with the call-phase window as its innermost wrapper."""
         window = self._windows[CALL_PHASE] = Window(CALL_PHASE, self.settings, self.registry)
+        return MeasuredFunction(self, window, function)
 
-        if inspect.iscoroutinefunction(function):
-
-            @wraps(function)
-            async def measured_coroutine(*arguments: Any, **keywords: Any) -> Any:
-                with window:
-                    outcome = await function(*arguments, **keywords)
-                self._came_to_end = True
-                return outcome
-
-            return measured_coroutine
+    def around_coroutine(self, function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        """Return the asynchronous test function with the call-phase window as its innermost wrapper."""
+        window = self._windows[CALL_PHASE] = Window(CALL_PHASE, self.settings, self.registry)
 
         @wraps(function)
-        def measured(*arguments: Any, **keywords: Any) -> Any:
-            outcome = with_frame_room(window.call, function, arguments, keywords)
-            self._came_to_end = True
+        async def measured_coroutine(*arguments: Any, **keywords: Any) -> Any:
+            with window:
+                outcome = await function(*arguments, **keywords)
+            self.came_to_end = True
             return outcome
 
-        return measured
+        return measured_coroutine
 
     def window(self, name: str, keywords: Mapping[str, Any]) -> Window:
         """Return a new window. UsageMistake for a name in use or a wrong keyword."""
@@ -122,9 +139,10 @@ class Measurement:
             result = window.result(self.test)
             result.notes += self.notes
             if window is judged:
-                result.metrics.update(self._recorded)
-                result.checks += self._recorded_checks
-                reason = reason if self._came_to_end else "the test did not come to its end"
+                if self._recorded:
+                    result.metrics = {**result.metrics, **self._recorded}
+                    result.checks += self._recorded_checks
+                reason = reason if self.came_to_end else "the test did not come to its end"
             if reason:
                 result.checks = [Check(check.budget, Status.UNCHECKED, reason=reason) for check in result.checks]
             if window.rounds or result.checks:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Awaitable, Callable
-from functools import cache
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from cyx.probes import Bracket, Interval
 from pytest_memperf.measure.conditions import CONDITIONS
 from pytest_memperf.measure.frame_room import with_frame_room
 from pytest_memperf.measure.settings import Settings
-from pytest_memperf.metrics import Observation, Probe, Registry
-from pytest_memperf.model.budget import Check
+from pytest_memperf.metrics import Observation, Probe, Probes, Registry
+from pytest_memperf.model.budget import Budget, Check
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.metric import Measured, Reading
-from pytest_memperf.model.result import Result
+from pytest_memperf.model.result import Deferred, Result
 
 __tracebackhide__ = True  # pytest shows what the measured function does
 T = TypeVar("T")
@@ -24,24 +23,19 @@ T = TypeVar("T")
 class Round(Interval):
     """One pass through a window: the exact counters, with the probes of the window around them."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        probes: tuple[type[Probe], ...],
-        requested: tuple[str, ...] = (),
-        settles: bool = False,
-    ) -> None:
+    def __init__(self, settings: Settings, probes: Probes, requested: tuple[str, ...], settles: bool) -> None:
         self._settings = settings
+        self._probes = probes
         self._requested = requested
         self._settles = settles
-        self._probes = [probe() for probe in probes]
-        self._active = [probe for probe in self._probes if _acts_around(type(probe))]  # type: ignore[arg-type]
+        self._acting = [probe() for probe in probes.acting]
         self._collector_was_on = False
-        self.readings: dict[str, Reading] = {}
-        self.reasons: dict[str, str] = {}
+        self._time: Reading | str | None = None
+        self._failed: dict[str, str] = {}
+        self._outcomes: dict[str, Reading | str] | None = None
 
     def before_start(self) -> None:
-        """Prepare the collector and start the probes that have a reading to take."""
+        """Prepare the collector and the interval, and start the probes."""
         alone = self._settles or not self.is_nested()
         mode = self._settings.gc or (CONDITIONS.collect if alone else "as-is")
         if mode == "collect":
@@ -50,7 +44,7 @@ class Round(Interval):
             self._collector_was_on = gc.isenabled()
             gc.disable()
         try:
-            for probe in tuple(self._active):
+            for probe in (*self._probes.preparing, *self._acting):
                 try:
                     probe.prepare(self, self._requested)
                     probe.start()
@@ -64,14 +58,13 @@ class Round(Interval):
             raise
 
     def after_stop(self) -> None:
-        """Stop the probes, in the opposite order, put the collector back, and take what the probes read."""
-        for probe in self._active[::-1]:
+        """Stop the probes, in the opposite order, and put the collector back."""
+        for probe in self._acting[::-1]:
             try:
                 probe.stop()
             except Exception as error:
                 self._leave_out(probe, "stop", error)
         self._put_collector_back()
-        self.take_time(Reading(self.wall_time))
 
     def _put_collector_back(self) -> None:
         if self._collector_was_on:
@@ -79,41 +72,52 @@ class Round(Interval):
 
     def _leave_out(self, probe: Probe, act: str, error: Exception) -> None:
         """Let a probe that fails cost its own metrics, and neither the test nor the other metrics."""
-        reason = f"{type(probe).__name__}.{act} failed ({type(error).__name__}: {error}): mend the probe"
-        self._probes = [each for each in self._probes if each is not probe]
-        self._active = [each for each in self._active if each is not probe]
-        for metric in probe.metrics:
-            self.readings.pop(metric.name, None)
-            self.reasons[metric.name] = reason
+        self._acting = [each for each in self._acting if each is not probe]
+        self._failed.update(_failure(probe, act, error))
 
     def take_time(self, wall_time: Reading | str) -> None:
-        """Read the probes, with this as the time of the round (or the reason why there is none)."""
-        observation = Observation(self, self._settings.bytes, self._settings.include_children, wall_time)
-        readings, reasons = self.readings, self.reasons
-        for probe in tuple(self._probes):
-            try:
-                read = probe.read(observation)
-            except Exception as error:
-                self._leave_out(probe, "read", error)
-                continue
-            for name, reading in read.items():
-                if type(reading) is Reading:
-                    readings[name] = reading
-                else:
-                    wrong = f"{type(probe).__name__} read {reading!r}, no Reading and no reason: mend the probe"
-                    reasons[name] = reading if isinstance(reading, str) else wrong
-                    readings.pop(name, None)
+        """Take the time of the round from elsewhere, or the reason why there is none."""
+        self._time = wall_time
+        self._outcomes = None
+
+    def outcome(self, name: str) -> Reading | str | None:
+        """Return the reading of one metric, or the reason why there is none; None for one that nobody asked for."""
+        if self._outcomes is None and name in self._probes.by_metric:
+            return {**self._read(self._probes.by_metric[name]), **self._failed}.get(name)
+        return self.outcomes().get(name)
+
+    def outcomes(self) -> Mapping[str, Reading | str]:
+        """Return a reading, or the reason why there is none, for each metric. Read when somebody first asks."""
+        if self._outcomes is None:
+            outcomes: dict[str, Reading | str] = {}
+            for probe in (*self._probes.shared, *self._acting):
+                outcomes.update(self._read(probe))
+            self._outcomes = {**outcomes, **self._failed}
+        return self._outcomes
+
+    def _read(self, probe: Probe) -> Mapping[str, Reading | str]:
+        time = Reading(self.wall_time) if self._time is None else self._time
+        observation = Observation(self, self._settings.bytes, self._settings.include_children, time)
+        try:
+            outcomes = probe.read(observation)
+        except Exception as error:
+            return _failure(probe, "read", error)
+        wrong = {
+            name: f"{type(probe).__name__} read {outcome!r}, no Reading and no reason: mend the probe"
+            for name, outcome in outcomes.items()
+            if type(outcome) is not Reading and not isinstance(outcome, str)
+        }
+        return {**outcomes, **wrong} if wrong else outcomes
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the probes noticed about this round."""
-        return tuple(note for probe in self._active for note in probe.notes)
+        return tuple(note for probe in self._acting for note in probe.notes)
 
 
-@cache
-def _acts_around(probe: type[Probe]) -> bool:
-    """Tell whether a probe does anything round the interval: most only read it afterwards."""
-    return (probe.prepare, probe.start, probe.stop) != (Probe.prepare, Probe.start, Probe.stop)
+def _failure(probe: Probe, act: str, error: Exception) -> dict[str, str]:
+    reason = f"{type(probe).__name__}.{act} failed ({type(error).__name__}: {error}): mend the probe"
+    return {metric.name: reason for metric in probe.metrics}
 
 
 class Window(Bracket):
@@ -207,37 +211,51 @@ class Window(Bracket):
 
     def measured(self) -> dict[str, Measured]:
         """Return the metrics that every round could read."""
-        registry = self._registry
-        rounds = [each for each in self.rounds if each.finished]
-        if len(rounds) == 1:
-            readings = rounds[0].readings
-            return {name: Measured(registry[name], (value,), slack) for name, (value, slack) in readings.items()}
-        return {
-            name: Measured.from_readings(registry[name], [each.readings[name] for each in rounds])
-            for name in (rounds[0].readings if rounds else ())
-            if all(name in each.readings for each in rounds)
-        }
+        rounds = self._finished()
+        names = rounds[0].outcomes() if rounds else ()
+        found = ((name, self._joined(name, [each.outcomes().get(name) for each in rounds])) for name in names)
+        return {name: measured for name, measured in found if measured is not None}
+
+    def _finished(self) -> list[Round]:
+        return [each for each in self.rounds if each.finished]
+
+    def _joined(self, name: str, outcomes: Sequence[Reading | str | None]) -> Measured | None:
+        """Return a metric of all rounds, given what each of them came to; None where one could not read it."""
+        if len(outcomes) == 1 and type(outcomes[0]) is Reading:
+            value, uncertainty = outcomes[0]
+            return Measured(self._registry[name], (value,), uncertainty)
+        readings = [outcome for outcome in outcomes if isinstance(outcome, Reading)]
+        if not readings or len(readings) < len(outcomes):
+            return None
+        return Measured.from_readings(self._registry[name], readings)
 
     def unavailable(self) -> dict[str, str]:
         """Return the reason for each metric that some round could not read."""
-        return {name: reason for each in self.rounds for name, reason in each.reasons.items()}
+        return {
+            name: outcome
+            for each in self._finished()
+            for name, outcome in each.outcomes().items()
+            if isinstance(outcome, str)
+        }
+
+    def _check(self, budget: Budget) -> Check:
+        name = budget.metric.name
+        measured = self._joined(name, [each.outcome(name) for each in self._finished()])
+        if measured is None:
+            return budget.check(None, self.unavailable().get(name, "it was not measured"))
+        return budget.check(measured)
 
     def result(self, test: str) -> Result:
-        """Return the metrics and the verdicts of this window."""
-        measured, unavailable = self.measured(), self.unavailable()
-        checks: list[Check] = []
-        for budget in self.settings.budgets:
-            name = budget.metric.name
-            checks.append(budget.check(measured.get(name), unavailable.get(name, "it was not measured")))
+        """Return the verdicts of this window, and its metrics for whoever wants to see them."""
         return Result(
             test=test,
             window=self.name,
             isolation=CONDITIONS.isolation,
             allocator=CONDITIONS.allocator,
             rounds=len(self.rounds),
-            metrics=measured,
-            unavailable=unavailable,
-            checks=checks,
+            metrics=Deferred(self.measured),
+            unavailable=Deferred(self.unavailable),
+            checks=[self._check(budget) for budget in self.settings.budgets],
             notes=[*CONDITIONS.notes, *dict.fromkeys(note for each in self.rounds for note in each.notes)],
         )
 

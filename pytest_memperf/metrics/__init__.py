@@ -9,13 +9,13 @@ from pytest_memperf.metrics.faults import Faults
 from pytest_memperf.metrics.interference import Interference
 from pytest_memperf.metrics.leftovers import LiveObjects, OpenFiles, Threads
 from pytest_memperf.metrics.probe import Observation, Probe
-from pytest_memperf.metrics.registry import Registry
+from pytest_memperf.metrics.registry import Probes, Registry
 from pytest_memperf.metrics.resident import ResidentMemory
 from pytest_memperf.metrics.shares import Shares
 from pytest_memperf.metrics.status import Status
 from pytest_memperf.metrics.working_set import WorkingSet
 
-__all__ = ["BUILT_IN", "Observation", "Probe", "Registry"]
+__all__ = ["BUILT_IN", "Observation", "Probe", "Probes", "Registry"]
 
 # In this order they are started, and stopped in the opposite one: the last ones sit closest to the window.
 BUILT_IN: tuple[type[Probe], ...] = (

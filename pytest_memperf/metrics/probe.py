@@ -21,7 +21,9 @@ class Observation(NamedTuple):
 
 
 class Probe:
-    """One source and its metrics. An object serves one round; ``start`` and ``stop`` lie outside the exact counters.
+    """One source and its metrics; ``start`` and ``stop`` lie outside the exact counters.
+
+    An object serves one round; or every round, where there is nothing to start and to stop.
 
     Subclasses name their rows in ``metrics`` and return a reading, or the reason why there is none, for each.
     """

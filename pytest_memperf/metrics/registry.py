@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from pytest_memperf.metrics.probe import Probe
 from pytest_memperf.model.errors import UsageMistake, nearest
 from pytest_memperf.model.metric import Cost, Metric
+
+
+class Probes(NamedTuple):
+    """The probes of a window."""
+
+    shared: tuple[Probe, ...]
+    """Those that only read what an interval has found: an object of each serves every round."""
+    by_metric: Mapping[str, Probe]
+    """The shared ones by the metrics that they read."""
+    preparing: tuple[Probe, ...]
+    """The shared ones that set an interval up before it starts."""
+    acting: tuple[type[Probe], ...]
+    """Those that act at the start or the stop: each round gets an object of its own."""
 
 
 class Registry:
@@ -17,7 +31,7 @@ class Registry:
         self._probes: dict[str, type[Probe]] = {}
         self.requested: tuple[str, ...] = ()
         """The metrics that ``request`` named."""
-        self._probes_for: dict[tuple[str, ...], tuple[type[Probe], ...]] = {}
+        self._probes_for: dict[tuple[str, ...], Probes] = {}
         for probe in probes:
             self.register(probe)
 
@@ -50,17 +64,22 @@ class Registry:
         """Take these metrics in every window, whatever they cost; to be asked before the first window."""
         self.requested = (*self.requested, *names)
 
-    def probes_for(self, requested: tuple[str, ...]) -> tuple[type[Probe], ...]:
+    def probes_for(self, requested: tuple[str, ...]) -> Probes:
         """Return the probes of the metrics that are always taken and of those requested, each once."""
         if requested not in self._probes_for:
             wanted = {*requested, *self.requested}
             costly = any(metric.cost is not Cost.ALWAYS for metric in self if metric.name in wanted)
-            self._probes_for[requested] = tuple(
-                dict.fromkeys(
-                    probe
-                    for metric, probe in ((metric, self._probes[metric.name]) for metric in self)
-                    if metric.cost is Cost.ALWAYS or metric.name in wanted or (costly and probe.accompanies)
-                )
+            chosen = dict.fromkeys(
+                probe
+                for metric, probe in ((metric, self._probes[metric.name]) for metric in self)
+                if metric.cost is Cost.ALWAYS or metric.name in wanted or (costly and probe.accompanies)
+            )
+            shared = tuple(probe() for probe in chosen if not _acts(probe))
+            self._probes_for[requested] = Probes(
+                shared,
+                {metric.name: probe for probe in shared for metric in probe.metrics},
+                tuple(probe for probe in shared if type(probe).prepare is not Probe.prepare),
+                tuple(probe for probe in chosen if _acts(probe)),
             )
         return self._probes_for[requested]
 
@@ -70,3 +89,8 @@ class Registry:
         for probe in dict.fromkeys(self._probes.values()):
             reasons.update(probe.unavailable())
         return reasons
+
+
+def _acts(probe: type[Probe]) -> bool:
+    """Tell whether a probe has something to do at the start or the stop: most only read the interval afterwards."""
+    return (probe.start, probe.stop) != (Probe.start, Probe.stop)

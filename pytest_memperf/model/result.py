@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from pytest_memperf.model.budget import Bound, Budget, Check, Status
 from pytest_memperf.model.metric import Better, Cost, Measured, Metric, Trust
 from pytest_memperf.model.units import unit_named
 
 FORMAT = "pytest-memperf/1"
+V = TypeVar("V")
+
+
+class Deferred(Mapping[str, V]):
+    """A mapping that is made when somebody first looks into it: of most results nobody sees more than the verdict."""
+
+    __slots__ = ("_made", "_make")
+
+    def __init__(self, make: Callable[[], Mapping[str, V]]) -> None:
+        self._make: Callable[[], Mapping[str, V]] | None = make
+        self._made: Mapping[str, V] = {}
+
+    def _mapping(self) -> Mapping[str, V]:
+        if self._make is not None:
+            self._made, self._make = self._make(), None
+        return self._made
+
+    def __getitem__(self, key: str) -> V:
+        return self._mapping()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._mapping())
+
+    def __len__(self) -> int:
+        return len(self._mapping())
 
 
 @dataclass(slots=True)
@@ -25,8 +50,8 @@ class Result:
     """In each layout."""
     layouts: int = 1
     """Memory layouts that the samples are of."""
-    metrics: dict[str, Measured] = field(default_factory=dict)
-    unavailable: dict[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, Measured] = field(default_factory=dict)
+    unavailable: Mapping[str, str] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What spoilt or coloured the samples, in words: interference, a perturbing tool, a mode that was not had."""

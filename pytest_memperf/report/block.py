@@ -77,7 +77,7 @@ class Remarks:
 
     def __init__(self) -> None:
         self._unchecked: dict[tuple[str, str], int] = {}
-        self._unavailable: dict[str, dict[str, int]] = {}
+        self._unavailable: dict[str, dict[str, None]] = {}
         self._notes: dict[str, list[str | int]] = {}
 
     def add(self, result: Result) -> None:
@@ -86,12 +86,14 @@ class Remarks:
             if check.status is Status.UNCHECKED:
                 key = (check.budget.keyword, check.reason)
                 self._unchecked[key] = self._unchecked.get(key, 0) + 1
-        for name, reason in result.unavailable.items():
-            names = self._unavailable.setdefault(reason, {})
-            names[name] = names.get(name, 0) + 1
         for note in result.notes:
             seen = self._notes.setdefault(note, [result.test, 0])
             seen[1] = int(seen[1]) + 1
+
+    def add_unavailable(self, row: Row) -> None:
+        """Take the reasons for what a row of the table lacks."""
+        for name, reason in row.unavailable.items():
+            self._unavailable.setdefault(reason, {})[name] = None
 
     def lines(self, limit: int | None) -> list[str]:
         """Return a line each, unchecked budgets first; at most ``limit`` of a kind."""
@@ -101,7 +103,7 @@ class Remarks:
         ]
         told = {(keyword.partition("_")[2], reason) for keyword, reason in self._unchecked}
         unavailable = [
-            f"{', '.join(untold)} unavailable{_times(max(names.values()))}: {reason}"
+            f"{', '.join(untold)} unavailable: {reason}"
             for reason, names in self._unavailable.items()
             if (untold := [name for name in names if (name, reason) not in told])
         ]

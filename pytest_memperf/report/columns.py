@@ -9,11 +9,11 @@ from statistics import median
 import pytest
 
 from pytest_memperf.metrics import Registry
+from pytest_memperf.metrics.session import registry_of
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.units import Number, Unit, is_whole
 from pytest_memperf.options import resolve
 from pytest_memperf.report.rows import BY_NAME, Row
-from pytest_memperf.selection import registry_of
 
 RECORDED = "record:"
 """Before the name of a figure that tests record: no such name can be checked before they ran."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_memperf.model.budget import Status
+from pytest_memperf.model.budget import Check, Status
 from pytest_memperf.model.metric import Metric
 from pytest_memperf.model.result import Result
 from pytest_memperf.model.units import Number, Unit
@@ -28,6 +29,7 @@ class Row:
     """The worst verdict over each metric that has a budget."""
     checks: Mapping[Status, int]
     """How many budgets came to each verdict."""
+    unavailable: Mapping[str, str]
 
     @property
     def worst(self) -> Status | None:
@@ -56,34 +58,55 @@ def row_of(result: Result, units: dict[str, Unit]) -> Row:
         verdicts[name] = min(status, verdicts.get(name, status), key=_RANKS.__getitem__)
         checks[status] = checks.get(status, 0) + 1
     values = {key(measured.metric): measured.value for measured in result.metrics.values()}
-    return Row(result.test, result.window, result.isolation, result.allocator, values, verdicts, checks)
+    key_of = (result.test, result.window, result.isolation, result.allocator)
+    return Row(*key_of, values, verdicts, checks, dict(result.unavailable))
 
 
-def order(name: str | None) -> Callable[[Row], Any]:
+def order(name: str | None) -> Callable[[Result], Any]:
     """Return the sort key: ``"name"``, a metric (the largest first), or None: failed, unchecked, budgeted, rest."""
     if name == BY_NAME:
-        return lambda row: (row.test, row.window)
+        return lambda result: (result.test, result.window)
     if name is None:
-        return lambda row: (_RANKS[row.worst], row.test, row.window)
-    return lambda row: (name not in row.values, -row.values.get(name, 0), row.test, row.window)
+        return lambda result: (_rank(result.checks), result.test, result.window)
+
+    def by_metric(result: Result) -> tuple[bool, Number, str, str]:
+        measured = result.metrics.get(name)
+        return measured is None, -measured.value if measured else 0, result.test, result.window
+
+    return by_metric
+
+
+def _rank(checks: Sequence[Check]) -> int:
+    """Return the rank of the worst verdict."""
+    if not checks:
+        return _RANKS[None]
+    return min([_RANKS[check.status] for check in checks])
 
 
 class Rows:
-    """Keeps the first ``limit`` rows of an order, so that a long session costs little memory; None keeps all."""
+    """Keeps the first ``limit`` rows of an order, so that a long session costs little; None keeps all."""
 
-    def __init__(self, key: Callable[[Row], Any], limit: int | None) -> None:
+    def __init__(self, key: Callable[[Result], Any], limit: int | None) -> None:
         self._key = key
         self._limit = limit
+        self._keys: list[Any] = []
         self._rows: list[Row] = []
+        self.units: dict[str, Unit] = {}
+        """The unit of each metric in the rows."""
         self.count = 0
 
-    def add(self, row: Row) -> None:
-        """Take a row; what cannot come among the first any more is dropped now and then."""
+    def add(self, result: Result) -> None:
+        """Take a result; most need no row, because they come behind the first ones."""
         self.count += 1
-        self._rows.append(row)
-        if self._limit is not None and len(self._rows) >= 4 * self._limit:
-            self._rows = self.first()
+        key = self._key(result)
+        if len(self._rows) == self._limit:
+            if key >= self._keys[-1]:
+                return
+            del self._keys[-1], self._rows[-1]
+        place = bisect_right(self._keys, key)
+        self._keys.insert(place, key)
+        self._rows.insert(place, row_of(result, self.units))
 
-    def first(self) -> list[Row]:
+    def first(self) -> Sequence[Row]:
         """Return the first rows in order."""
-        return sorted(self._rows, key=self._key)[: self._limit]
+        return self._rows

@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_memperf.metrics.session import registry_of
 from pytest_memperf.model.budget import Status
-from pytest_memperf.model.units import Unit
 from pytest_memperf.report import wire
 from pytest_memperf.report.block import Remarks, counted, result_table
 from pytest_memperf.report.columns import chosen_columns, chosen_order, default_names
 from pytest_memperf.report.failure import colour
 from pytest_memperf.report.junit import JunitProperties
 from pytest_memperf.report.progress import register_progress
-from pytest_memperf.report.rows import BY_NAME, Rows, order, row_of
+from pytest_memperf.report.rows import BY_NAME, Rows, order
 from pytest_memperf.report.table import write_rows
-from pytest_memperf.selection import registry_of
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
@@ -36,25 +35,23 @@ class Reporter:
         self._verbosity: int = getattr(config.option, "verbose", 0)  # not there under -p no:terminal
         self._limit = None if self._verbosity > 0 else LIMIT
         self._rows = Rows(order(sort), self._limit)
-        self._units: dict[str, Unit] = {}
         self._remarks = Remarks()
         self._checks = dict.fromkeys(Status, 0)
 
-    @pytest.hookimpl(tryfirst=True)
+    @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take the results that a report carries."""
-        if getattr(report, "memperf_failed", False):
-            colour(report)
-        for result in getattr(report, "memperf", ()):
-            row = row_of(result, self._units)
-            self._rows.add(row)
+        """Take the results that a report carries, last of all: pytest keeps the reports to the session's end."""
+        results = report.__dict__.pop("memperf", None)
+        for result in results or ():
+            self._rows.add(result)
             self._remarks.add(result)
-            for status, count in row.checks.items():
-                self._checks[status] += count
+            for check in result.checks:
+                self._checks[check.status] += 1
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """Name a failed budget apart from a failed assertion: M, MEMORY."""
-        if getattr(report, "memperf_failed", False) and report.failed:
+        if "memperf_failed" in report.__dict__ and report.memperf_failed and report.failed:
+            colour(report)  # the terminal asks for the status before anybody can show the failure
             return "failed", "M", "MEMORY"
         return None
 
@@ -68,11 +65,13 @@ class Reporter:
             return
         terminalreporter.write_sep("=", "memperf")
         rows = self._rows.first()
+        for row in rows:
+            self._remarks.add_unavailable(row)
         width = terminalreporter._tw.fullwidth if terminalreporter.isatty and verbosity == 0 else None
         registry = registry_of(self._config)
         names = default_names(rows, registry) if self._columns is None else self._columns
         names = list(dict.fromkeys([*names, *self._sorted_by]))
-        write_rows(terminalreporter.write, result_table(rows, names, registry, self._units, width))
+        write_rows(terminalreporter.write, result_table(rows, names, registry, self._rows.units, width))
         if self._rows.count > len(rows):
             more = self._rows.count - len(rows)
             terminalreporter.write_line(f"... and {more:,} more: -v shows them, --memperf-json=FILE keeps them")

@@ -26,10 +26,3 @@ def pytest_report_from_serializable(data: dict[str, Any]) -> Generator[None, Any
     if report is not None and hasattr(report, "memperf"):
         report.memperf = [Result.from_json(result) for result in report.memperf]
     return report
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_runtest_logreport(report: Any) -> None:
-    """Let go of the results once everybody has read them: pytest keeps the reports to the session's end."""
-    if hasattr(report, "memperf"):
-        del report.memperf

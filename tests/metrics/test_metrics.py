@@ -322,9 +322,9 @@ class TestInterference:
     def test_interference_goes_with_what_costs(self) -> None:
         """It is taken where a metric is that is not always taken, and not else."""
         registry = Registry(BUILT_IN)
-        names = {probe.__name__ for probe in registry.probes_for(("pss",))}
+        names = {probe.__name__ for probe in registry.probes_for(("pss",)).acting}
         assert "Interference" in names
-        assert "Interference" not in {probe.__name__ for probe in registry.probes_for(("minor_faults",))}
+        assert "Interference" not in {probe.__name__ for probe in registry.probes_for(("minor_faults",)).acting}
 
     def test_interference_is_named_in_the_notes(self, tmp_path: Path) -> None:
         """Refused huge pages and stolen ticks are counted and put in words."""

@@ -65,12 +65,12 @@ class TestRows:
         few, every = Rows(order(sort), 10), Rows(order(sort), None)
         for number in range(1000):
             checks = [Check(budget, chance.choice(list(Status)))] if chance.random() < 0.5 else []
-            row = row_of(result(f"test_{number:04}", chance.randrange(100), *checks), {})
-            few.add(row)
-            every.add(row)
+            each = result(f"test_{number:04}", chance.randrange(100), *checks)
+            few.add(each)
+            every.add(each)
         assert few.first() == every.first()[:10]
+        assert len(few.first()) == 10
         assert few.count == every.count == 1000
-        assert len(few._rows) < 50
 
     def test_the_worst_verdict_counts(self) -> None:
         """Failed before unchecked before passed, for a test and for a metric with both bounds."""
@@ -104,12 +104,14 @@ class TestRemarks:
         unchecked = Check(Budget(FAULTS, Bound.MAX, 1), Status.UNCHECKED, reason="no /proc: mount it")
         missing = {"minor_faults": "no /proc: mount it", "pss": "no /proc: mount it", "uss": "too old: update"}
         for number in range(2000):
-            remarks.add(result(f"t{number}", 0, unchecked, unavailable=missing, notes=["memory was reclaimed"]))
+            spoilt = result(f"t{number}", 0, unchecked, unavailable=missing, notes=["memory was reclaimed"])
+            remarks.add(spoilt)
+            remarks.add_unavailable(row_of(spoilt, {}))
         remarks.add(result("last", notes=["under coverage"]))
         assert remarks.lines(50) == [
             "max_minor_faults was not checked in 2,000 results: no /proc: mount it",
-            "pss unavailable in 2,000 results: no /proc: mount it",
-            "uss unavailable in 2,000 results: too old: update",
+            "pss unavailable: no /proc: mount it",
+            "uss unavailable: too old: update",
             "note: memory was reclaimed (t0 and 1,999 more)",
             "note: under coverage (last)",
         ]
