@@ -10,6 +10,7 @@ from cyx.probes.snapshot cimport Snapshot
 cdef class Interval:
     cdef Snapshot begin
     cdef Snapshot end
+    cdef public bint count_children  # whether the children reaped in between are asked for
     cdef public bint narrow  # whether a stop may spend up to a millisecond on a narrower peak
     cdef public bint drained  # whether the start may as well, for one that is narrow in the smallest intervals
     cdef Peak peak
@@ -27,5 +28,5 @@ cdef class Interval:
     cdef void take_accessed(self)
     cdef void disown(self, const rusage* before, const rusage* after)
     cdef void weigh_peak(self, long threads)
-    cpdef start(self)
-    cpdef stop(self)
+    cdef int begin_reading(self) except -1
+    cdef int end_reading(self) except -1

@@ -6,6 +6,7 @@ _T = TypeVar("_T")
 
 class Interval:
     finished: bool
+    count_children: bool
     narrow: bool
     drained: bool
     track_accessed: bool

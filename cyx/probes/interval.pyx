@@ -77,6 +77,7 @@ cdef class Interval:
 
     def __cinit__(self):
         self.narrow = True
+        self.count_children = True
 
     def before_start(self):
         """Do what belongs before the first reading; for subclasses."""
@@ -89,8 +90,17 @@ cdef class Interval:
     def after_stop(self):
         """Do what belongs after the last reading; for subclasses."""
 
-    cpdef start(self):
+    def start(self):
         """Read the counters. RuntimeError if the interval was started before."""
+        self.begin_reading()
+
+    def stop(self):
+        """Read the counters again. RuntimeError if the interval is not running."""
+        self.end_reading()
+
+    # As C functions: a search for a method in the subclass would allocate within the window.
+
+    cdef int begin_reading(self) except -1:
         global newest
         cdef procfs.Statm memory
         cdef procfs.Status status
@@ -98,7 +108,9 @@ cdef class Interval:
         cdef rusage entry
         if self.running or self.finished:
             raise RuntimeError("an interval is started once; make a new one")
-        getrusage(RUSAGE_THREAD, &entry)
+        cdef bint nested = newest is not None
+        if nested:
+            getrusage(RUSAGE_THREAD, &entry)
         self.before_start()
         prepare()
         touch_stack()
@@ -108,10 +120,10 @@ cdef class Interval:
         peak.lay_out(&self.peak)
         if self.track_accessed:
             self.start_tracking()
-        getrusage(RUSAGE_SELF, &self.end.process)  # the fields of the stop are in memory before memory is read
         self.read_error = procfs.read_statm(&memory)
         interval = newest
         if interval is not None and procfs.read_status(&status) == 0:
+            getrusage(RUSAGE_SELF, &self.end.process)
             while interval is not None:
                 peak.note(&interval.peak, &interval.begin, &memory, &status, &self.end.process)
                 peak.disturb(&interval.peak, 0)
@@ -122,19 +134,15 @@ cdef class Interval:
         self.running = True
         self.outer = newest
         newest = self
-        # Twice: the first reading pulls in what the reading itself needs.
-        getrusage(RUSAGE_CHILDREN, &self.begin.children)
-        getrusage(RUSAGE_SELF, &self.begin.process)
-        getrusage(RUSAGE_THREAD, &self.begin.thread)
-        wall_clock()
+        if self.count_children:
+            getrusage(RUSAGE_CHILDREN, &self.begin.children)
         getrusage(RUSAGE_THREAD, &self.begin.thread)
         getrusage(RUSAGE_SELF, &self.begin.process)
         self.begin.wall_ns = wall_clock()
-        if self.outer is not None:
+        if nested and self.outer is not None:
             self.outer.disown(&entry, &self.begin.thread)
 
-    cpdef stop(self):
-        """Read the counters again. RuntimeError if the interval is not running."""
+    cdef int end_reading(self) except -1:
         global newest
         cdef procfs.Statm memory
         cdef procfs.Status status
@@ -143,7 +151,8 @@ cdef class Interval:
         self.end.wall_ns = wall_clock()
         getrusage(RUSAGE_SELF, &self.end.process)
         getrusage(RUSAGE_THREAD, &self.end.thread)
-        getrusage(RUSAGE_CHILDREN, &self.end.children)
+        if self.count_children:
+            getrusage(RUSAGE_CHILDREN, &self.end.children)
         if not self.running:
             raise RuntimeError("the interval is not running")
         self.running = False
@@ -214,11 +223,11 @@ cdef class Interval:
             interval = interval.outer
 
     def __enter__(self):
-        self.start()
+        self.begin_reading()
         return self
 
     def __exit__(self, kind, exception, traceback):  # by name: a tuple of them would be allocated before the stop
-        self.stop()
+        self.end_reading()
 
     def call(self, function, tuple arguments=(), dict keywords=None):
         """Start, call the function, stop; return its result. Arguments and frame are laid out before the start."""
@@ -235,11 +244,11 @@ cdef class Interval:
             row[count + i] = <PyObject*>keywords[names[i]]
         try:
             lay_out_frame(function)
-            self.start()
+            self.begin_reading()
             try:
                 return PyObject_Vectorcall(function, row, count, <PyObject*>names if named else NULL)
             finally:
-                self.stop()
+                self.end_reading()
         finally:
             PyMem_Free(row)
 
@@ -271,8 +280,13 @@ cdef class Interval:
 
     @property
     def children(self):
-        """(minor faults, major faults, seconds of CPU) of the child processes reaped in between."""
+        """(minor faults, major faults, seconds of CPU) of the child processes reaped in between.
+
+        RuntimeError if ``count_children`` was off.
+        """
         self._require_finished()
+        if not self.count_children:
+            raise RuntimeError("the interval did not count children: set count_children before the start")
         return (
             self.end.children.ru_minflt - self.begin.children.ru_minflt,
             self.end.children.ru_majflt - self.begin.children.ru_majflt,
@@ -367,7 +381,7 @@ cdef class Bracket:
         if newest is not None:
             getrusage(RUSAGE_THREAD, &after)
             newest.disown(&before, &after)
-        self.interval.start()
+        self.interval.begin_reading()
         return self
 
     def misused(self):
@@ -378,7 +392,7 @@ cdef class Bracket:
         if self.interval is None or not self.interval.running:
             self.misused()
             return
-        self.interval.stop()
+        self.interval.end_reading()
 
 
 cpdef prepare():

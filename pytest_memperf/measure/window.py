@@ -28,6 +28,7 @@ class Round(Interval):
         self._probes = probes
         self._requested = requested
         self._settles = settles
+        self.count_children = settings.include_children
         self._acting = [probe() for probe in probes.acting]
         self._collector_was_on = False
         self._time: Reading | str | None = None

@@ -383,8 +383,8 @@ class TestMeasurement:
     @pytest.mark.parametrize(
         ("arguments", "line"),
         [
-            ({"name": "peak_rss"}, "there is a metric 'peak_rss' already"),
-            ({"better": "more"}, "choose 'lower', 'higher' or 'neither'"),
+            ({"name": "peak_rss"}, "there is a metric of this name already"),
+            ({"better": "more"}, "choose from 'lower', 'higher', 'neither'"),
             ({"value": "many"}, "'many' is not a count"),
             ({"max": -1}, "is negative"),
         ],
