@@ -406,3 +406,10 @@ def pending(bint everywhere=True):
 def batch_size():
     """Return the pages that a CPU may collect of one type before the kernel's total moves."""
     return batch
+
+
+def counter_error():
+    """Return the bytes by which the figure of one type of page in statm or status may be off: 0 where it is a sum."""
+    procfs.prepare()
+    prepare()
+    return 0 if exact else (batch - 1) * cpus * page

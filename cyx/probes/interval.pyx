@@ -210,7 +210,6 @@ cdef class Interval:
         if self.accessed_error:
             return
         self.largest.anonymous_low = max(self.largest.anonymous_low, part.anonymous_low)
-        self.largest.huge = max(self.largest.huge, part.huge)
         self.together.anonymous_high += part.anonymous_high
         self.together.file += part.file
 
@@ -345,7 +344,8 @@ cdef class Interval:
         """(low, high) bytes of anonymous memory that were touched, those of files, those that idle Python touches.
 
         None if it was not asked for by ``track_accessed``. Inner intervals clear the bits: then the low figure is that
-        of the largest part, the high one the sum of all. OSError where the bits can be neither cleared nor read.
+        of the largest part, the high one the sum of all. The low figure leaves out what of a mapping's first and last
+        huge page need not have been touched. OSError where the bits can be neither cleared nor read.
         """
         self._require_finished()
         if not self.track_accessed:

@@ -13,8 +13,8 @@ others (the same number all the time), and at most b - 1 pages pending in a pair
 So P lies in an interval of (2 k - 1) (b - 1) pages: for one thread that stayed on its CPU and moved one type (k = 1)
 one batch, one-sided. U is found after the stop (``batches.settle``), or else bounded by the sum of all pending numbers.
 
-Where the total did not rise, less than a batch moved in each pair, and nothing tells in which: all three types may have.
-Where it did, anonymous memory is always taken to have moved; files and shared memory where their exact number at the
+Where the total did not rise, less than a batch moved in each pair, and nothing tells in which: all three types may
+have. Where it did, anonymous memory is always taken to have moved; files and shared memory where their exact number at the
 ends differs or their pending number is not what the last visit left. What this cannot see: a mapping of these that
 comes and goes within such an interval and is smaller than a batch or given back page by page. Then the peak may lie
 outside the bounds by a batch for each CPU and such type.

@@ -5,7 +5,6 @@ cdef struct Accessed:  # bytes that were touched since the bits were cleared
     long anonymous_low
     long anonymous_high
     long file
-    long huge          # of huge pages among the anonymous ones
 
 cdef int clear_accessed() noexcept nogil
 cdef int read_accessed(Accessed* into) noexcept

@@ -34,6 +34,8 @@ cdef enum:
     FLUSH = 64  # pages: beyond 33 the kernel flushes the whole TLB (tlb_single_page_flush_ceiling, arch/x86/mm/tlb.c)
 
 cdef char room[ROOM]
+cdef long page = procfs.page_size()
+cdef long huge_page = page // 8 * page  # what one page of page table entries, 8 bytes each, maps
 cdef Accessed idle  # what an empty interval reads; 0 as long as none was taken
 
 cdef struct Mapping:
@@ -67,14 +69,14 @@ cdef int clear_accessed() noexcept nogil:
 
 cdef void add(const Mapping* mapping, Accessed* into) noexcept nogil:
     if not mapping.of_file:
-        into.anonymous_low += mapping.referenced
+        # A huge page has one bit: of what was touched in one go, the first and the last may reach beyond it.
+        into.anonymous_low += mapping.referenced - min(mapping.referenced, mapping.huge, 2 * (huge_page - page))
         into.anonymous_high += mapping.referenced
     else:
         # Pages of the file and private copies of them are counted as one: either kind may be the one touched.
         into.anonymous_low += max(0, mapping.referenced - (mapping.resident - mapping.anonymous))
         into.anonymous_high += min(mapping.referenced, mapping.anonymous)
         into.file += min(mapping.referenced, mapping.resident - mapping.anonymous)
-    into.huge += min(mapping.referenced, mapping.huge)
 
 
 cdef bint starts(const char* line, const char* name, size_t length) noexcept nogil:
@@ -114,7 +116,7 @@ cdef int read_accessed(Accessed* into) noexcept:
         return errno
     mapping.of_file = False
     mapping.resident = mapping.referenced = mapping.anonymous = mapping.huge = 0
-    into.anonymous_low = into.anonymous_high = into.file = into.huge = 0
+    into.anonymous_low = into.anonymous_high = into.file = 0
     while True:
         length = read(fd, room + filled, ROOM - filled - 1)
         if length <= 0:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from cyx.probes import procfs
+from cyx.probes import batches, procfs
 from pytest_memperf.metrics.probe import Observation, Probe
 from pytest_memperf.model.metric import Better, Cost, Metric, Reading, Trust
 from pytest_memperf.model.units import BYTES
@@ -20,6 +20,9 @@ _FIELDS = {
     "locked": ("locked", "VmLck", "memory locked into RAM at the end"),
 }
 """Each metric's key in ``procfs.status``, the field of the file, and the help."""
+
+_COUNTERS = ("rss_anon", "rss_file", "rss_shmem")
+"""The metrics that kernels before 6.16 show without what the CPUs hold back."""
 
 
 class Status(Probe):
@@ -41,6 +44,7 @@ class Status(Probe):
 
     def __init__(self) -> None:
         self._figures: dict[str, int] = {}
+        self._error = 0
         self._reason = ""
 
     @classmethod
@@ -57,13 +61,14 @@ class Status(Probe):
         """Read the file."""
         try:
             self._figures = procfs.status(self.root)
+            self._error = batches.counter_error()
         except OSError as error:
             self._reason = f"/proc/self/status cannot be read ({error.strerror}): mount /proc"
 
     def values(self) -> Mapping[str, Reading | str]:
         """Return what ``stop`` found, or the reason for each figure that is not there."""
         return {
-            name: Reading(self._figures[key])
+            name: Reading(self._figures[key], self._error if name in _COUNTERS else 0)
             if key in self._figures
             else self._reason or f"this kernel shows no {field} in /proc/self/status"
             for name, (key, field, _) in _FIELDS.items()

@@ -122,7 +122,7 @@ def test_pinned_peaks_are_one_batch_and_one_sided(capsys: pytest.CaptureFixture[
                 one_block(generator, PRIVATE, Tally())
             tally = Tally()
             wide = 0
-            for _ in range(CASES // 6):
+            for _ in range(CASES):
                 pages = random_size(generator)
                 interval = Interval()
                 interval.drained = True

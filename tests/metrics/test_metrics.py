@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from cyx.probes import batches, smaps
 from pytest_memperf.measure.settings import Settings
 from pytest_memperf.measure.window import Window
 from pytest_memperf.metrics import BUILT_IN, Registry
@@ -156,6 +157,21 @@ class TestWorkingSet:
         touch(memory)
         assert measure("working_set", int).value < MIB
 
+    @pytest.mark.parametrize(
+        ("begin", "size"), [(0, 64 * MIB), (MIB, 33 * MIB + PAGE), (5 * MIB + PAGE, PAGE), (3 * MIB, 2 * MIB)]
+    )
+    def test_working_set_of_huge_pages(self, begin: int, size: int) -> None:
+        """What is touched in one go is within 2 MiB, wherever in the huge pages it begins and ends."""
+        memory = mmap.mmap(-1, 64 * MIB, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        memory.madvise(mmap.MADV_HUGEPAGE)
+        before = smaps.rollup()["AnonHugePages"]
+        touch(memory)
+        if smaps.rollup()["AnonHugePages"] - before < 60 * MIB:
+            pytest.skip("the kernel gives no transparent huge pages, or has none left")
+        touch(memory)
+        measured = measure("working_set", lambda: [memory[place] for place in range(begin, begin + size, PAGE)])
+        assert abs(measured.value - size) <= measured.uncertainty <= 2 * MIB + 512 * 1024
+
     def test_working_set_file_is_an_upper_bound(self, file: Path) -> None:
         """All pages of a file that is read are within it."""
         with open(file, "rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as memory:
@@ -166,6 +182,16 @@ class TestWorkingSet:
 
 class TestTotals:
     """What is resident and mapped at the end, against psutil and the kernel's other files."""
+
+    @pytest.mark.parametrize("name", ["rss_anon", "rss_file", "rss_shmem"])
+    def test_resident_totals_are_as_exact_as_the_kernel(self, name: str) -> None:
+        """Uncertain by what the CPUs hold back, where the kernel shows sums without it."""
+        assert measure(name, int).uncertainty == batches.counter_error()
+
+    def test_the_page_tables_agree_within_the_uncertainty(self) -> None:
+        """As a walk of them by smaps_rollup finds it."""
+        measured = measure("rss_anon", int)
+        assert abs(measured.value - smaps.rollup()["Anonymous"]) <= measured.uncertainty + 64 * PAGE
 
     def test_rss_anon_holds_a_block(self, kept: list[Any]) -> None:
         """Anonymous memory that is kept adds its size."""
