@@ -10,7 +10,12 @@ import pytest
 Run = Callable[..., pytest.RunResult]
 Results = Callable[[], list[dict[str, object]]]
 
-pytestmark = pytest.mark.usefixtures("every_plugin")
+
+@pytest.fixture(autouse=True)
+def with_benchmark(only_this_plugin: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the sessions inside the tests load it."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p memperf -p benchmark -p xdist")
+
 
 SUITE = """
 @pytest.mark.parametrize("size", [10, 20])

@@ -76,11 +76,13 @@ def test_pieces_are_put_together(messages: list[dict[str, Any]], sizes: Sequence
 def test_message_that_breaks_off_is_the_end(message: dict[str, Any], data: st.DataObject) -> None:
     """A process that dies while it speaks has said nothing."""
     whole = frame(message)
+    length = data.draw(st.integers(0, len(whole) - 1))
+    patient = data.draw(st.booleans())
     here, end = Connection.pair()
-    end.sendall(whole[: data.draw(st.integers(0, len(whole) - 1))])
+    end.sendall(whole[:length])
     end.close()
     with pytest.raises(ConnectionEnded):
-        here.receive(soon() if data.draw(st.booleans()) else None)
+        here.receive(None if patient else soon())
     here.close()
 
 

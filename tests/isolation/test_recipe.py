@@ -82,10 +82,9 @@ def pytest_sessionstart(session):
 """
 WAYS = {
     "all": (),
-    "workers": ("-n2",),
-    "selected": ("-k", "one", "-x", "--lf"),
-    "named": ("test_it.py::test_two", "--durations=3", "--junitxml=out.xml"),
-    "timed": ("--benchmark-json=b.json", "--memperf-json=out.json", "--maxfail=3", "--tb=auto"),
+    "workers": ("-n2", "--maxfail=3", "--benchmark-json=b.json"),
+    "selected": ("-k", "one", "-x", "--lf", "--junitxml=out.xml"),
+    "named": ("test_it.py::test_two", "--durations=3", "--memperf-json=out.json"),
 }
 
 
