@@ -44,10 +44,16 @@ def is_measured(item: pytest.Item) -> bool:
 def settings_of(item: pytest.Item, registry: Registry) -> Settings:
     """Return the settings that the marks and defaults of a test amount to. UsageMistake for a wrong one."""
     settings = _parsed(item.config, keywords_of(item), registry)
-    own = {name for mark in item.own_markers if mark.name == MARKER for name in mark.kwargs}
-    if own & {"rounds", "warmup"} and "memperf" not in getattr(item, "fixturenames", ()):
-        raise UsageMistake("rounds and warmup repeat a call: take the memperf fixture and write memperf(function, ...)")
+    if "memperf" not in getattr(item, "fixturenames", ()):
+        refuse_idle_repeats(item, "take the memperf fixture and write")
     return settings
+
+
+def refuse_idle_repeats(item: pytest.Item, mend: str = "write") -> None:
+    """UsageMistake where the test's own mark repeats a call that there is not; marks further out are for others too."""
+    own = {name for mark in item.own_markers if mark.name == MARKER for name in mark.kwargs}
+    if own & {"rounds", "warmup", "setup"}:
+        raise UsageMistake(f"rounds, warmup and setup are for a call that is measured: {mend} memperf(function, ...)")
 
 
 def _parsed(config: pytest.Config, keywords: dict[str, Any], registry: Registry) -> Settings:

@@ -12,7 +12,7 @@ from _pytest.unittest import TestCaseFunction
 
 from pytest_memperf.fixtures.benchmark_partner import FIXTURE, join, note_metrics
 from pytest_memperf.isolation.handover import ISOLATED
-from pytest_memperf.marker import is_measured, settings_of
+from pytest_memperf.marker import is_measured, refuse_idle_repeats, settings_of
 from pytest_memperf.measure.frame_room import with_frame_room
 from pytest_memperf.measure.measurement import NOTE, RESULTS, Measurement
 from pytest_memperf.measure.settings import Settings
@@ -124,6 +124,8 @@ class Measuring:
             del item.stash[MEASUREMENT]
             if benchmark is not None:
                 note_metrics(benchmark, results)
+        if measurement.repeats_nothing:
+            refuse_idle_repeats(item)
         if self._judges:
             self._judge(item, results)
 
@@ -140,7 +142,10 @@ class Measuring:
         soft = [check.sentence for check in failing if check.budget.soft]
         hard = [check.sentence for check in failing if not check.budget.soft]
         if soft:
-            item.warn(MemoryBudgetWarning("; ".join(soft)))
+            try:
+                item.warn(MemoryBudgetWarning("; ".join(soft)))
+            except MemoryBudgetWarning:  # -W error
+                hard = [*hard, *soft]
         if hard:
             raise MemoryBudgetExceeded("; ".join(hard))
 

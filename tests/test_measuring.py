@@ -65,6 +65,35 @@ class TestVerdict:
         result.assert_outcomes(passed=1, warnings=1)
         result.stdout.fnmatch_lines(["*MemoryBudgetWarning: minor_faults 1 is over max_minor_faults = 0"])
 
+    @pytest.mark.parametrize("isolation", ["inline", "process"])
+    def test_soft_is_told_as_a_warning(self, pytester: pytest.Pytester, suite: Suite, isolation: str) -> None:
+        """The table says warned where the others say failed; the status of the check is what was measured."""
+        suite(
+            "@pytest.mark.memperf(max_minor_faults=0, soft=True)\ndef test_soft(): touch(1)\n"
+            "@pytest.mark.memperf(max_minor_faults=0)\ndef test_hard(): touch(1)\n"
+        )
+        options = ("--memperf-columns=minor_faults", f"--memperf-isolation={isolation}", "--memperf-json=out.json")
+        result = pytester.runpytest(*options)
+
+        result.stdout.re_match_lines([r"test_it.py::test_hard .*1 failed .*1", r"test_it.py::test_soft .*1 warned .*1"])
+        results = json.loads(pytester.path.joinpath("out.json").read_text())["results"]
+        assert {(row["checks"][0]["status"], row["checks"][0].get("soft", False)) for row in results} == {
+            ("failed", True),
+            ("failed", False),
+        }
+        quiet = pytester.runpytest("-q")
+        quiet.stdout.fnmatch_lines(["memperf: 2 results, 1 budget failed, 1 budget warned"])
+
+    def test_soft_where_warnings_are_errors(self, pytester: pytest.Pytester, suite: Suite) -> None:
+        """Under ``-W error`` a soft budget fails the test as the others do, with the table and no traceback."""
+        suite("@pytest.mark.memperf(max_minor_faults=0, soft=True)\ndef test_it(): touch(1)")
+        result = pytester.runpytest("-Werror::pytest_memperf.MemoryBudgetWarning")
+
+        result.assert_outcomes(failed=1)
+        result.stdout.fnmatch_lines(
+            ["window 'call'", "max_minor_faults *warned", "MEMORY * - minor_faults 1 is over max_minor_faults = 0"]
+        )
+
     def test_soft_is_each_window_s_own(self, pytester: pytest.Pytester, suite: Suite) -> None:
         """``soft`` of a named window warns for that window, and the marker's does not soften another one."""
         suite(
@@ -130,9 +159,12 @@ class TestVerdict:
         )
         pytester.runpytest("-p", "no:rerunfailures").assert_outcomes(passed=1, failed=1)
         pytester.runpytest("--lf", "-p", "no:rerunfailures").assert_outcomes(failed=1)
-        result = pytester.runpytest("--reruns=2")
+        result = pytester.runpytest("--reruns=2", "--memperf-json=out.json")
 
         assert result.parseoutcomes() == {"passed": 2, "rerun": 1}
+        assert [line for line in result.outlines if "::test_it " in line][-1].split()[1:3] == ["1", "passed"]
+        (row,) = json.loads(Path(pytester.path, "out.json").read_text())["results"]  # of the run that counted
+        assert value(row) == 2
 
     def test_strict(self, pytester: pytest.Pytester, suite: Suite) -> None:
         """A budget that cannot be checked passes with a word, and fails under ``--memperf-strict``."""

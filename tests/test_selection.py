@@ -83,7 +83,10 @@ WRONG = [
     ("max_peak_rss=-1", "max_peak_rss=-1 is negative: a limit is 0 or more"),
     ("min_throughput='1 GiB/s'", "min_throughput needs bytes=..., the bytes that one call moves"),
     ("min_throughput='1 GiB', bytes=1", "min_throughput: '1 GiB' is not a rate: write '1.5 GiB/s'*"),
-    ("rounds=3", "rounds and warmup repeat a call: take the memperf fixture*"),
+    (
+        "rounds=3",
+        "rounds, warmup and setup are for a call that is measured: take the memperf fixture and write memperf(*",
+    ),
     ("rounds=0", "rounds=0: give a whole number from 1 up"),
     ("bytes=0", "bytes=0: give the bytes that one call moves, above 0"),
     ("gc='never'", "gc='never': choose from 'as-is', 'collect', 'off'"),

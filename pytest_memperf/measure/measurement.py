@@ -100,6 +100,11 @@ class Measurement:
         self._windows[MEASURED_CALL] = Window(MEASURED_CALL, self.settings, self.registry, settles=True)
         return self._windows[MEASURED_CALL]
 
+    @property
+    def repeats_nothing(self) -> bool:
+        """Whether rounds were asked for, and there was no call to repeat."""
+        return self.settings.repeats and MEASURED_CALL not in self._windows
+
     def _refuse_after_the_test(self) -> None:
         if self._over:
             raise UsageMistake("the test is over: measure in the test or in its set-up, not in a tear-down")

@@ -38,6 +38,11 @@ class Settings:
     requested: tuple[str, ...] = ()
     """The metrics that a budget or ``metrics=`` asks for."""
 
+    @property
+    def repeats(self) -> bool:
+        """Whether a call is to be repeated or prepared: the call phase cannot be."""
+        return self.rounds > 1 or self.warmup > 0 or self.setup is not None
+
 
 def _names(value: Any, registry: Registry) -> tuple[str, ...]:
     if isinstance(value, str) or not hasattr(value, "__iter__"):

@@ -26,6 +26,15 @@ class Status(str, enum.Enum):
     UNCHECKED = "unchecked"
 
 
+class Verdict(str, enum.Enum):
+    """What a reader is told of a budget: its status, but ``warned`` where a soft one failed."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    WARNED = "warned"
+    UNCHECKED = "unchecked"
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """A limit in the metric's unit."""
@@ -64,6 +73,9 @@ class Budget:
         return Check(self, Status.FAILED if failed else Status.PASSED, measured)
 
 
+_VERDICTS = {status: Verdict(status.value) for status in Status}
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """A budget and its verdict."""
@@ -72,6 +84,13 @@ class Check:
     status: Status
     measured: Measured | None = None
     reason: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The status, as a reader is told it."""
+        if self.budget.soft and self.status is Status.FAILED:
+            return Verdict.WARNED
+        return _VERDICTS[self.status]
 
     @property
     def ratio(self) -> float | None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from pytest_memperf.model.budget import Check, Status
+from pytest_memperf.model.budget import Check, Status, Verdict
 from pytest_memperf.model.result import Result
 from pytest_memperf.report.table import Cell, align, text_lines
 
 HEAD = ("budget", "measured", "limit", "ratio", "± uncertainty", "trust", "verdict")
-COLOURS = {Status.FAILED: {"red": True}, Status.UNCHECKED: {"yellow": True}, Status.PASSED: {}}
+COLOURS = {
+    Verdict.FAILED: {"red": True},
+    Verdict.WARNED: {"yellow": True},
+    Verdict.UNCHECKED: {"yellow": True},
+    Verdict.PASSED: {},
+}
 
 
 def budget_table(result: Result) -> list[str]:
@@ -41,7 +46,7 @@ def title(result: Result) -> str:
 def _row(check: Check) -> tuple[str, ...]:
     budget, measured = check.budget, check.measured
     if measured is None:
-        return budget.keyword, "-", budget.metric.unit.format(budget.limit), "-", "-", "-", check.status.value
+        return budget.keyword, "-", budget.metric.unit.format(budget.limit), "-", "-", "-", check.verdict.value
     value, limit = budget.metric.unit.side_by_side((measured.value, budget.limit))
     return (
         budget.keyword,
@@ -50,5 +55,5 @@ def _row(check: Check) -> tuple[str, ...]:
         "-" if check.ratio is None else f"{check.ratio:.2f}",
         budget.metric.unit.format(measured.uncertainty),
         measured.metric.trust.value,
-        check.status.value,
+        check.verdict.value,
     )

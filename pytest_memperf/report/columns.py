@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -82,3 +82,8 @@ def default_names(rows: Sequence[Row], registry: Registry) -> list[str]:
         metric.name for metric in registry if metric.name in budgeted or (metric.headline and metric.name in present)
     ]
     return [*known, *(name for name in dict.fromkeys([*present, *budgeted]) if name not in registry)]
+
+
+def unrecorded(names: Iterable[str], registry: Registry, units: Container[str]) -> list[str]:
+    """Return the names that are no metric, and that no test recorded: a typing error, most often."""
+    return [name for name in names if name not in registry and name not in units]

@@ -19,7 +19,7 @@ class BudgetEntry(ReprEntryNative):
 
     def toterminal(self, tw: TerminalWriter) -> None:
         """Write the lines."""
-        colours = {status.value: markup for status, markup in COLOURS.items()}
+        colours = {verdict.value: markup for verdict, markup in COLOURS.items()}
         for line in "".join(self.lines).splitlines():
             tw.line(line, **colours.get(line.rpartition(" ")[2], {}))
 

@@ -34,7 +34,9 @@ class JsonReport:
         self._mistake: str | None = None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Write the results that a report carries."""
+        """Write the results that a report carries; a run that is repeated leaves none, the last one is the test's."""
+        if report.outcome == "rerun":  # type: ignore[comparison-overlap]  # by pytest-rerunfailures
+            return
         for result in getattr(report, "memperf", ()):
             if self._mistake is None:
                 self._try(self._file.add, result.as_json())

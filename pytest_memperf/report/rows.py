@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_memperf.model.budget import Check, Status
+from pytest_memperf.model.budget import Check, Verdict
 from pytest_memperf.model.metric import Metric
 from pytest_memperf.model.result import Result
 from pytest_memperf.model.units import Number, Unit
 
 BY_NAME = "name"
-_RANKS = {Status.FAILED: 0, Status.UNCHECKED: 1, Status.PASSED: 2, None: 3}
+_RANKS = {Verdict.FAILED: 0, Verdict.WARNED: 1, Verdict.UNCHECKED: 2, Verdict.PASSED: 3, None: 4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +25,14 @@ class Row:
     isolation: str
     allocator: str
     values: Mapping[str, Number]
-    verdicts: Mapping[str, Status]
+    verdicts: Mapping[str, Verdict]
     """The worst verdict over each metric that has a budget."""
-    checks: Mapping[Status, int]
+    checks: Mapping[Verdict, int]
     """How many budgets came to each verdict."""
     unavailable: Mapping[str, str]
 
     @property
-    def worst(self) -> Status | None:
+    def worst(self) -> Verdict | None:
         """The worst verdict, or None where there are no budgets."""
         return min(self.checks, key=_RANKS.__getitem__, default=None)
 
@@ -51,19 +51,19 @@ def row_of(result: Result, units: dict[str, Unit]) -> Row:
         units[other] = metric.unit
         return other
 
-    verdicts: dict[str, Status] = {}
-    checks: dict[Status, int] = {}
+    verdicts: dict[str, Verdict] = {}
+    checks: dict[Verdict, int] = {}
     for check in result.checks:
-        name, status = key(check.budget.metric), check.status
-        verdicts[name] = min(status, verdicts.get(name, status), key=_RANKS.__getitem__)
-        checks[status] = checks.get(status, 0) + 1
+        name, verdict = key(check.budget.metric), check.verdict
+        verdicts[name] = min(verdict, verdicts.get(name, verdict), key=_RANKS.__getitem__)
+        checks[verdict] = checks.get(verdict, 0) + 1
     values = {key(measured.metric): measured.value for measured in result.metrics.values()}
     key_of = (result.test, result.window, result.isolation, result.allocator)
     return Row(*key_of, values, verdicts, checks, dict(result.unavailable))
 
 
 def order(name: str | None) -> Callable[[Result], Any]:
-    """Return the sort key: ``"name"``, a metric (the largest first), or None: failed, unchecked, budgeted, rest."""
+    """Return the sort key: ``"name"``, a metric (the largest first), or None: the worst verdict first."""
     if name == BY_NAME:
         return lambda result: (result.test, result.window)
     if name is None:
@@ -80,7 +80,7 @@ def _rank(checks: Sequence[Check]) -> int:
     """Return the rank of the worst verdict."""
     if not checks:
         return _RANKS[None]
-    return min([_RANKS[check.status] for check in checks])
+    return min([_RANKS[check.verdict] for check in checks])
 
 
 class Rows:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_memperf.metrics.session import registry_of
-from pytest_memperf.model.budget import Status
+from pytest_memperf.model.budget import Verdict
 from pytest_memperf.report import wire
 from pytest_memperf.report.block import Remarks, counted, result_table
-from pytest_memperf.report.columns import chosen_columns, chosen_order, default_names
+from pytest_memperf.report.columns import RECORDED, chosen_columns, chosen_order, default_names, unrecorded
 from pytest_memperf.report.failure import colour
 from pytest_memperf.report.junit import JunitProperties
 from pytest_memperf.report.progress import register_progress
@@ -36,17 +36,19 @@ class Reporter:
         self._limit = None if self._verbosity > 0 else LIMIT
         self._rows = Rows(order(sort), self._limit)
         self._remarks = Remarks()
-        self._checks = dict.fromkeys(Status, 0)
+        self._checks = dict.fromkeys(Verdict, 0)
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take the results that a report carries, last of all: pytest keeps the reports to the session's end."""
         results = report.__dict__.pop("memperf", None)
-        for result in results or ():
+        if results is None or report.outcome == "rerun":  # type: ignore[comparison-overlap]  # the last run counts
+            return
+        for result in results:
             self._rows.add(result)
             self._remarks.add(result)
             for check in result.checks:
-                self._checks[check.status] += 1
+                self._checks[check.verdict] += 1
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """Name a failed budget apart from a failed assertion: M, MEMORY."""
@@ -75,11 +77,13 @@ class Reporter:
         if self._rows.count > len(rows):
             more = self._rows.count - len(rows)
             terminalreporter.write_line(f"... and {more:,} more: -v shows them, --memperf-json=FILE keeps them")
+        for name in unrecorded(names, registry, self._rows.units):
+            terminalreporter.write_line(f"{RECORDED}{name}: no test shown here recorded this", yellow=True)
         for line in self._remarks.lines(self._limit):
             terminalreporter.write_line(line, yellow=True)
 
     def _counts(self) -> str:
-        counts = [f"{counted(count, 'budget')} {status.value}" for status, count in self._checks.items() if count]
+        counts = [f"{counted(count, 'budget')} {verdict.value}" for verdict, count in self._checks.items() if count]
         return f"memperf: {', '.join([counted(self._rows.count, 'result'), *counts])}"
 
 

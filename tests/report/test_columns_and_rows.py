@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_memperf.model.budget import Bound, Budget, Check, Status
+from pytest_memperf.model.budget import Bound, Budget, Check, Status, Verdict
 from pytest_memperf.model.metric import Better, Cost, Measured, Metric, Trust
 from pytest_memperf.model.result import Result
 from pytest_memperf.model.units import BYTES, COUNT, SECONDS, SHARE, Unit, unit_named
@@ -73,16 +73,17 @@ class TestRows:
         assert few.count == every.count == 1000
 
     def test_the_worst_verdict_counts(self) -> None:
-        """Failed before unchecked before passed, for a test and for a metric with both bounds."""
+        """Failed before warned before unchecked before passed, for a test and for a metric with both bounds."""
         checks = [
             Check(Budget(FAULTS, Bound.MAX, 1), Status.PASSED),
             Check(Budget(FAULTS, Bound.MIN, 1), Status.FAILED),
+            Check(Budget(FAULTS, Bound.MIN, 2, soft=True), Status.FAILED),
             Check(Budget(FAULTS, Bound.MAX, 2), Status.UNCHECKED, reason="why"),
         ]
         row = row_of(result("t", 0, *checks), {})
-        assert row.verdicts == {"minor_faults": Status.FAILED}
-        assert row.worst is Status.FAILED
-        assert row.checks == dict.fromkeys(Status, 1)
+        assert row.verdicts == {"minor_faults": Verdict.FAILED}
+        assert row.worst is Verdict.FAILED
+        assert row.checks == dict.fromkeys(Verdict, 1)
 
     def test_one_name_in_two_units_is_two_columns(self) -> None:
         """Two tests may record figures of one name."""

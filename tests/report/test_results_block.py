@@ -100,6 +100,18 @@ class TestTable:
         ]
 
 
+def test_a_figure_that_nobody_recorded_is_named(pytester: pytest.Pytester) -> None:
+    """A column of a name that no test used is most often a typing error, and one line says so."""
+    pytester.makepyfile(test_it="def test_load(memperf): memperf.record('rows', 5)")
+    options = ("--memperf-columns=record:rows,record:rosw", "--memperf-sort=record:nothing")
+    assert block(pytester.runpytest(*options).outlines) == [
+        "test                   rows",
+        "test_it.py::test_load     5",
+        "record:rosw: no test shown here recorded this",
+        "record:nothing: no test shown here recorded this",
+    ]
+
+
 class TestOrder:
     """--memperf-sort and its ini twin."""
 
