@@ -43,7 +43,7 @@ def prepare(config: pytest.Config, measured: list[pytest.Item]) -> None:
     from pytest_memperf.report.session import register_reporter
 
     CONDITIONS.allocator = (allocator() or "unknown").partition(" ")[0]
-    CONDITIONS.notes = notes_on_tracers()
+    CONDITIONS.notes = notes_on_tracers(config.getoption("trace", False))
     registry = registry_of(config)
     check_defaults(config, lambda keywords: parse_settings(keywords, registry))
     mistakes: list[str] = []

@@ -18,9 +18,13 @@ def tracers() -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def notes_on_tracers() -> list[str]:
-    """Return what the results of this process have to say of them, if there are any."""
-    names = tracers()
+def notes_on_tracers(debugger: bool = False) -> list[str]:
+    """Return what the results of this process have to say of them, if there are any.
+
+    Args:
+        debugger: each test will run under pdb (``--trace``).
+    """
+    names = [*tracers(), *(["pdb"] if debugger else [])]
     return [f"perturbed: measured under {', '.join(names)}, which changes the values"] if names else []
 
 

@@ -64,6 +64,14 @@ def test_coverage_perturbs(pytester: pytest.Pytester, isolation: str) -> None:
     assert not any("perturbed" in note for notes in _notes("without.json") for note in notes)
 
 
+def test_debugger_perturbs(pytester: pytest.Pytester) -> None:
+    """Under --trace each test runs in pdb."""
+    pytester.makepyfile("import pytest\n@pytest.mark.memperf\ndef test_it(): pass")
+    command = (sys.executable, "-m", "pytest", "--trace", "--memperf-json=out.json")
+    pytester.run(*command, stdin=b"continue\n").assert_outcomes(passed=1)
+    assert _notes("out.json") == [["perturbed: measured under pdb, which changes the values"]]
+
+
 def _notes(file: str) -> list[list[str]]:
     return [result.get("notes", []) for result in json.loads(Path(file).read_text())["results"]]
 
