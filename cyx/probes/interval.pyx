@@ -164,7 +164,7 @@ cdef class Interval:
         if self.track_accessed:
             self.take_accessed()
         # Without a fault nothing became resident: there is no peak to ask for.
-        if self.minor_faults + self.major_faults and not (self.read_error or self.reset_error):
+        if self.minor_faults + self.major_faults and not self.read_error:
             self.read_error = procfs.read_status(&status)
             if self.read_error == 0:
                 interval = newest

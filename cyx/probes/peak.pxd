@@ -6,7 +6,7 @@ from cyx.probes cimport procfs
 from cyx.probes.snapshot cimport Snapshot
 
 cdef struct Peak:     # pages, where nothing else is said
-    long start_total  # at the reset; -1: ru_maxrss of the start shows it
+    long start_total  # at the reset, or the mark that cannot be reset; -1: ru_maxrss of the start shows it
     long floor        # the largest exact resident set that was read
     long mark         # the largest total, where it showed
     long limit        # no total was higher

@@ -14,14 +14,18 @@ So P lies in an interval of (2 k - 1) (b - 1) pages: for one thread that stayed 
 one batch, one-sided. U is found after the stop (``batches.settle``), or else bounded by the sum of all pending numbers.
 
 Where the total did not rise, less than a batch moved in each pair, and nothing tells in which: all three types may
-have. Where it did, anonymous memory is always taken to have moved; files and shared memory where their exact number at the
-ends differs or their pending number is not what the last visit left. What this cannot see: a mapping of these that
+have. Where it did, anonymous memory is always taken to have moved; files and shared memory where their exact number at
+the ends differs or their pending number is not what the last visit left. What this cannot see: a mapping of these that
 comes and goes within such an interval and is smaller than a batch or given back page by page. Then the peak may lie
 outside the bounds by a batch for each CPU and such type.
+
+Where the mark cannot be reset, it says as much of an interval that raised it, and bounds the others from above.
 
 A ``drain`` before the start does away with both for a thread that stays on its CPU: it leaves b - 1 pages pending in
 each pair there, so that one page more of any type is folded, seen in the total, and found in what is pending.
 """
+
+from libc.limits cimport LONG_MAX
 
 from cyx.linux cimport RUSAGE_SELF, RUSAGE_THREAD, SYS_gettid, getpid, getrusage, rusage, syscall
 from cyx.probes cimport batches, procfs
@@ -71,9 +75,12 @@ cdef void lay_out(Peak* peak) noexcept nogil:
 
 cdef int begin(Peak* peak) noexcept nogil:
     """Let the high-water mark start again; return 0 or an errno value."""
+    cdef procfs.Status status
     cdef int error = procfs.reset_high_water_mark()
     peak.start_total = -1
-    if maximum_inherited:
+    if error:
+        peak.start_total = status.high_water_mark // page if procfs.read_status(&status) == 0 else LONG_MAX
+    elif maximum_inherited:
         procfs.read_approximate(&peak.start_total)
     return error
 

@@ -10,6 +10,7 @@ from libc.stdlib cimport calloc, free
 
 from cyx.linux cimport CLOCK_MONOTONIC, O_CLOEXEC, O_RDONLY, clock_gettime, close, open, pread, timespec
 from cyx.probes cimport procfs
+from cyx.probes.interval cimport Interval
 
 import os
 
@@ -35,7 +36,8 @@ SHORTEST = 100e-6
 LONGEST = 100e-3
 
 cdef struct Sample:
-    long time_ns
+    long time_ns   # before it was read
+    long done_ns   # after it was
     long resident  # pages
     long shared
 
@@ -57,6 +59,7 @@ cdef long nanoseconds() noexcept nogil:
 cdef void take(State* state) noexcept nogil:
     cdef char text[BUFFER]
     cdef procfs.Statm memory
+    cdef long begin = nanoseconds()
     cdef long length = pread(state.statm_fd, text, BUFFER - 1, 0)
     cdef long i
     if length <= 0:
@@ -69,7 +72,8 @@ cdef void take(State* state) noexcept nogil:
             state.samples[i] = state.samples[2 * i]
         state.count = CAPACITY // 2
         state.period_ns *= 2
-    state.samples[state.count].time_ns = nanoseconds()
+    state.samples[state.count].time_ns = begin
+    state.samples[state.count].done_ns = nanoseconds()
     state.samples[state.count].resident = memory.resident
     state.samples[state.count].shared = memory.shared
     state.count += 1
@@ -103,6 +107,7 @@ cdef class RssSampler:
     """
 
     cdef State state
+    cdef long asked_ns  # the period to start with
     cdef pthread_t thread
     cdef bint running
 
@@ -117,7 +122,7 @@ cdef class RssSampler:
             raise ValueError(f"period={period}: give {SHORTEST} to {LONGEST} seconds")
         if self.state.samples != NULL:
             raise RuntimeError("the sampler was made before")
-        self.state.period_ns = <long>(period * 1e9)
+        self.asked_ns = self.state.period_ns = <long>(period * 1e9)
         self.state.samples = <Sample*>calloc(CAPACITY, sizeof(Sample))
         if self.state.samples == NULL:
             raise MemoryError()
@@ -147,6 +152,7 @@ cdef class RssSampler:
         if self.running:
             raise RuntimeError("the sampler is running")
         self.state.count = 0
+        self.state.period_ns = self.asked_ns
         atomic_store(&self.state.stopping, 0)
         atomic_store(&self.state.ready, 0)
         error = pthread_create(&self.thread, NULL, run, &self.state)
@@ -169,6 +175,23 @@ cdef class RssSampler:
 
     def __exit__(self, *exception):
         self.stop()
+
+    @property
+    def period(self):
+        """Seconds between two samples: as asked for, doubled each time that the room was full."""
+        return self.state.period_ns / 1e9
+
+    def largest_within(self, Interval interval):
+        """Return the largest resident set, in bytes, of the samples taken wholly within an interval; 0 without any."""
+        cdef long i
+        cdef long pages = 0
+        if self.running or not interval.finished:
+            raise RuntimeError("the sampler or the interval is running: stop it first")
+        for i in range(self.state.count):
+            if interval.begin.wall_ns <= self.state.samples[i].time_ns:
+                if self.state.samples[i].done_ns <= interval.end.wall_ns:
+                    pages = max(pages, self.state.samples[i].resident)
+        return pages * procfs.page_size()
 
     def samples(self):
         """Return [(seconds since the first sample, resident bytes, bytes of files and shared memory among them)]."""

@@ -1,14 +1,21 @@
-"""Resident memory: what stays, and the peak, from /proc/self/statm and the high-water mark."""
+"""Resident memory: what stays, and the peak, from /proc/self/statm, the high-water mark and samples."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 from cyx.probes import Interval
+from cyx.probes.sampler import RssSampler
 from pytest_memperf.metrics.probe import Observation, Probe
 from pytest_memperf.model.metric import Better, Cost, Metric, Reading, Trust
 from pytest_memperf.model.units import BYTES
+
+
+@cache
+def _mark_can_be_reset() -> bool:
+    return os.access("/proc/self/clear_refs", os.W_OK)
 
 
 class ResidentMemory(Probe):
@@ -46,37 +53,50 @@ class ResidentMemory(Probe):
         ),
     )
 
+    def __init__(self) -> None:
+        self._sampler: RssSampler | None = None
+
     def prepare(self, interval: Interval, requested: Sequence[str]) -> None:
-        """Have a narrow peak where somebody asks for it: it costs up to a millisecond at the stop."""
+        """Have a narrow peak where somebody asks for it: it costs up to a millisecond at the stop.
+
+        Where the mark cannot be reset, samples tell what the peak is at least.
+        """
         interval.narrow = "peak_rss" in requested or "peak_rss_total" in requested
+        if interval.narrow and not _mark_can_be_reset():
+            self._sampler = RssSampler()
+
+    def start(self) -> None:
+        """Start the sampler, where there is one."""
+        if self._sampler is not None:
+            self._sampler.start()
+
+    def stop(self) -> None:
+        """Stop the sampler, where there is one."""
+        if self._sampler is not None:
+            self._sampler.stop()
 
     @classmethod
     def unavailable(cls) -> Mapping[str, str]:
-        """Return the reason where /proc cannot be read, or the high-water mark not be reset."""
+        """Return the reason where /proc cannot be read."""
         if not os.access("/proc/self/statm", os.R_OK):
             return {metric.name: "/proc/self cannot be read: mount /proc" for metric in cls.metrics}
-        if not os.access("/proc/self/clear_refs", os.W_OK):
-            reason = "the high-water mark cannot be reset: let this user write /proc/self/clear_refs"
-            return {"peak_rss": reason, "peak_rss_total": reason}
         return {}
 
     def read(self, observation: Observation) -> Mapping[str, Reading | str]:
         """Return all three; a peak is the middle of the interval that it lies in."""
         interval = observation.interval
-        read_error, reset_error = interval.errors
+        read_error, _ = interval.errors
         if read_error:
             reason = f"/proc/self cannot be read ({os.strerror(read_error)}): mount /proc"
             return {metric.name: reason for metric in self.metrics}
         retained = Reading(interval.retained_rss, interval.retained_uncertainty)
-        readings: dict[str, Reading | str] = {"retained_rss": retained}
-        if reset_error:
-            reason = (
-                f"the high-water mark cannot be reset ({os.strerror(reset_error)}): "
-                "let this user write /proc/self/clear_refs"
-            )
-            return {**readings, "peak_rss": reason, "peak_rss_total": reason}
         low, high = interval.peak_bounds
+        if self._sampler is not None:
+            sampled = self._sampler.largest_within(interval) - interval.resident_at_start
+            low = min(max(low, sampled - interval.retained_uncertainty), high)
         middle, uncertainty = (low + high) // 2, (high - low) // 2
-        readings["peak_rss"] = Reading(middle, uncertainty)
-        readings["peak_rss_total"] = Reading(interval.resident_at_start + middle, uncertainty)
-        return readings
+        return {
+            "retained_rss": retained,
+            "peak_rss": Reading(middle, uncertainty),
+            "peak_rss_total": Reading(interval.resident_at_start + middle, uncertainty),
+        }

@@ -6,6 +6,7 @@ Each situation is really made: another user, namespaces of its own with /proc mo
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import shutil
 import subprocess
@@ -28,6 +29,19 @@ def test_it():
         for place in range(0, 1 << 20, mmap.PAGESIZE):
             memory[place] = 1
 """
+SIZES = [64 << 20, 16 << 20]
+PEAKS = f"""
+import mmap, time
+import pytest
+
+@pytest.mark.parametrize("size", {SIZES})
+@pytest.mark.memperf(max_peak_rss="1 GiB")
+def test_it(size):
+    with mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
+        for place in range(0, size, mmap.PAGESIZE):
+            memory[place] = 1
+        time.sleep(0.05)
+"""
 AS_NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 
 pytestmark = pytest.mark.skipif(
@@ -38,13 +52,18 @@ pytestmark = pytest.mark.skipif(
 
 def run(folder: Path, wrapper: list[str]) -> dict[str, Any]:
     """Run the suite within a wrapper command and return its one result."""
+    (result,) = results_of(folder, wrapper, SUITE)
+    return result
+
+
+def results_of(folder: Path, wrapper: list[str], suite: str) -> list[dict[str, Any]]:
+    """Run a suite within a wrapper command and return its results."""
     folder.chmod(0o777)
-    (folder / "test_it.py").write_text(SUITE)
+    (folder / "test_it.py").write_text(suite)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--memperf-json=out.json", "test_it.py"]
     done = subprocess.run([*wrapper, *command], cwd=folder, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    (result,) = json.loads((folder / "out.json").read_text())["results"]
-    return result  # type: ignore[no-any-return]
+    return json.loads((folder / "out.json").read_text())["results"]  # type: ignore[no-any-return]
 
 
 def in_namespaces(script: str) -> list[str]:
@@ -117,14 +136,28 @@ class TestTheRestHasAReason:
     """What the mounts take away."""
 
     def test_read_only_proc(self, folder: Path) -> None:
-        """Nothing can be reset: faults, times and totals are measured; peaks and sets say why not."""
+        """Nothing can be reset: faults, times, totals and bounds of peaks are measured; sets say why not."""
         wrapper = in_namespaces("mount -t proc -o ro proc /proc")
         needs(wrapper)
         result = run(folder, wrapper)
-        assert set(result["unavailable"]) == {"peak_rss", "peak_rss_total", "working_set", "working_set_file"}
+        assert set(result["unavailable"]) == {"working_set", "working_set_file"}
         assert all("clear_refs" in reason or "Read-only" in reason for reason in result["unavailable"].values())
+        peak = result["metrics"]["peak_rss"]
+        assert abs(peak["value"] - (1 << 20)) <= peak["uncertainty"] + 64 * mmap.PAGESIZE
         assert result["metrics"]["minor_faults"]["value"] >= 256
         assert "retained_rss" in result["metrics"]
+
+    def test_peaks_are_bounded_under_read_only_proc(self, folder: Path) -> None:
+        """By an earlier peak from above, by samples from below, and closely where the window is the highest so far."""
+        wrapper = in_namespaces("mount -t proc -o ro proc /proc")
+        needs(wrapper)
+        rows = [result["metrics"]["peak_rss"] for result in results_of(folder, wrapper, PEAKS)]
+        peaks = [(row["value"], row["uncertainty"]) for row in rows]
+        for (value, uncertainty), size in zip(peaks, SIZES, strict=True):
+            assert value - uncertainty <= size + 64 * mmap.PAGESIZE
+            assert size <= value + uncertainty
+        assert all(value - uncertainty >= 0.9 * size for (value, uncertainty), size in zip(peaks, SIZES, strict=True))
+        assert peaks[0][1] < 2 << 20 < peaks[1][1]
 
     def test_no_proc_at_all(self, folder: Path) -> None:
         """Under an empty /proc the counters of system calls are left."""

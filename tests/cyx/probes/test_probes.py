@@ -168,6 +168,31 @@ class TestSampler:
         resident = [row[1] for row in sampler.samples()]
         assert max(resident) - resident[0] >= 7 << 20
 
+    def test_what_lies_outside_an_interval_is_left_out(self) -> None:
+        """Of two blocks the larger was there before it."""
+        interval = Interval()
+        with RssSampler(200e-6) as sampler:
+            for size in 16 << 20, 4 << 20:
+                with mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
+                    if size == 4 << 20:
+                        interval.start()
+                    memory.write(bytes(1) * size)
+                    time.sleep(0.02)
+            interval.stop()
+        largest = sampler.largest_within(interval) - interval.resident_at_start
+        low, high = interval.peak_bounds
+        assert high >= largest >= low - (1 << 20)
+        assert largest < 12 << 20
+
+    def test_the_period_starts_anew(self) -> None:
+        """A full room doubles it until the end, and not beyond."""
+        sampler = RssSampler(100e-6)
+        with sampler:
+            while sampler.period < 200e-6:
+                time.sleep(0.1)
+        with sampler:
+            assert sampler.period == 100e-6
+
     def test_it_causes_no_fault(self) -> None:
         """A window beside a running sampler reads 0."""
         Interval().call(int)
