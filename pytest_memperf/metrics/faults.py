@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 from pytest_memperf.metrics.probe import Observation, Probe
@@ -33,6 +34,15 @@ class Faults(Probe):
             source="getrusage ru_majflt",
         ),
     )
+
+    @classmethod
+    def disturbance(cls, name: str, events: Mapping[str, int]) -> int:
+        """A huge page that was refused costs a fault for each small one, what was swapped out one to come back."""
+        swapped = events.get("pswpin", 0)
+        if name == "major_faults":
+            return swapped
+        # A page of the table that a huge page stands in for has page size / 8 entries, on all 64-bit machines.
+        return swapped + events.get("thp_fault_fallback", 0) * (os.sysconf("SC_PAGE_SIZE") // 8)
 
     def read(self, observation: Observation) -> Mapping[str, Reading | str]:
         """Return both counts."""

@@ -23,6 +23,26 @@ _STEAL = 8
 """The column of ``cpu`` in /proc/stat with the ticks that the hypervisor gave to others (proc_stat(5))."""
 
 
+def machine_events(root: str | os.PathLike[str] = "/proc") -> dict[str, int]:
+    """Return how often each event has happened since the machine started. OSError where /proc hides it."""
+    text = Path(root, "vmstat").read_text(encoding="ascii")
+    ticks = Path(root, "stat").read_text(encoding="ascii").partition("\n")[0].split()
+    counts = {name: int(count) for name, _, count in (line.partition(" ") for line in text.splitlines())}
+    steal = int(ticks[_STEAL]) if len(ticks) > _STEAL else 0
+    return {name: counts.get(name, 0) for name in _EVENTS} | {"steal": steal}
+
+
+def growth(begin: Mapping[str, int], end: Mapping[str, int]) -> dict[str, int]:
+    """Return the events that happened in between, with their number."""
+    return {name: end[name] - begin[name] for name in end if end[name] > begin.get(name, end[name])}
+
+
+def notes_on(events: Mapping[str, int]) -> tuple[str, ...]:
+    """Return what happened, one sentence for each kind of event."""
+    words = {**_EVENTS, "steal": "ticks of the processor went to other machines"}
+    return tuple(f"interference: {words[name]} ({count})" for name, count in events.items())
+
+
 class Interference(Probe):
     """Events of the whole machine in the window that move memory counts; the result's notes name them."""
 
@@ -54,14 +74,10 @@ class Interference(Probe):
 
     def _counts(self) -> dict[str, int]:
         try:
-            text = Path(self.root, "vmstat").read_text(encoding="ascii")
-            ticks = Path(self.root, "stat").read_text(encoding="ascii").partition("\n")[0].split()
+            return machine_events(self.root)
         except OSError as error:
             self._reason = f"{error.filename} cannot be read ({error.strerror}): mount /proc"
             return {}
-        counts = {name: int(count) for name, _, count in (line.partition(" ") for line in text.splitlines())}
-        steal = int(ticks[_STEAL]) if len(ticks) > _STEAL else 0
-        return {name: counts.get(name, 0) for name in _EVENTS} | {"steal": steal}
 
     def start(self) -> None:
         """Read the counters."""
@@ -74,9 +90,7 @@ class Interference(Probe):
     @property
     def notes(self) -> tuple[str, ...]:
         """What happened, one sentence for each kind of event."""
-        grown = {name: self._end[name] - self._begin[name] for name in self._end if name in self._begin}
-        words = {**_EVENTS, "steal": "ticks of the processor went to other machines"}
-        return tuple(f"interference: {words[name]} ({count})" for name, count in grown.items() if count > 0)
+        return notes_on(growth(self._begin, self._end))
 
     def read(self, observation: Observation) -> Mapping[str, Reading | str]:
         """Return the number of events: those of other processes are among them."""

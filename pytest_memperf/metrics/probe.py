@@ -7,6 +7,7 @@ from typing import ClassVar, NamedTuple
 
 from cyx.probes import Interval
 from pytest_memperf.model.metric import Metric, Reading
+from pytest_memperf.model.units import Number
 
 
 class Observation(NamedTuple):
@@ -49,6 +50,11 @@ class Probe:
     def read(self, observation: Observation) -> Mapping[str, Reading | str]:
         """Return a reading, or a reason in words, for each metric of this probe."""
         raise NotImplementedError
+
+    @classmethod
+    def disturbance(cls, name: str, events: Mapping[str, int]) -> Number:
+        """Return how far these events of the machine may have moved a metric of this probe (see interference)."""
+        return 0
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -54,6 +54,10 @@ class Registry:
         except KeyError:
             raise UsageMistake(f"there is no metric {name!r}{nearest(name, self._metrics)}") from None
 
+    def probe_of(self, name: str) -> type[Probe]:
+        """Return the probe that reads a metric."""
+        return self._probes[name]
+
     def __contains__(self, name: object) -> bool:
         return name in self._metrics
 

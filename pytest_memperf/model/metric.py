@@ -73,6 +73,8 @@ class Measured(NamedTuple):
     @classmethod
     def from_readings(cls, metric: Metric, readings: Sequence[Reading]) -> Measured:
         """Join the readings of several rounds or runs; the uncertainty is the largest of theirs and half the spread."""
+        if len(readings) == 1:
+            return cls(metric, (readings[0].value,), readings[0].uncertainty)
         samples = tuple(reading.value for reading in readings)
         spread: Number = (max(samples) - min(samples)) / 2
         if spread == int(spread):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import mmap
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from cyx.probes import Interval
 from pytest_memperf.measure.conditions import CONDITIONS
 from pytest_memperf.measure.measurement import Measurement
 from pytest_memperf.measure.settings import Settings, parse_settings
+from pytest_memperf.measure.watch import Watch
 from pytest_memperf.measure.window import Window
 from pytest_memperf.metrics import BUILT_IN, Probe, Registry
 from pytest_memperf.model.budget import Status
@@ -402,6 +404,52 @@ def test_default_settings_measure_what_is_always_taken() -> None:
 
     assert {"minor_faults", "major_faults", "peak_rss", "retained_rss", "wall_time"} <= set(measured.measured())
     assert "throughput" not in measured.measured()
+
+
+class TestInterference:
+    """Budgets that are exceeded while the machine was busy with itself."""
+
+    @pytest.fixture
+    def machine(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """Return a folder that stands for /proc, with counts as they were at the start."""
+        self.happen(tmp_path, thp_fault_fallback=5, pswpin=0)
+        (tmp_path / "stat").write_text("cpu  1 2 3 4 5 6 7 0 9 0\n")
+        monkeypatch.setattr("pytest_memperf.measure.window.WATCH", Watch(tmp_path))
+        return tmp_path
+
+    @staticmethod
+    def happen(root: Path, **counts: int) -> None:
+        """Let the counts of the machine be these."""
+        (root / "vmstat").write_text("".join(f"{name} {count}\n" for name, count in counts.items()))
+
+    def test_a_refused_huge_page_may_be_the_reason(self, machine: Path) -> None:
+        """It accounts for 512 faults of 4 KiB: the budget holds, the value says how sure it is, and a note why."""
+        with window(max_minor_faults=9) as measured:
+            touch(10)
+            self.happen(machine, thp_fault_fallback=6, pswpin=0)
+        result = measured.result("t")
+
+        assert [check.status for check in result.checks] == [Status.PASSED]
+        assert result.metrics["minor_faults"].uncertainty == mmap.PAGESIZE // 8
+        assert result.notes == ["interference: huge pages were refused (1)"]
+
+    def test_but_not_for_everything(self, machine: Path) -> None:
+        """What lies beyond it fails all the same."""
+        with window(max_minor_faults=9) as measured:
+            touch(10)
+            self.happen(machine, thp_fault_fallback=5, pswpin=1)
+        assert [check.status for check in measured.result("t").checks] == [Status.PASSED]
+
+        with window(max_minor_faults=9) as measured:
+            touch(12)
+        assert [check.status for check in measured.result("t").checks] == [Status.FAILED]
+
+    def test_a_quiet_machine_is_no_excuse(self, machine: Path) -> None:
+        """Nor is what has nothing to do with the metric."""
+        with window(max_minor_faults=9, max_retained_rss=0) as measured:
+            touch(10)
+        assert [check.status for check in measured.result("t").checks] == [Status.FAILED, Status.PASSED]
+        assert measured.result("t").notes == []
 
 
 class TestProbes:
