@@ -41,7 +41,10 @@ def _words(text: str) -> tuple[str, ...]:
 def _size(text: str) -> int:
     from pytest_memperf.model.units import parse_size  # which most sessions can do without
 
-    return parse_size(number_or_text(text))
+    size = parse_size(number_or_text(text))
+    if size < 0:
+        raise UsageMistake("give a size from 0 up")
+    return size
 
 
 def _plugin_names(text: str) -> tuple[str, ...]:

@@ -75,6 +75,7 @@ def test_a_number_is_one_although_options_are_text(
         ("--memperf-isolation=fork", "--memperf-isolation=fork: choose from 'inline', 'process'"),
         ("--memperf-timeout=0", "--memperf-timeout=0: give a time above 0, such as 30 (seconds) or"),
         ("--memperf-timeout=soon", "--memperf-timeout=soon: give a time above 0, such as 30 (seconds) or"),
+        ("--memperf-cow-limit=-1", "--memperf-cow-limit=-1: give a size from 0 up"),
         ("--memperf-layouts=1.5", "--memperf-layouts=1.5: give a whole number from 1 up"),
         ("--memperf-cow-limit=64 parrots", "--memperf-cow-limit=64 parrots: '64 parrots' is not a size: write"),
     ],

@@ -93,6 +93,7 @@ WRONG = [
     ("isolation='fork'", "isolation='fork': choose from 'inline', 'process'"),
     ("metrics='peak_rss'", "metrics='peak_rss': give a list of metrics*"),
     ("metrics=['peak_rs']", "metrics=['peak_rs']: there is no metric 'peak_rs'; did you mean 'peak_rss'?"),
+    ("metrics=['peak_rss', 3]", "metrics=['peak_rss', 3]: give a list of metrics*"),
     ("limit=3", "limit: no such argument: choose from metrics, bytes, rounds, *, max_METRIC and min_METRIC"),
     ("round=3", "round: no such argument; did you mean 'rounds'?"),
     ("peak_rss='1 MiB'", "peak_rss: no such argument; did you mean 'max_peak_rss'?"),

@@ -45,9 +45,9 @@ class Settings:
 
 
 def _names(value: Any, registry: Registry) -> tuple[str, ...]:
-    if isinstance(value, str) or not hasattr(value, "__iter__"):
+    if isinstance(value, str) or not hasattr(value, "__iter__") or not all(isinstance(name, str) for name in value):
         raise UsageMistake("give a list of metrics, such as ['working_set']")
-    return tuple(registry[item].name for item in value)
+    return tuple(registry[name].name for name in value)
 
 
 def _function(value: Any) -> Callable[[], Any]:

@@ -111,7 +111,13 @@ def parse_count(value: Any) -> int:
 
 def parse_number(value: Any) -> Number:
     """Return a number, which may be a fraction; text is read as a count. UsageMistake otherwise."""
-    return parse_count(value) if isinstance(value, str) else _number(value, "number", "one such as 600 or 0.5")
+    example = "one such as 600 or 0.5"
+    if not isinstance(value, str):
+        return _number(value, "number", example)
+    try:
+        return parse_count(value)
+    except UsageMistake:
+        raise UsageMistake(f"{value!r} is not a number: write {example}") from None
 
 
 def is_whole(value: Number) -> bool:

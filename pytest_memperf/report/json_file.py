@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,7 @@ from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.result import FORMAT
 from pytest_memperf.model.run import Run
 
+_START = re.compile(rb'\s*{\s*"format":\s*"pytest-memperf/')
 _MENDS = {
     errno.ENOENT: "make the folder first",
     errno.ENOSPC: "free some space, or name another file",
@@ -40,6 +42,10 @@ def check_target(path: str) -> None:
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             if not stat.S_ISREG(mode):
                 raise UsageMistake(f"{path} cannot be written (not a regular file): name a file, it is replaced whole")
+            if not _holds_results(target):
+                raise UsageMistake(
+                    f"{path} is there and holds no results: name another file, this one would be replaced"
+                )
         folder = target.parent.stat().st_mode
         if not stat.S_ISDIR(folder):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
@@ -49,6 +55,13 @@ def check_target(path: str) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def _holds_results(file: Path) -> bool:
+    """Tell whether the file is an older one of results, or empty: ``--memperf-json tests/test_x.py`` is soon typed."""
+    with file.open("rb") as opened:
+        start = opened.read(100)
+    return not start or _START.match(start) is not None
 
 
 class JsonFile:

@@ -167,11 +167,12 @@ def test_reads_rates_shares_times_and_counts(parse, text, value) -> None:  # typ
         (parse_rate, "10/s"),
         (parse_count, "1.5"),
         (parse_count, "six"),
+        (parse_number, "3 MiB"),
     ],
 )
 def test_refuses_other_units(parse, text) -> None:  # type: ignore[no-untyped-def]
     """A text without its unit, or with another one, is a mistake with an example."""
-    with pytest.raises(UsageMistake, match=r"^'.*' is not a (rate|share|time|count): write "):
+    with pytest.raises(UsageMistake, match=r"^'.*' is not a (rate|share|time|count|number): write "):
         parse(text)
 
 

@@ -39,6 +39,9 @@ SUITE = """
     def test_plain(): pass
 """
 
+OLD = '{"format": "pytest-memperf/0"}'
+"""An older file of results, as much of it as is looked at."""
+
 
 def validate(document: Any) -> None:
     """Fail where the document does not keep to the published schema."""
@@ -92,7 +95,7 @@ def test_the_ini_twin_names_the_file(suite: pytest.Pytester) -> None:
 
 def test_nothing_measured_is_a_file_without_results(pytester: pytest.Pytester) -> None:
     """An older file never passes for this session's."""
-    (pytester.path / "out.json").write_text("old")
+    (pytester.path / "out.json").write_text(OLD)
     pytester.makepyfile("def test_it(): pass")
     assert pytester.runpytest("--memperf-json=out.json").ret == pytest.ExitCode.OK
     document = json.loads((pytester.path / "out.json").read_text())
@@ -103,17 +106,17 @@ def test_nothing_measured_is_a_file_without_results(pytester: pytest.Pytester) -
 @pytest.mark.parametrize("option", ["--collect-only", "--memperf-disable", "--help"])
 def test_nothing_run_leaves_the_file(suite: pytest.Pytester, option: str) -> None:
     """A session that measures nothing by request writes nothing."""
-    (suite.path / "out.json").write_text("old")
+    (suite.path / "out.json").write_text(OLD)
     suite.runpytest("--memperf-json=out.json", option)
-    assert (suite.path / "out.json").read_text() == "old"
+    assert (suite.path / "out.json").read_text() == OLD
 
 
 def test_a_session_that_breaks_off_leaves_the_file(suite: pytest.Pytester) -> None:
     """A usage error is no result."""
-    (suite.path / "out.json").write_text("old")
+    (suite.path / "out.json").write_text(OLD)
     suite.makepyfile(test_other="import pytest\n@pytest.mark.memperf(max_foo=1)\ndef test_it(): pass")
     assert suite.runpytest("--memperf-json=out.json").ret == pytest.ExitCode.USAGE_ERROR
-    assert (suite.path / "out.json").read_text() == "old"
+    assert (suite.path / "out.json").read_text() == OLD
     assert leftovers(suite.path) == []
 
 
@@ -151,10 +154,10 @@ def test_a_session_that_ends_early_keeps_what_it_has(pytester: pytest.Pytester, 
 
 def test_an_internal_error_leaves_the_file(suite: pytest.Pytester) -> None:
     """What a broken plugin leaves undone is no result."""
-    (suite.path / "out.json").write_text("old")
+    (suite.path / "out.json").write_text(OLD)
     suite.makeconftest("def pytest_runtest_logfinish(): raise ValueError('broken plugin')")
     assert suite.runpytest_subprocess("--memperf-json=out.json").ret == pytest.ExitCode.INTERNAL_ERROR
-    assert (suite.path / "out.json").read_text() == "old"
+    assert (suite.path / "out.json").read_text() == OLD
     assert leftovers(suite.path) == []
 
 
@@ -207,6 +210,22 @@ class TestTargets:
         assert errors[0].startswith(f"ERROR: --memperf-json: {path} cannot be written (")
         assert errors[0].endswith(reason)
         assert "passed" not in result.stdout.str()
+
+    @pytest.mark.parametrize("text", ["def test_it(): ...", '{"format": "other/1"}', "\x00"])
+    def test_a_file_of_something_else_is_left_alone(self, suite: pytest.Pytester, text: str) -> None:
+        """``pytest --memperf-json test_it.py`` takes the test file for the target: it is not replaced by results."""
+        (suite.path / "mine").write_text(text)
+        result = suite.runpytest("--memperf-json", "mine")
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        assert (suite.path / "mine").read_text() == text
+        result.stderr.fnmatch_lines(["ERROR: --memperf-json: mine is there and holds no results: name another file*"])
+
+    @pytest.mark.parametrize("text", ["", OLD, '{\n  "format": "pytest-memperf/1"\n}'])
+    def test_results_and_empty_files_are_replaced(self, suite: pytest.Pytester, text: str) -> None:
+        """A file of results from before, as it was written or formatted since, makes room for the new one."""
+        (suite.path / "out.json").write_text(text)
+        suite.runpytest("--memperf-json=out.json")
+        validate(json.loads((suite.path / "out.json").read_text()))
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
     def test_a_read_only_folder_is_refused(self, suite: pytest.Pytester) -> None:
