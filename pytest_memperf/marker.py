@@ -19,16 +19,18 @@ from pytest_memperf.model.values import number_or_text
 
 MARKER = "memperf"
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_REPEATING = {"rounds", "warmup", "setup"}
 PARSED = pytest.StashKey["dict[tuple[Any, ...], Settings]"]()
 DEFAULTS = pytest.StashKey[tuple[dict[Path, Mapping[str, Any]], dict[str, Any]]]()
 
 
 def marks_of(item: pytest.Item) -> list[pytest.Mark]:
     """Return the marks that reach the test, the closest first: parameter, function, class, module, package."""
-    marks = list(item.iter_markers(MARKER))
+    marks = [*item.iter_markers(MARKER), *_package_marks(item)]
     callspec = getattr(item, "callspec", None)
-    parameter = [mark for mark in marks if callspec is not None and mark in callspec.marks]
-    return [*parameter, *(mark for mark in marks if mark not in parameter), *_package_marks(item)]
+    if callspec is not None and callspec.marks:
+        marks.sort(key=lambda mark: mark not in callspec.marks)
+    return marks
 
 
 def is_marked(item: pytest.Item) -> bool:
@@ -43,8 +45,9 @@ def is_measured(item: pytest.Item) -> bool:
 
 def settings_of(item: pytest.Item, registry: Registry) -> Settings:
     """Return the settings that the marks and defaults of a test amount to. UsageMistake for a wrong one."""
-    settings = _parsed(item.config, keywords_of(item), registry)
-    if "memperf" not in getattr(item, "fixturenames", ()):
+    keywords = keywords_of(item)
+    settings = _parsed(item.config, keywords, registry)
+    if _REPEATING & keywords.keys() and "memperf" not in getattr(item, "fixturenames", ()):
         refuse_idle_repeats(item, "take the memperf fixture and write")
     return settings
 
@@ -52,7 +55,7 @@ def settings_of(item: pytest.Item, registry: Registry) -> Settings:
 def refuse_idle_repeats(item: pytest.Item, mend: str = "write") -> None:
     """UsageMistake where the test's own mark repeats a call that there is not; marks further out are for others too."""
     own = {name for mark in item.own_markers if mark.name == MARKER for name in mark.kwargs}
-    if own & {"rounds", "warmup", "setup"}:
+    if own & _REPEATING:
         raise UsageMistake(f"rounds, warmup and setup are for a call that is measured: {mend} memperf(function, ...)")
 
 
