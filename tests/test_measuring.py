@@ -94,6 +94,17 @@ class TestVerdict:
             ["window 'call'", "max_minor_faults *warned", "MEMORY * - minor_faults 1 is over max_minor_faults = 0"]
         )
 
+    @pytest.mark.parametrize("isolation", ["inline", "process"])
+    @pytest.mark.parametrize("plugin", ["benchmark", "cacheprovider", "capture", "terminal"])
+    def test_without_a_plugin(self, pytester: pytest.Pytester, suite: Suite, plugin: str, isolation: str) -> None:
+        """The verdict is the same where a plugin of pytest, or pytest-benchmark, is switched off."""
+        suite("@pytest.mark.memperf(max_minor_faults=99)\ndef test_it(): touch(100)\n")
+        options = (f"-pno:{plugin}", f"--memperf-isolation={isolation}", "--memperf-json=out.json")
+        result = pytester.runpytest_subprocess(*options)
+
+        assert result.ret == pytest.ExitCode.TESTS_FAILED
+        assert value(results_of(pytester)["test_it", "call"]) == 100
+
     def test_soft_is_each_window_s_own(self, pytester: pytest.Pytester, suite: Suite) -> None:
         """``soft`` of a named window warns for that window, and the marker's does not soften another one."""
         suite(

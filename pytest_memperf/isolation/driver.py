@@ -199,7 +199,7 @@ class Driver:
                 f"add {lacking[0]!r} to memperf_template_plugins"
             )
         recipe, text = self._recipe(plugins, seed)
-        base = _once(self._bases, text, lambda: BaseTemplate(recipe, self._config.option.capture))
+        base = _once(self._bases, text, lambda: BaseTemplate(recipe, getattr(self._config.option, "capture", "no")))
         request = {"module": str(item.path)}
         return _once(self._modules, (text, str(item.path)), lambda: ModuleTemplate(base, request))
 
