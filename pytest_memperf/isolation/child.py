@@ -74,15 +74,19 @@ class Settling:
 
 
 class Forwarding(logging.Handler):
-    """Sends on to the driver what a session would show."""
+    """Sends on to the driver what a session would show; registered in the template, for that takes a while."""
 
-    def __init__(self, config: pytest.Config, connection: Connection, settled: Settling) -> None:
+    def __init__(self, config: pytest.Config) -> None:
         super().__init__()
         self._config = config
+        self._report: object = None
+        config.pluginmanager.register(self, "memperf-forwarding")
+
+    def begin(self, connection: Connection, settled: Settling) -> None:
+        """In a child: send over this connection."""
         self._connection = connection
         self._settled = settled
         self._pid = os.getpid()
-        self._report: object = None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
@@ -151,7 +155,9 @@ def find(items: list[pytest.Item], names: list[str], position: int) -> pytest.It
     return found[position] if position < len(found) else None
 
 
-def run(session: pytest.Session, connection: Connection, pages_of_files: list[tuple[int, int]]) -> NoReturn:
+def run(
+    session: pytest.Session, connection: Connection, forwarding: Forwarding, pages_of_files: list[tuple[int, int]]
+) -> NoReturn:
     """Run the test that the driver names; ends the process, whatever happens."""
     status = LOST
     pid = os.getpid()
@@ -161,7 +167,7 @@ def run(session: pytest.Session, connection: Connection, pages_of_files: list[tu
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.setpgid(0, 0)
         request = connection.receive()
-        last = _run(session, connection, request, pages_of_files)
+        last = _run(session, connection, request, forwarding, pages_of_files)
         status = 0
     except pytest.exit.Exception as ended:
         last, status = {"exit": str(ended.msg), "status": ended.returncode}, 0
@@ -183,7 +189,11 @@ def run(session: pytest.Session, connection: Connection, pages_of_files: list[tu
 
 
 def _run(
-    session: pytest.Session, connection: Connection, request: dict[str, Any], pages_of_files: list[tuple[int, int]]
+    session: pytest.Session,
+    connection: Connection,
+    request: dict[str, Any],
+    forwarding: Forwarding,
+    pages_of_files: list[tuple[int, int]],
 ) -> dict[str, Any]:
     """Run the test; return the last message."""
     config = session.config
@@ -197,8 +207,7 @@ def _run(
     CONDITIONS.settle = settled
     CONDITIONS.wide_frames = True
     _become_part_of(config, request)
-    forwarding = Forwarding(config, connection, settled)
-    config.pluginmanager.register(forwarding, "memperf-forwarding")
+    forwarding.begin(connection, settled)
     if request["live_logs"] is not None:
         forwarding.setLevel(request["live_logs"])
         logging.getLogger().addHandler(forwarding)

@@ -86,13 +86,14 @@ class Template:
 
         if self._uncollected:
             self._fail(self._uncollected[0])
+        forwarding = child.Forwarding(session.config)
         pages_of_files = prepare_for_forks()
         capture = session.config.pluginmanager.get_plugin("capturemanager")
         # A child that was killed leaves its output in the file that both write to.
         read_output = getattr(capture, "read_global_capture", None)
         self._connection.send({"notes": notes_on_this_process()})
         connection = serve(self._connection, lambda pid, driver: _wait_for(pid, driver, read_output))
-        child.run(session, connection, pages_of_files)
+        child.run(session, connection, forwarding, pages_of_files)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Generator[None, None, None]:
