@@ -30,6 +30,23 @@ def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
 
 
+@pytest.fixture(autouse=True)
+def only_this_plugin(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the sessions inside the tests load no other plugin: they start several times as fast."""
+    if "pytester" in request.fixturenames:
+        request.getfixturevalue("pytester")  # first: it removes PYTEST_ADDOPTS
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p memperf")
+
+
+@pytest.fixture
+def every_plugin(only_this_plugin: None, monkeypatch: pytest.MonkeyPatch, pytester: pytest.Pytester) -> None:
+    """Have them load what is installed after all, in the order of the file."""
+    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:randomly -p no:random_order")
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+
+
 @pytest.fixture
 def suite(pytester: pytest.Pytester) -> Callable[[str], None]:
     """Return a function that makes a test module of this text, with ``touch(pages)`` to import in it."""

@@ -161,6 +161,7 @@ class TestVerdict:
         assert check["status"] == "unchecked"
         assert check["reason"] == "the test did not come to its end"
 
+    @pytest.mark.usefixtures("every_plugin")
     def test_last_failed_and_reruns(self, pytester: pytest.Pytester, suite: Suite) -> None:
         """--lf and rerunfailures see an ordinary failure; a rerun is measured afresh."""
         suite(
@@ -177,6 +178,7 @@ class TestVerdict:
         (row,) = json.loads(Path(pytester.path, "out.json").read_text())["results"]  # of the run that counted
         assert value(row) == 2
 
+    @pytest.mark.usefixtures("every_plugin")
     def test_strict(self, pytester: pytest.Pytester, suite: Suite) -> None:
         """A budget that cannot be checked passes with a word, and fails under ``--memperf-strict``."""
         suite("@pytest.mark.memperf(max_wall_time=9, bytes=1)\ndef test_it(benchmark): benchmark.pedantic(touch, (1,))")
@@ -186,6 +188,7 @@ class TestVerdict:
         result.assert_outcomes(failed=1)
         result.stdout.fnmatch_lines(["MEMORY *max_wall_time = 9.000 s was not checked: pytest-benchmark is disabled*"])
 
+    @pytest.mark.usefixtures("every_plugin")
     def test_under_xdist(self, pytester: pytest.Pytester, suite: Suite) -> None:
         """Results and verdicts travel from the workers."""
         suite(
@@ -228,6 +231,7 @@ class TestKindsOfTests:
             "hypothesis",
         ],
     )
+    @pytest.mark.usefixtures("every_plugin")
     def test_known_work(self, pytester: pytest.Pytester, suite: Suite, text: str) -> None:
         """Fifty pages written are fifty faults (and what the test's own machinery needs, where that runs inside)."""
         suite(text)

@@ -131,6 +131,7 @@ def test_every_wrong_marker_is_named(pytester: pytest.Pytester) -> None:
     result.stderr.fnmatch_lines(["*::test_a: a: no such argument*", "*::test_b: b: no such argument*"])
 
 
+@pytest.mark.usefixtures("every_plugin")
 def test_wrong_marker_in_a_worker(pytester: pytest.Pytester) -> None:
     """Under xdist the tests concerned fail with the same line."""
     pytest.importorskip("xdist")

@@ -48,6 +48,7 @@ def test_tools_of_sys_monitoring_are_named() -> None:
 
 
 @pytest.mark.parametrize("isolation", ["inline", "process"])
+@pytest.mark.usefixtures("every_plugin")
 def test_coverage_perturbs(pytester: pytest.Pytester, isolation: str) -> None:
     """Under pytest-cov each result has the note, and none without; in children as in pytest's own process."""
     pytest.importorskip("pytest_cov")

@@ -1,20 +1,8 @@
-"""Sessions inside the tests load this plugin and what a test names: ten times as fast as all that is installed."""
+"""What the tests of reports share: a metric whose values are known."""
 
 from __future__ import annotations
 
 import pytest
-
-
-@pytest.fixture(autouse=True)
-def only_this_plugin(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Load no other plugin by itself, and write wide lines."""
-    if "pytester" in request.fixturenames:
-        request.getfixturevalue("pytester")  # first: it removes PYTEST_ADDOPTS
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    monkeypatch.setenv("PYTEST_PLUGINS", "pytest_memperf.plugin")
-    # Older versions of pytest warn of a plugin named here that the outer session has imported.
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-Wignore::pytest.PytestAssertRewriteWarning")
-    monkeypatch.setenv("COLUMNS", "200")
 
 
 TOKENS = '''
