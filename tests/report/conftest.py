@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-
 TOKENS = '''
 """Metrics whose values the tests say, so that every line of the output is known."""
 
