@@ -106,6 +106,8 @@ cdef class Interval:
         cdef procfs.Status status
         cdef Interval interval
         cdef rusage entry
+        cdef long switches
+        cdef int _attempt
         if self.running or self.finished:
             raise RuntimeError("an interval is started once; make a new one")
         cdef bint nested = newest is not None
@@ -138,6 +140,12 @@ cdef class Interval:
             getrusage(RUSAGE_CHILDREN, &self.begin.children)
         getrusage(RUSAGE_THREAD, &self.begin.thread)
         getrusage(RUSAGE_SELF, &self.begin.process)
+        for _attempt in range(3 if self.drained else 0):  # a switch in between would look like another thread's
+            switches = peak.switches(&self.begin.process)
+            getrusage(RUSAGE_THREAD, &self.begin.thread)
+            getrusage(RUSAGE_SELF, &self.begin.process)
+            if peak.switches(&self.begin.process) == switches:
+                break
         self.begin.wall_ns = wall_clock()
         if nested and self.outer is not None:
             self.outer.disown(&entry, &self.begin.thread)

@@ -18,6 +18,7 @@ cdef struct Peak:     # pages, where nothing else is said
     long migrations   # of the main thread before the start; -1: unknown
 
 cdef void prepare() noexcept nogil
+cdef long switches(const rusage* usage) noexcept nogil
 cdef void drain() noexcept nogil
 cdef void lay_out(Peak* peak) noexcept nogil
 cdef int begin(Peak* peak) noexcept nogil

@@ -109,16 +109,24 @@ cdef void disturb(Peak* peak, int types) noexcept nogil:
     peak.disturbed = True
 
 
+cdef long switches(const rusage* usage) noexcept nogil:
+    return usage.ru_nvcsw + usage.ru_nivcsw
+
+
 cdef bint stayed(const Peak* peak, const Snapshot* start) noexcept nogil:
     """Tell whether the code, and all since, ran on this one CPU: one thread, and no switch or no migration."""
-    cdef rusage process, thread
-    cdef long switches, migrations
-    getrusage(RUSAGE_SELF, &process)
-    getrusage(RUSAGE_THREAD, &thread)
-    switches = process.ru_nvcsw + process.ru_nivcsw - start.process.ru_nvcsw - start.process.ru_nivcsw
-    if switches == 0:
+    cdef rusage before, thread, process
+    cdef long migrations
+    cdef int _attempt
+    for _attempt in range(3):
+        getrusage(RUSAGE_SELF, &before)
+        getrusage(RUSAGE_THREAD, &thread)
+        getrusage(RUSAGE_SELF, &process)
+        if switches(&before) == switches(&process):  # not switched between the readings
+            break
+    if switches(&process) == switches(&start.process):
         return True
-    if switches != thread.ru_nvcsw + thread.ru_nivcsw - start.thread.ru_nvcsw - start.thread.ru_nivcsw:
+    if switches(&process) - switches(&start.process) != switches(&thread) - switches(&start.thread):
         return False
     if peak.migrations < 0 or syscall(SYS_gettid) != getpid() or procfs.read_migrations(&migrations):
         return False
@@ -126,9 +134,7 @@ cdef bint stayed(const Peak* peak, const Snapshot* start) noexcept nogil:
 
 
 cdef bint other_threads_faulted(const Snapshot* start, const Snapshot* stop) noexcept nogil:
-    return (
-        stop.process.ru_minflt - start.process.ru_minflt != stop.thread.ru_minflt - start.thread.ru_minflt
-    )
+    return stop.process.ru_minflt - start.process.ru_minflt != stop.thread.ru_minflt - start.thread.ru_minflt
 
 
 cdef long total_of_start(const Peak* peak, const Snapshot* start) noexcept nogil:
