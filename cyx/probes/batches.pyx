@@ -127,11 +127,18 @@ cdef void open_sources() noexcept nogil:
         open_source(2, fd)
 
 
+cdef bint spans_tables(const char* start, long pages) noexcept nogil:
+    """Tell whether two page tables map the range: then giving it back is counted in two steps."""
+    cdef long size = page // 8 * page
+    return <long>start // size != (<long>start + pages * page - 1) // size
+
+
 cdef int map_scratch(int type, long pages, Scratch* scratch) noexcept nogil:
     cdef int fd = -1
     cdef int protection = PROT_READ
     cdef int flags = MAP_SHARED
     cdef file_status status
+    cdef char* first
     scratch.pages = scratch.used = 0
     if type == 0:
         flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
@@ -143,6 +150,10 @@ cdef int map_scratch(int type, long pages, Scratch* scratch) noexcept nogil:
         if status.st_dev != sources[type].status.st_dev or status.st_size < pages * page:
             return FAILED
     scratch.start = <char*>mmap(NULL, pages * page, protection, flags, fd, 0)
+    if scratch.start != <char*>MAP_FAILED and spans_tables(scratch.start, pages):
+        first = scratch.start  # the next one lies beside it
+        scratch.start = <char*>mmap(NULL, pages * page, protection, flags, fd, 0)
+        munmap(first, pages * page)
     if scratch.start == <char*>MAP_FAILED:
         return FAILED
     scratch.pages = pages
@@ -317,7 +328,8 @@ cdef int fill_up(int cpu, bint by_maximum) noexcept nogil:
             munmap(filling[type].start, filling[type].pages * page)
         if folded[type].pages:
             munmap(folded[type].start, folded[type].pages * page)
-        if 0 <= other < MOST_CPUS:
+    if 0 <= other < MOST_CPUS:
+        for type in range(TYPES):
             left[type][other] = UNKNOWN if failed else 0
     return FAILED if failed else 0
 
@@ -339,17 +351,17 @@ cdef int charge() noexcept nogil:
         return FAILED
     CPU_ZERO(&one)
     CPU_SET(cpu, &one)
-    for type in range(TYPES):
-        found.of_type[type] = 0
     if sched_setaffinity(0, sizeof(cpu_set_t), &one) == 0:
         # Twice, with a visit in between: it may find less than batch - 1, for a total below 0 is shown as 0.
         if procfs.reset_high_water_mark() == 0 and procfs.read_approximate(&approximate) == 0:
             by_maximum = total(True) == approximate
             failed = fill_up(cpu, by_maximum)
             failed = sched_setaffinity(0, sizeof(cpu_set_t), &one) or failed
+            for type in range(TYPES):
+                found.of_type[type] = 0
             failed = failed or drain_here(cpu, by_maximum, &found) or procfs.reset_high_water_mark()
             failed = failed or fill_up(cpu, by_maximum)
-        failed = sched_setaffinity(0, sizeof(cpu_set_t), &one) or failed
+            failed = sched_setaffinity(0, sizeof(cpu_set_t), &one) or failed
         for type in range(TYPES):
             left[type][cpu] = UNKNOWN if failed else found.of_type[type]
     sched_setaffinity(0, sizeof(cpu_set_t), &allowed)
