@@ -86,8 +86,9 @@ class Round(Interval):
 
     def outcome(self, name: str) -> Reading | str | None:
         """Return the reading of one metric, or the reason why there is none; None for one that nobody asked for."""
-        if self._outcomes is None and name in self._probes.by_metric:
-            return {**self._read(self._probes.by_metric[name]), **self._failed}.get(name)
+        if self._outcomes is None and not self._failed:
+            probe = self._probes.by_metric.get(name) or next((each for each in self._acting if each.reads(name)), None)
+            return None if probe is None else self._read(probe).get(name)
         return self.outcomes().get(name)
 
     def outcomes(self) -> Mapping[str, Reading | str]:

@@ -38,6 +38,11 @@ class Probe:
         """Return the metrics that this machine cannot give, each with the reason and its mend."""
         return {}
 
+    @classmethod
+    def reads(cls, name: str) -> bool:
+        """Tell whether a metric is one of this probe's."""
+        return any(metric.name == name for metric in cls.metrics)
+
     def prepare(self, interval: Interval, requested: Sequence[str]) -> None:
         """Set the interval up before it starts; ``requested`` names the metrics that a budget or a user asks for."""
 
