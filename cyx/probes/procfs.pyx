@@ -6,7 +6,7 @@ allocated between the start and the stop of a window. They return 0 or an ``errn
 the same files below any root, so that a saved or made-up /proc can be read too.
 """
 
-from libc.errno cimport EBADF, ENODATA, errno
+from libc.errno cimport ENODATA, errno
 from libc.stdlib cimport strtol
 from libc.string cimport strchr, strlen, strrchr, strstr
 
@@ -20,6 +20,8 @@ from cyx.linux cimport (
     SYS_getdents64,
     close,
     fcntl,
+    file_status,
+    fstat,
     getpid,
     open,
     pread,
@@ -41,11 +43,27 @@ cdef struct Entry:  # linux_dirent64 (getdents(2)), as far as it is needed
     long offset
     unsigned short length
 
+cdef struct Source:
+    const char* path
+    int mode
+    int fd  # or the errno value of opening it, negative
+    file_status opened  # what the descriptor was opened on
+
+cdef enum:
+    STATM = 0
+    STATUS = 1
+    STAT = 2
+    SCHED = 3
+    CLEAR_REFS = 4
+    SOURCES = 5
+
 cdef int owner = -1  # the process that opened the descriptors: after a fork they would show the parent
-cdef int statm_fd = -1
-cdef int status_fd = -1
-cdef int stat_fd = -1
-cdef int sched_fd = -1
+cdef Source[SOURCES] sources
+sources[STATM] = Source(b"/proc/self/statm", O_RDONLY, -1)
+sources[STATUS] = Source(b"/proc/self/status", O_RDONLY, -1)
+sources[STAT] = Source(b"/proc/self/stat", O_RDONLY, -1)
+sources[SCHED] = Source(b"/proc/self/sched", O_RDONLY, -1)
+sources[CLEAR_REFS] = Source(b"/proc/self/clear_refs", O_WRONLY, -1)
 cdef long bytes_per_page = sysconf(_SC_PAGESIZE)
 
 
@@ -53,45 +71,59 @@ cdef long page_size() noexcept nogil:
     return bytes_per_page
 
 
-cdef int open_high(const char* path) noexcept nogil:
-    cdef int low = open(path, O_RDONLY | O_CLOEXEC)
+cdef void open_high(Source* source) noexcept nogil:
     cdef int high
-    if low < 0:
-        return -errno
-    high = fcntl(low, F_DUPFD_CLOEXEC, FIRST_DESCRIPTOR)
-    if high < 0:  # RLIMIT_NOFILE is lower than that
-        return low
-    close(low)
-    return high
+    source.fd = open(source.path, source.mode | O_CLOEXEC)
+    if source.fd < 0:
+        source.fd = -errno
+        return
+    high = fcntl(source.fd, F_DUPFD_CLOEXEC, FIRST_DESCRIPTOR)
+    if high >= 0:  # RLIMIT_NOFILE may be lower than that
+        close(source.fd)
+        source.fd = high
+    fstat(source.fd, &source.opened)
+
+
+cdef bint is_ours(const Source* source) noexcept nogil:
+    """Tell whether nobody has closed the descriptor: by now it may be a file of the test's."""
+    cdef file_status now
+    return (
+        source.fd >= 0
+        and fstat(source.fd, &now) == 0
+        and now.st_ino == source.opened.st_ino
+        and now.st_dev == source.opened.st_dev
+    )
 
 
 cdef void prepare() noexcept nogil:
     """Open the files, once for each process; to be called before a window, as opening allocates in the kernel."""
-    global owner, statm_fd, status_fd, stat_fd, sched_fd
+    global owner
+    cdef int i
     cdef int pid = getpid()
     if owner == pid:
         return
-    if owner != -1:  # a fork: these are copies of the parent's descriptors, ours to close
-        close(statm_fd)
-        close(status_fd)
-        close(stat_fd)
-        close(sched_fd)
-    statm_fd = open_high(b"/proc/self/statm")
-    status_fd = open_high(b"/proc/self/status")
-    stat_fd = open_high(b"/proc/self/stat")
-    sched_fd = open_high(b"/proc/self/sched")
+    for i in range(SOURCES):
+        if is_ours(&sources[i]):  # after a fork: a copy of the parent's
+            close(sources[i].fd)
+        open_high(&sources[i])
     owner = pid
 
 
-cdef int read_text(int fd, char* text) noexcept nogil:
-    global owner
+cdef int descriptor_of(int which) noexcept nogil:
+    """Return the descriptor, opened anew where need be, or a negative errno value."""
+    cdef Source* source = &sources[which]
+    if not is_ours(source):
+        open_high(source)
+    return source.fd
+
+
+cdef int read_text(int which, char* text) noexcept nogil:
+    cdef int fd = descriptor_of(which)
     cdef long length
     if fd < 0:
         return -fd
     length = pread(fd, text, BUFFER - 1, 0)
     if length < 0:
-        if errno == EBADF:  # the test closed it: the next window opens it again
-            owner = -1
         return errno
     text[length] = 0
     return 0
@@ -125,13 +157,13 @@ cdef int parse_status(const char* text, Status* into) noexcept nogil:
 
 cdef int read_statm(Statm* into) noexcept nogil:
     cdef char text[BUFFER]
-    cdef int error = read_text(statm_fd, text)
+    cdef int error = read_text(STATM, text)
     return error or parse_statm(text, into)
 
 
 cdef int read_status(Status* into) noexcept nogil:
     cdef char text[BUFFER]
-    cdef int error = read_text(status_fd, text)
+    cdef int error = read_text(STATUS, text)
     return error or parse_status(text, into)
 
 
@@ -140,7 +172,7 @@ cdef int read_approximate(long* pages) noexcept nogil:
     cdef char text[BUFFER]
     cdef const char* place
     cdef int _field
-    cdef int error = read_text(stat_fd, text)
+    cdef int error = read_text(STAT, text)
     if error:
         return error
     place = strrchr(text, c")")  # the name of the program may hold blanks and parentheses
@@ -158,7 +190,7 @@ cdef int read_migrations(long* count) noexcept nogil:
     """How often the main thread changed its CPU so far; see se.nr_migrations of proc_pid_sched(5)."""
     cdef char text[BUFFER]
     cdef const char* place
-    cdef int error = read_text(sched_fd, text)
+    cdef int error = read_text(SCHED, text)
     if error:
         return error
     place = strstr(text, b"nr_migrations")
@@ -198,15 +230,10 @@ cdef int count_descriptors(long* count) noexcept nogil:
 
 
 cdef int write_clear_refs(const char* command) noexcept nogil:
-    # Opened anew each time: a kept descriptor that a test closed could by now be a file of the test's.
-    cdef int error = 0
-    cdef int fd = open(b"/proc/self/clear_refs", O_WRONLY | O_CLOEXEC)
+    cdef int fd = descriptor_of(CLEAR_REFS)
     if fd < 0:
-        return errno
-    if write(fd, command, 1) != 1:
-        error = errno
-    close(fd)
-    return error
+        return -fd
+    return 0 if write(fd, command, 1) == 1 else errno
 
 
 cdef int reset_high_water_mark() noexcept nogil:

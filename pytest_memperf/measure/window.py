@@ -26,6 +26,12 @@ T = TypeVar("T")
 class Round(Interval):
     """One pass through a window: the exact counters, with the probes of the window around them."""
 
+    # Here, as there is a round for each test.
+    _collector_was_on = False
+    _time: Reading | str | None = None
+    _failed: Mapping[str, str] = {}
+    _outcomes: dict[str, Reading | str] | None = None
+
     def __init__(self, settings: Settings, probes: Probes, requested: tuple[str, ...], settles: bool) -> None:
         self._settings = settings
         self._probes = probes
@@ -33,10 +39,6 @@ class Round(Interval):
         self._settles = settles
         self.count_children = settings.include_children
         self._acting = [probe() for probe in probes.acting]
-        self._collector_was_on = False
-        self._time: Reading | str | None = None
-        self._failed: dict[str, str] = {}
-        self._outcomes: dict[str, Reading | str] | None = None
 
     def before_start(self) -> None:
         """Prepare the collector and the interval, and start the probes."""
@@ -77,7 +79,7 @@ class Round(Interval):
     def _leave_out(self, probe: Probe, act: str, error: Exception) -> None:
         """Let a probe that fails cost its own metrics, and neither the test nor the other metrics."""
         self._acting = [each for each in self._acting if each is not probe]
-        self._failed.update(_failure(probe, act, error))
+        self._failed = {**self._failed, **_failure(probe, act, error)}
 
     def take_time(self, wall_time: Reading | str) -> None:
         """Take the time of the round from elsewhere, or the reason why there is none."""
@@ -117,7 +119,7 @@ class Round(Interval):
     @property
     def notes(self) -> tuple[str, ...]:
         """What the probes noticed about this round."""
-        return tuple(note for probe in self._acting for note in probe.notes)
+        return tuple([note for probe in self._acting for note in probe.notes])
 
 
 def _failure(probe: Probe, act: str, error: Exception) -> dict[str, str]:
@@ -270,7 +272,7 @@ class Window(Bracket):
     def result(self, test: str) -> Result:
         """Return the verdicts of this window, and its metrics for whoever wants to see them."""
         checks = [self._check(budget) for budget in self.settings.budgets]
-        seen = [*notes_on(self._events), *(note for each in self.rounds for note in each.notes)]
+        seen = [*notes_on(self._events), *[note for each in self.rounds for note in each.notes]]
         return Result(
             test=test,
             window=self.name,

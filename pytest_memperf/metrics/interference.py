@@ -19,6 +19,7 @@ _EVENTS = {
     "pswpout": "pages were swapped out",
 }
 """Counters of /proc/vmstat, and what their growth means."""
+_WORDS = {**_EVENTS, "steal": "ticks of the processor went to other machines"}
 _STEAL = 8
 """The column of ``cpu`` in /proc/stat with the ticks that the hypervisor gave to others (proc_stat(5))."""
 
@@ -39,8 +40,7 @@ def growth(begin: Mapping[str, int], end: Mapping[str, int]) -> dict[str, int]:
 
 def notes_on(events: Mapping[str, int]) -> tuple[str, ...]:
     """Return what happened, one sentence for each kind of event."""
-    words = {**_EVENTS, "steal": "ticks of the processor went to other machines"}
-    return tuple(f"interference: {words[name]} ({count})" for name, count in events.items())
+    return tuple([f"interference: {_WORDS[name]} ({count})" for name, count in events.items()])
 
 
 class Interference(Probe):

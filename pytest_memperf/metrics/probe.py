@@ -39,6 +39,11 @@ class Probe:
         return {}
 
     @classmethod
+    def acts(cls) -> bool:
+        """Tell whether there is something to do at the start or the stop: most only read the interval afterwards."""
+        return (cls.start, cls.stop) != (Probe.start, Probe.stop)
+
+    @classmethod
     def reads(cls, name: str) -> bool:
         """Tell whether a metric is one of this probe's."""
         return any(metric.name == name for metric in cls.metrics)

@@ -78,12 +78,12 @@ class Registry:
                 for metric, probe in ((metric, self._probes[metric.name]) for metric in self)
                 if metric.cost is Cost.ALWAYS or metric.name in wanted or (costly and probe.accompanies)
             )
-            shared = tuple(probe() for probe in chosen if not _acts(probe))
+            shared = tuple(probe() for probe in chosen if not probe.acts())
             self._probes_for[requested] = Probes(
                 shared,
                 {metric.name: probe for probe in shared for metric in probe.metrics},
                 tuple(probe for probe in shared if type(probe).prepare is not Probe.prepare),
-                tuple(probe for probe in chosen if _acts(probe)),
+                tuple(probe for probe in chosen if probe.acts()),
             )
         return self._probes_for[requested]
 
@@ -93,8 +93,3 @@ class Registry:
         for probe in dict.fromkeys(self._probes.values()):
             reasons.update(probe.unavailable())
         return reasons
-
-
-def _acts(probe: type[Probe]) -> bool:
-    """Tell whether a probe has something to do at the start or the stop: most only read the interval afterwards."""
-    return (probe.start, probe.stop) != (Probe.start, Probe.stop)

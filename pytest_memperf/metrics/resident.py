@@ -56,6 +56,11 @@ class ResidentMemory(Probe):
     def __init__(self) -> None:
         self._sampler: RssSampler | None = None
 
+    @classmethod
+    def acts(cls) -> bool:
+        """Only to take samples, where the mark cannot be reset."""
+        return not _mark_can_be_reset()
+
     def prepare(self, interval: Interval, requested: Sequence[str]) -> None:
         """Have a narrow peak where somebody asks for it: it costs up to a millisecond at the stop.
 

@@ -52,6 +52,30 @@ class TestProcfs:
         with pytest.raises(LookupError, match="TASK_IO_ACCOUNTING"):
             procfs.block_reads(write(tmp_path, "io", "rchar: 1\n"))
 
+    def test_descriptors_that_a_test_closes_and_takes(self, tmp_path: Path) -> None:
+        """The test's own files under the same numbers are neither read for figures nor written to."""
+        with Interval():
+            pass
+        open_files = {entry.name: entry.readlink().name for entry in Path("/proc/self/fd").iterdir() if entry.exists()}
+        names = {"statm", "status", "stat", "sched", "clear_refs"}
+        own = [int(fd) for fd, name in open_files.items() if name in names]
+        assert len(own) == len(names)
+        file = tmp_path / "file"
+        file.write_text("1 2 3\n")
+        with file.open("r+b") as opened:
+            for fd in own:
+                os.dup2(opened.fileno(), fd)
+            with Interval() as interval:
+                bytearray(64 * PAGE)
+            for fd in own:
+                os.close(fd)
+        assert file.read_text() == "1 2 3\n"
+        assert interval.errors == (0, 0)
+        assert abs(interval.resident_at_start - psutil.Process().memory_info().rss) <= 256 * PAGE
+        with Interval() as interval:
+            pass
+        assert interval.errors == (0, 0)
+
     @settings(deadline=None)
     @given(st.text(st.characters(codec="ascii", exclude_characters="\0"), max_size=400))
     def test_no_text_crashes_the_parsers(self, text: str) -> None:
