@@ -248,13 +248,14 @@ cdef list whole_huge_pages(list ranges):
 
 
 def copy_huge_pages(long limit):
-    """Move the noted ranges onto huge pages of this process; return the bytes copied, up to the limit.
+    """Move the noted ranges onto huge pages of this process, up to a limit in bytes; return those that were moved.
 
     Populating them would split each into small pages. A range that is not all there any more is left alone.
     """
     cdef unsigned long start, end, length, place
     cdef void* fresh
     cdef long done = 0
+    cdef list moved = []
     for start, end in huge_ranges:
         length = end - start
         if done + <long>length > limit or present_pages([(start, end)], False) != [(start, end)]:
@@ -267,8 +268,25 @@ def copy_huge_pages(long limit):
         memcpy(<void*>place, <void*>start, length)
         if mremap(<void*>place, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, <void*>start) != MAP_FAILED:
             done += length
+            moved.append((start, end))
         munmap(fresh, length + huge)  # what is left of it on both sides
-    return done
+    return moved
+
+
+def without(list ranges, list taken):
+    """Return the parts of these ranges that are not in those taken; both are in the order of addresses."""
+    cdef unsigned long start, end, taken_start, taken_end
+    cdef list found = []
+    for start, end in ranges:
+        for taken_start, taken_end in taken:
+            if taken_start >= end or taken_end <= start:
+                continue
+            if start < taken_start:
+                found.append((start, taken_start))
+            start = taken_end
+        if start < end:
+            found.append((start, end))
+    return found
 
 
 def populate(list ranges, bint write, long limit):

@@ -50,9 +50,10 @@ class Settling:
 
     def _break_copy_on_write(self) -> None:
         # Here rather than right after the fork, for set-up may have forked too; both cost the same in sum.
-        copied = copy_on_write.copy_huge_pages(self._limit)
+        huge = copy_on_write.copy_huge_pages(self._limit)
         writable = [(start, end) for start, end, _, write, private, _ in copy_on_write.mappings() if write and private]
-        pages = copy_on_write.present_pages(writable, False)
+        pages = copy_on_write.present_pages(copy_on_write.without(writable, huge), False)
+        copied = sum(end - start for start, end in huge)
         self.left = copy_on_write.populate(pages, True, self._limit - copied)
         copy_on_write.populate(self._pages_of_files, False, sys.maxsize)
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
+from cyx import copy_on_write
+
 
 def run(text: str) -> str:
     """Run the program in an interpreter of its own, for it spoils its heaps; return what it prints."""
@@ -82,3 +86,20 @@ for copied in (False, True):
     shared, own = map(int, faults.split())
     assert shared >= 1_000
     assert own < 20
+
+
+@pytest.mark.parametrize(
+    ("taken", "rest"),
+    [
+        ([], [(0, 40), (60, 80)]),
+        ([(10, 20)], [(0, 10), (20, 40), (60, 80)]),
+        ([(10, 20), (20, 30)], [(0, 10), (30, 40), (60, 80)]),
+        ([(0, 40), (70, 80)], [(60, 70)]),
+        ([(30, 70)], [(0, 30), (70, 80)]),
+        ([(40, 60)], [(0, 40), (60, 80)]),
+    ],
+    ids=str,
+)
+def test_ranges_without_others(taken: list[tuple[int, int]], rest: list[tuple[int, int]]) -> None:
+    """What is taken goes, wherever it lies in a range; the rest stays."""
+    assert copy_on_write.without([(0, 40), (60, 80)], taken) == rest

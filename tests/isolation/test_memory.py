@@ -48,6 +48,32 @@ def test_it(memperf):
     assert (faults["value"], faults["uncertainty"]) == (0, 0)
 
 
+HUGE_DATA = """
+import mmap
+SIZE = 48 << 20
+region = mmap.mmap(-1, SIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+region.madvise(mmap.MADV_HUGEPAGE)
+region[:] = bytes(SIZE)
+with open("/proc/self/smaps_rollup") as file:
+    if next(int(line.split()[1]) for line in file if line.startswith("AnonHugePages:")) < 44 << 10:
+        pytest.skip("no transparent huge pages here", allow_module_level=True)
+def write():
+    for place in range(0, SIZE, mmap.PAGESIZE): region[place] = 1
+def test_it(memperf): memperf(write)
+"""
+
+
+def test_huge_pages_count_once(isolated: Run, results: Results) -> None:
+    """What they take of --memperf-cow-limit they take once: a limit above all pages leaves none of them shared."""
+    result = isolated(HUGE_DATA, "--memperf-cow-limit=90 MiB", "--memperf-json=out.json")
+    if result.parseoutcomes().get("skipped"):
+        pytest.skip("this machine gives no transparent huge pages")
+    (only,) = results()
+    faults = only["metrics"]["minor_faults"]
+    assert (faults["value"], faults["uncertainty"]) == (0, 0)
+    assert "stayed shared" not in str(only.get("notes"))
+
+
 SHARED_DATA = """
 SIZE = 12 << 20
 data = bytearray(b"x" * SIZE)
