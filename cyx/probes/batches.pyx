@@ -21,72 +21,35 @@ from cyx.linux cimport (
     CPU_SET,
     CPU_SETSIZE,
     CPU_ZERO,
-    F_DUPFD_CLOEXEC,
-    MADV_NOHUGEPAGE,
-    MAP_ANONYMOUS,
-    MAP_FAILED,
-    MAP_NORESERVE,
-    MAP_PRIVATE,
-    MAP_SHARED,
-    O_CLOEXEC,
-    O_RDONLY,
-    PROT_READ,
-    PROT_WRITE,
     RUSAGE_SELF,
     RUSAGE_THREAD,
-    Dl_info,
-    SYS_memfd_create,
-    close,
     cpu_set_t,
-    dladdr,
-    fcntl,
-    file_status,
-    fstat,
-    ftruncate,
     getpid,
     getrusage,
-    madvise,
-    mmap,
     munmap,
-    open,
     rusage,
     sched_getaffinity,
     sched_getcpu,
     sched_setaffinity,
-    syscall,
 )
 from cyx.probes cimport procfs
+from cyx.probes.scratch cimport AROUND, TYPES, Scratch, give_back, map_scratch, open_sources, touch
 
 import os
 
 cdef enum:
-    VISITED = 8      # settle goes round at most so many CPUs: some 200 us each
-    AROUND = 64      # pages that one fault on a file may map (fault_around_bytes), with room
-    CLOSE_ON_EXEC = 1    # MFD_CLOEXEC
-    FIRST_DESCRIPTOR = 500
-    LEFT = -1        # what a visit leaves pending
-    UNKNOWN = 10_000     # no pending number
+    VISITED = 8       # settle goes round at most so many CPUs: some 200 us each
+    LEFT = -1         # what a visit leaves pending
+    UNKNOWN = 10_000  # no pending number
     MOST_CPUS = 1024
     FAILED = -1
-
-cdef struct Scratch:
-    char* start
-    long pages
-    long used
-
-cdef struct Source:  # a file whose pages are in memory, kept open
-    int fd
-    file_status status
 
 cdef long page = procfs.page_size()
 cdef long cpus = os.cpu_count() or 1
 cdef long batch = max(32, 2 * cpus)  # compute_batch_value, lib/percpu_counter.c; corrected by what a jump shows
-cdef Source sources[TYPES]           # of FILE and SHARED
 cdef short left[TYPES][MOST_CPUS]    # what was left pending by the last visit, or by a charge
 cdef int checked = -1                # the process that all this was found for
 cdef bint exact = False
-sources[1].fd = -1
-sources[2].fd = -1
 
 
 cdef long batch_pages() noexcept nogil:
@@ -103,72 +66,6 @@ cdef bint statm_is_exact() noexcept nogil:
 
 cdef long most_pages() noexcept nogil:
     return 3 * batch + 2 * AROUND
-
-
-cdef void open_source(int type, int fd) noexcept nogil:
-    cdef Source* source = &sources[type]
-    source.fd = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_DESCRIPTOR)
-    close(fd)
-    if source.fd >= 0:
-        fstat(source.fd, &source.status)
-
-
-cdef void open_sources() noexcept nogil:
-    cdef Dl_info library
-    cdef int fd
-    # The C library: surely there, and in the page cache.
-    if dladdr(<const void*>getpid, &library):
-        fd = open(library.dli_fname, O_RDONLY | O_CLOEXEC)
-        if fd >= 0:
-            open_source(1, fd)
-    fd = syscall(SYS_memfd_create, b"memperf", CLOSE_ON_EXEC)
-    if fd >= 0:
-        ftruncate(fd, most_pages() * page)
-        open_source(2, fd)
-
-
-cdef bint spans_tables(const char* start, long pages) noexcept nogil:
-    """Tell whether two page tables map the range: then giving it back is counted in two steps."""
-    cdef long size = page // 8 * page
-    return <long>start // size != (<long>start + pages * page - 1) // size
-
-
-cdef int map_scratch(int type, long pages, Scratch* scratch) noexcept nogil:
-    cdef int fd = -1
-    cdef int protection = PROT_READ
-    cdef int flags = MAP_SHARED
-    cdef file_status status
-    cdef char* first
-    scratch.pages = scratch.used = 0
-    if type == 0:
-        flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
-        protection |= PROT_WRITE
-    else:
-        fd = sources[type].fd
-        if fd < 0 or fstat(fd, &status) or status.st_ino != sources[type].status.st_ino:  # a test has closed it
-            return FAILED
-        if status.st_dev != sources[type].status.st_dev or status.st_size < pages * page:
-            return FAILED
-    scratch.start = <char*>mmap(NULL, pages * page, protection, flags, fd, 0)
-    if scratch.start != <char*>MAP_FAILED and spans_tables(scratch.start, pages):
-        first = scratch.start  # the next one lies beside it
-        scratch.start = <char*>mmap(NULL, pages * page, protection, flags, fd, 0)
-        munmap(first, pages * page)
-    if scratch.start == <char*>MAP_FAILED:
-        return FAILED
-    scratch.pages = pages
-    madvise(scratch.start, scratch.pages * page, MADV_NOHUGEPAGE)
-    return 0
-
-
-cdef void touch(Scratch* scratch, int type) noexcept nogil:
-    cdef volatile char* place = scratch.start + scratch.used * page
-    cdef char _seen
-    if type == 0:
-        place[0] = 1
-    else:
-        _seen = place[0]
-    scratch.used += 1
 
 
 cdef long total(bint by_maximum) noexcept nogil:
@@ -215,7 +112,7 @@ cdef int drain(int type, int cpu, bint by_maximum, Pending* into) noexcept nogil
     before = pending_everywhere(by_maximum)
     mapped = -memory.resident
     if touch_until_fold(type, &scratch, by_maximum):
-        munmap(scratch.start, scratch.pages * page)
+        give_back(&scratch)
         return FAILED
     pending = before - pending_everywhere(by_maximum)
     procfs.read_statm(&memory)
@@ -325,9 +222,9 @@ cdef int fill_up(int cpu, bint by_maximum) noexcept nogil:
     other = sched_getcpu()
     for type in range(TYPES):  # the larger part last: whatever was pending there before is folded with it
         if filling[type].pages:
-            munmap(filling[type].start, filling[type].pages * page)
+            give_back(&filling[type])
         if folded[type].pages:
-            munmap(folded[type].start, folded[type].pages * page)
+            give_back(&folded[type])
     if 0 <= other < MOST_CPUS:
         for type in range(TYPES):
             left[type][other] = UNKNOWN if failed else 0
@@ -383,7 +280,7 @@ cdef bint prepare() noexcept nogil:
     if checked == pid:
         return False
     if first:
-        open_sources()
+        open_sources(most_pages())
     checked = pid
     exact = False
     for type in range(TYPES):
@@ -397,7 +294,7 @@ cdef bint prepare() noexcept nogil:
         touch(&scratch, 0)
         touch(&scratch, 0)
         exact = procfs.read_statm(&after) == 0 and after.resident == before.resident + 2
-    munmap(scratch.start, scratch.pages * page)
+    give_back(&scratch)
     if first:  # brings its own code and the pages of the sources into memory
         settle(False, &ignored)
     if settle(True, &ignored):

@@ -12,16 +12,12 @@ from libc.string cimport strchr, strlen, strrchr, strstr
 
 from cyx.linux cimport (
     _SC_PAGESIZE,
-    F_DUPFD_CLOEXEC,
     O_CLOEXEC,
     O_DIRECTORY,
     O_RDONLY,
     O_WRONLY,
     SYS_getdents64,
     close,
-    fcntl,
-    file_status,
-    fstat,
     getpid,
     open,
     pread,
@@ -29,14 +25,13 @@ from cyx.linux cimport (
     sysconf,
     write,
 )
+from cyx.probes.descriptor cimport Descriptor, is_ours, keep
 
 import os
 
 cdef enum:
     # /proc/self/status has about 1,500 bytes; what grows with the machine (the CPU masks) stands at its end.
     BUFFER = 4096
-    # The descriptors are moved up here, out of the way of a test that closes or counts the low ones.
-    FIRST_DESCRIPTOR = 500
 
 cdef struct Entry:  # linux_dirent64 (getdents(2)), as far as it is needed
     unsigned long inode
@@ -46,8 +41,7 @@ cdef struct Entry:  # linux_dirent64 (getdents(2)), as far as it is needed
 cdef struct Source:
     const char* path
     int mode
-    int fd  # or the errno value of opening it, negative
-    file_status opened  # what the descriptor was opened on
+    Descriptor kept  # or the errno value of opening it, negative
 
 cdef enum:
     STATM = 0
@@ -59,11 +53,11 @@ cdef enum:
 
 cdef int owner = -1  # the process that opened the descriptors: after a fork they would show the parent
 cdef Source[SOURCES] sources
-sources[STATM] = Source(b"/proc/self/statm", O_RDONLY, -1)
-sources[STATUS] = Source(b"/proc/self/status", O_RDONLY, -1)
-sources[STAT] = Source(b"/proc/self/stat", O_RDONLY, -1)
-sources[SCHED] = Source(b"/proc/self/sched", O_RDONLY, -1)
-sources[CLEAR_REFS] = Source(b"/proc/self/clear_refs", O_WRONLY, -1)
+sources[STATM] = Source(b"/proc/self/statm", O_RDONLY, Descriptor(-1))
+sources[STATUS] = Source(b"/proc/self/status", O_RDONLY, Descriptor(-1))
+sources[STAT] = Source(b"/proc/self/stat", O_RDONLY, Descriptor(-1))
+sources[SCHED] = Source(b"/proc/self/sched", O_RDONLY, Descriptor(-1))
+sources[CLEAR_REFS] = Source(b"/proc/self/clear_refs", O_WRONLY, Descriptor(-1))
 cdef long bytes_per_page = sysconf(_SC_PAGESIZE)
 
 
@@ -71,28 +65,12 @@ cdef long page_size() noexcept nogil:
     return bytes_per_page
 
 
-cdef void open_high(Source* source) noexcept nogil:
-    cdef int high
-    source.fd = open(source.path, source.mode | O_CLOEXEC)
-    if source.fd < 0:
-        source.fd = -errno
-        return
-    high = fcntl(source.fd, F_DUPFD_CLOEXEC, FIRST_DESCRIPTOR)
-    if high >= 0:  # RLIMIT_NOFILE may be lower than that
-        close(source.fd)
-        source.fd = high
-    fstat(source.fd, &source.opened)
-
-
-cdef bint is_ours(const Source* source) noexcept nogil:
-    """Tell whether nobody has closed the descriptor: by now it may be a file of the test's."""
-    cdef file_status now
-    return (
-        source.fd >= 0
-        and fstat(source.fd, &now) == 0
-        and now.st_ino == source.opened.st_ino
-        and now.st_dev == source.opened.st_dev
-    )
+cdef void open_source(Source* source) noexcept nogil:
+    cdef int fd = open(source.path, source.mode | O_CLOEXEC)
+    if fd < 0:
+        source.kept.fd = -errno
+    else:
+        keep(&source.kept, fd)
 
 
 cdef void prepare() noexcept nogil:
@@ -103,18 +81,18 @@ cdef void prepare() noexcept nogil:
     if owner == pid:
         return
     for i in range(SOURCES):
-        if is_ours(&sources[i]):  # after a fork: a copy of the parent's
-            close(sources[i].fd)
-        open_high(&sources[i])
+        if is_ours(&sources[i].kept):  # after a fork: a copy of the parent's
+            close(sources[i].kept.fd)
+        open_source(&sources[i])
     owner = pid
 
 
 cdef int descriptor_of(int which) noexcept nogil:
     """Return the descriptor, opened anew where need be, or a negative errno value."""
     cdef Source* source = &sources[which]
-    if not is_ours(source):
-        open_high(source)
-    return source.fd
+    if not is_ours(&source.kept):
+        open_source(source)
+    return source.kept.fd
 
 
 cdef int read_text(int which, char* text) noexcept nogil:

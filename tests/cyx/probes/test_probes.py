@@ -131,6 +131,15 @@ class TestBatches:
         )  # in a process of its own: a fork leaves pages of this one to be copied in later windows
         subprocess.run([sys.executable, "-c", program], check=True)
 
+    def test_few_descriptors_are_enough(self) -> None:
+        """Where a limit forbids high descriptors, low ones are taken."""
+        program = (
+            "import resource\nfrom cyx.probes import batches\n"
+            "resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))\n"
+            "raise SystemExit(batches.pending() is None)"
+        )
+        subprocess.run([sys.executable, "-c", program], check=True)
+
     def test_nothing_stays_resident(self) -> None:
         """Finding out leaves no page behind."""
         batches.pending()
