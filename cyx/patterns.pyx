@@ -13,7 +13,8 @@ from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
-from cyx.linux cimport CLOCK_MONOTONIC, clock_gettime, pread, timespec
+from cyx cimport clock
+from cyx.linux cimport pread
 
 import mmap
 import operator
@@ -44,12 +45,6 @@ cdef uint64_t random_word(uint64_t seed, uint64_t index) noexcept nogil:
     word = (word ^ (word >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
     word = (word ^ (word >> 27)) * <uint64_t>0x94D049BB133111EB
     return word ^ (word >> 31)
-
-
-cdef long now() noexcept nogil:
-    cdef timespec time
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return time.tv_sec * 1_000_000_000 + time.tv_nsec
 
 
 # --- the loops -------------------------------------------------------------------------------------------------------
@@ -283,9 +278,9 @@ cdef Transfer run(Pattern pattern, object source, Access* access):
             if access.buffer == NULL:
                 raise MemoryError(f"block={access.block}")
         with nogil:
-            begin = now()
+            begin = clock.now()
             error = kernel(access)
-            end = now()
+            end = clock.now()
     finally:
         free(access.buffer)
         access.buffer = NULL

@@ -1,8 +1,9 @@
 # cython: language_level=3
 """What the CPUs hold back of the kernel's resident-set counters."""
 
+from cyx.probes.scratch cimport TYPES
+
 cdef enum:
-    TYPES = 3
     ANONYMOUS = 1  # the types of resident pages, as flags
     FILE = 2
     SHARED = 4

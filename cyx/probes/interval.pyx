@@ -10,16 +10,8 @@ readings say of the peak stands in peak.pyx.
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.object cimport PyObject
 
-from cyx.linux cimport (
-    CLOCK_MONOTONIC,
-    RUSAGE_CHILDREN,
-    RUSAGE_SELF,
-    RUSAGE_THREAD,
-    clock_gettime,
-    getrusage,
-    rusage,
-    timespec,
-)
+from cyx cimport clock
+from cyx.linux cimport RUSAGE_CHILDREN, RUSAGE_SELF, RUSAGE_THREAD, getrusage, rusage
 from cyx.probes cimport batches, peak, procfs, smaps
 from cyx.probes.frame_stack cimport lay_out_frame
 
@@ -55,12 +47,6 @@ cdef void touch_stack() noexcept nogil:
     while i < STACK:
         room[i] = 0
         i += STRIDE
-
-
-cdef long wall_clock() noexcept nogil:
-    cdef timespec now
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return now.tv_sec * 1_000_000_000 + now.tv_nsec
 
 
 cdef long microseconds(const rusage* usage) noexcept nogil:
@@ -146,7 +132,7 @@ cdef class Interval:
             getrusage(RUSAGE_SELF, &self.begin.process)
             if peak.switches(&self.begin.process) == switches:
                 break
-        self.begin.wall_ns = wall_clock()
+        self.begin.wall_ns = clock.now()
         if nested and self.outer is not None:
             self.outer.disown(&entry, &self.begin.thread)
 
@@ -156,7 +142,7 @@ cdef class Interval:
         cdef procfs.Status status
         cdef Interval interval
         cdef rusage done
-        self.end.wall_ns = wall_clock()
+        self.end.wall_ns = clock.now()
         getrusage(RUSAGE_SELF, &self.end.process)
         getrusage(RUSAGE_THREAD, &self.end.thread)
         if self.count_children:
@@ -274,16 +260,6 @@ cdef class Interval:
         """Page faults that waited for I/O, of all threads."""
         self._require_finished()
         return self.end.process.ru_majflt - self.begin.process.ru_majflt - self.own_major_faults
-
-    @property
-    def other_threads_faults(self):
-        """Minor faults of the other threads of this process."""
-        self._require_finished()
-        return (
-            self.end.process.ru_minflt
-            - self.begin.process.ru_minflt
-            - (self.end.thread.ru_minflt - self.begin.thread.ru_minflt)
-        )
 
     @property
     def children(self):

@@ -8,7 +8,8 @@ period doubles.
 
 from libc.stdlib cimport calloc, free
 
-from cyx.linux cimport CLOCK_MONOTONIC, O_CLOEXEC, O_RDONLY, clock_gettime, close, open, pread, timespec
+from cyx cimport clock
+from cyx.linux cimport CLOCK_MONOTONIC, O_CLOEXEC, O_RDONLY, close, open, pread, timespec
 from cyx.probes cimport procfs
 from cyx.probes.interval cimport Interval
 
@@ -50,16 +51,10 @@ cdef struct State:
     atomic_int stopping
 
 
-cdef long nanoseconds() noexcept nogil:
-    cdef timespec now
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return now.tv_sec * 1_000_000_000 + now.tv_nsec
-
-
 cdef void take(State* state) noexcept nogil:
     cdef char text[BUFFER]
     cdef procfs.Statm memory
-    cdef long begin = nanoseconds()
+    cdef long begin = clock.now()
     cdef long length = pread(state.statm_fd, text, BUFFER - 1, 0)
     cdef long i
     if length <= 0:
@@ -73,7 +68,7 @@ cdef void take(State* state) noexcept nogil:
         state.count = CAPACITY // 2
         state.period_ns *= 2
     state.samples[state.count].time_ns = begin
-    state.samples[state.count].done_ns = nanoseconds()
+    state.samples[state.count].done_ns = clock.now()
     state.samples[state.count].resident = memory.resident
     state.samples[state.count].shared = memory.shared
     state.count += 1
@@ -84,9 +79,9 @@ cdef void* run(void* argument) noexcept nogil:
     cdef timespec until
     cdef long due
     take(state)
-    due = nanoseconds()
+    due = clock.now()
     while not atomic_load(&state.stopping):
-        due = max(due + state.period_ns, nanoseconds())
+        due = max(due + state.period_ns, clock.now())
         until.tv_sec = due // 1_000_000_000
         until.tv_nsec = due % 1_000_000_000
         atomic_store(&state.ready, 1)
