@@ -19,7 +19,7 @@ from _pytest.skipping import xfailed_key
 from pytest_memperf.isolation import benchmark, coverage
 from pytest_memperf.isolation.child import path_of, plain
 from pytest_memperf.isolation.launch import BaseTemplate, ModuleTemplate, TemplateFailure, TemplateGone
-from pytest_memperf.isolation.playback import ChildRun, live_log_level
+from pytest_memperf.isolation.playback import ChildRun, Timeout, live_log_level
 from pytest_memperf.isolation.plugins import TemplatePlugins
 from pytest_memperf.isolation.recipe import dump, environment_changes, recipe_for, with_seed
 from pytest_memperf.measure.measurement import RESULTS
@@ -45,7 +45,7 @@ class Isolated:
 
     position: int
     """Among the tests of the same names in its module."""
-    timeout: float
+    timeout: Timeout
     run: ChildRun | None = None
     """Of the run that is under way."""
 
@@ -66,8 +66,8 @@ class Driver:
         self._children = 0
         _share_log_file(config)
 
-    def isolate(self, item: pytest.Item, position: int, timeout: float) -> None:
-        """Let this test run in a child for at most so many seconds; see Isolated."""
+    def isolate(self, item: pytest.Item, position: int, timeout: Timeout) -> None:
+        """Let this test run in a child for at most so long; see Isolated."""
         item.stash[_ISOLATED] = Isolated(position, timeout)
         item.setup = lambda: self._setup(item)  # type: ignore[method-assign]
         item.runtest = lambda: self._call(item)  # type: ignore[method-assign]

@@ -46,6 +46,7 @@ def isolate(config: pytest.Config, measured: Sequence[tuple[pytest.Item, Setting
         return
     from pytest_memperf.isolation.child import path_of
     from pytest_memperf.isolation.driver import Driver, Limits
+    from pytest_memperf.isolation.playback import Timeout
 
     limits = Limits(
         cow_limit=resolve(config, "cow-limit"),
@@ -55,9 +56,11 @@ def isolate(config: pytest.Config, measured: Sequence[tuple[pytest.Item, Setting
     )
     driver = Driver(config, limits)
     config.pluginmanager.register(driver, "memperf-driver")
+    by_option = Timeout(resolve(config, "timeout"), "--memperf-timeout")
     seen: Counter[tuple[str, ...]] = Counter()
     for item, settings in isolated:
         name = (str(item.path), *path_of(item))
         item.stash[ISOLATED] = True
-        driver.isolate(item, seen[name], settings.timeout or resolve(config, "timeout"))
+        by_argument = Timeout(settings.timeout, "timeout") if settings.timeout else None
+        driver.isolate(item, seen[name], by_argument or by_option)
         seen[name] += 1

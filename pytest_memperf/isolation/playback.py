@@ -9,7 +9,7 @@ import signal
 import time
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -21,11 +21,19 @@ LAST_WORDS = 10.0
 """Seconds between the end of a child's connection and that of the child."""
 
 
+class Timeout(NamedTuple):
+    """How long a child may take."""
+
+    seconds: float
+    source: str
+    """The option or the argument that says so."""
+
+
 class ChildRun:
     """One child from its start to its end."""
 
     def __init__(
-        self, item: pytest.Item, template: ModuleTemplate, request: dict[str, Any], timeout: float, heard: bool = True
+        self, item: pytest.Item, template: ModuleTemplate, request: dict[str, Any], timeout: Timeout, heard: bool = True
     ) -> None:
         """Start the child.
 
@@ -33,7 +41,7 @@ class ChildRun:
             item: the test, in the driver.
             template: of its module.
             request: see child._run.
-            timeout: seconds from now to the end of the child.
+            timeout: from now to the end of the child.
             heard: take in what comes besides the reports: subtests, warnings, logs, benchmarks.
         """
         self.reports: dict[str, pytest.TestReport] = {}
@@ -45,7 +53,7 @@ class ChildRun:
         self._request = request
         self._timeout = timeout
         self._heard = heard
-        self._deadline = time.monotonic() + timeout
+        self._deadline = time.monotonic() + timeout.seconds
         self._over = False
         self._lingered = False
         self._deaths_by_memory = deaths_by_memory()
@@ -74,8 +82,7 @@ class ChildRun:
             message = self._template.listen_to(self._connection, self._deadline)
         except TimeIsUp:
             self.abandon()
-            in_marker = any("timeout" in mark.kwargs for mark in self._item.iter_markers("memperf"))
-            limit = f"{'timeout' if in_marker else '--memperf-timeout'}={self._timeout:g} seconds"
+            limit = f"{self._timeout.source}={self._timeout.seconds:g} seconds"
             line = f"the child was killed: the test took longer than {limit}"
             raise pytest.fail.Exception(line, pytrace=False) from None
         except ConnectionEnded:

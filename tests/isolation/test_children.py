@@ -98,9 +98,14 @@ def test_it(): pass
 """
         ).assert_outcomes(passed=1)
 
-    def test_timeout_of_the_marker(self, isolated: Run) -> None:
+    @pytest.mark.parametrize(
+        ("mark", "arguments"),
+        [("@pytest.mark.memperf(timeout=1)", ()), ("", ("-o", "memperf_defaults=timeout = 1"))],
+        ids=["marker", "defaults"],
+    )
+    def test_timeout_that_is_an_argument(self, isolated: Run, mark: str, arguments: tuple[str, ...]) -> None:
         """The line names what set the limit."""
-        result = isolated("@pytest.mark.memperf(timeout=1)\ndef test_hangs(): time.sleep(600)")
+        result = isolated(f"{mark}\ndef test_hangs(): time.sleep(600)", *arguments)
         result.assert_outcomes(failed=1)
         result.stdout.fnmatch_lines(["the child was killed: the test took longer than timeout=1 seconds"])
 
