@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from pytest_memperf.model.budget import Check
@@ -13,7 +13,8 @@ from pytest_memperf.model.result import Result
 def join_results(runs: Sequence[Sequence[Result]]) -> list[Result]:
     """Return the first run's results with the samples of all runs, one for each layout, judged anew.
 
-    A window that not every run came to keeps the first run's samples, and says so in its notes.
+    A window that not every run came to keeps the first run's samples, and says so in its notes. A metric that not
+    every run has is unavailable, and its budget unchecked.
     """
     by_window = [{result.window: result for result in run} for run in runs]
     joined = []
@@ -24,14 +25,19 @@ def join_results(runs: Sequence[Sequence[Result]]) -> list[Result]:
             notes.append(f"samples of one layout: {len(runs) - len(same)} others did not come to this window")
             joined.append(replace(first, notes=notes))
             continue
-        metrics = {
-            name: _join([result.metrics[name] for result in same])
-            if all(name in result.metrics for result in same)
-            else measured
-            for name, measured in first.metrics.items()
-        }
-        checks = _judge_again(first.checks, metrics)
-        joined.append(replace(first, layouts=len(runs), metrics=metrics, notes=notes, checks=checks))
+        lacking = {name: [result for result in same if name not in result.metrics] for name in first.metrics}
+        metrics = {name: _join([result.metrics[name] for result in same]) for name, lack in lacking.items() if not lack}
+        reasons = {name: _reason(name, lack, len(runs)) for name, lack in lacking.items() if lack}
+        joined.append(
+            replace(
+                first,
+                layouts=len(runs),
+                metrics=metrics,
+                unavailable={**first.unavailable, **reasons},
+                notes=notes,
+                checks=_judge_again(first.checks, metrics, reasons),
+            )
+        )
     return joined
 
 
@@ -40,8 +46,15 @@ def _join(measured: Sequence[Measured]) -> Measured:
     return Measured.from_readings(measured[0].metric, readings)
 
 
-def _judge_again(checks: Sequence[Check], metrics: dict[str, Measured]) -> list[Check]:
+def _reason(name: str, lack: Sequence[Result], layouts: int) -> str:
+    """Return why a metric cannot be had that some of the layouts lack."""
+    why = next((result.unavailable[name] for result in lack if name in result.unavailable), "not measured")
+    return f"in {len(lack)} of {layouts} memory layouts: {why}"
+
+
+def _judge_again(checks: Sequence[Check], metrics: Mapping[str, Measured], reasons: Mapping[str, str]) -> list[Check]:
+    names = [check.budget.metric.name for check in checks]
     return [
-        check.budget.check(metrics[check.budget.metric.name]) if check.measured is not None else check
-        for check in checks
+        check if check.measured is None else check.budget.check(metrics.get(name), reasons.get(name, ""))
+        for name, check in zip(names, checks, strict=True)
     ]

@@ -60,13 +60,29 @@ def test_one_run_stays_as_it_is(readings: list[Reading]) -> None:
     assert join_results([[only]]) == [only]
 
 
-def test_metric_that_a_layout_lacks_keeps_the_first_samples() -> None:
-    """It is not joined from some of the layouts only."""
-    first, second = result_of([Reading(1)]), result_of([Reading(3)])
-    first.metrics["other"] = Measured(OTHER, (7,))
-    (joined,) = join_results([[first], [second]])
-    assert joined.metrics["other"].samples == (7,)
-    assert joined.metrics["faults"].samples == (1, 3)
+def test_metric_that_a_layout_lacks_is_unavailable() -> None:
+    """It is not joined, nor judged, from some of the layouts only: the reason says how many lack it, and why."""
+    measured = Measured(OTHER, (7,))
+    first = result_of([Reading(1)])
+    first = replace(first, metrics={**first.metrics, "other": measured}, unavailable={"third": "not here"})
+    first.checks.append(Budget(OTHER, Bound.MAX, 1).check(measured))
+    second = result_of([Reading(3)], unavailable={"other": "out of luck"})
+    (joined,) = join_results([[first], [second], [first]])
+    assert joined.metrics["faults"].samples == (1, 3, 1)
+    assert "other" not in joined.metrics
+    reason = "in 1 of 3 memory layouts: out of luck"
+    assert joined.unavailable == {"third": "not here", "other": reason}
+    kept, unchecked = joined.checks
+    assert kept.measured == joined.metrics["faults"]
+    assert (unchecked.status, unchecked.measured, unchecked.reason) == (Status.UNCHECKED, None, reason)
+
+
+def test_metric_that_a_layout_does_not_speak_of() -> None:
+    """It is unavailable as well: a value that the test records is its own affair in each layout."""
+    first = result_of([Reading(1)])
+    first = replace(first, metrics={**first.metrics, "other": Measured(OTHER, (7,))})
+    (joined,) = join_results([[first], [result_of([Reading(3)])]])
+    assert joined.unavailable == {"other": "in 1 of 2 memory layouts: not measured"}
 
 
 def test_notes_are_kept_once() -> None:
