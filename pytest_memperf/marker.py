@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_memperf.model.errors import UsageMistake
+from pytest_memperf.model.values import number_or_text
 
 if TYPE_CHECKING:
     from pytest_memperf.measure.settings import Settings
     from pytest_memperf.metrics import Registry
-from pytest_memperf.model.values import number_or_text
 
 MARKER = "memperf"
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -47,16 +47,19 @@ def settings_of(item: pytest.Item, registry: Registry) -> Settings:
     """Return the settings that the marks and defaults of a test amount to. UsageMistake for a wrong one."""
     keywords = keywords_of(item)
     settings = _parsed(item.config, keywords, registry)
-    if _REPEATING & keywords.keys() and "memperf" not in getattr(item, "fixturenames", ()):
+    if _repeating(keywords) and "memperf" not in getattr(item, "fixturenames", ()):
         refuse_idle_repeats(item, "take the memperf fixture and write")
     return settings
 
 
 def refuse_idle_repeats(item: pytest.Item, mend: str = "write") -> None:
     """UsageMistake where the test's own mark repeats a call that there is not; marks further out are for others too."""
-    own = {name for mark in item.own_markers if mark.name == MARKER for name in mark.kwargs}
-    if own & _REPEATING:
+    if any(_repeating(mark.kwargs) for mark in item.own_markers if mark.name == MARKER):
         raise UsageMistake(f"rounds, warmup and setup are for a call that is measured: {mend} memperf(function, ...)")
+
+
+def _repeating(keywords: Mapping[str, Any]) -> bool:
+    return any(keywords.get(name) is not None for name in _REPEATING)
 
 
 def _parsed(config: pytest.Config, keywords: dict[str, Any], registry: Registry) -> Settings:
@@ -78,9 +81,10 @@ def _package_marks(item: pytest.Item) -> Iterator[pytest.Mark]:
     name = getattr(getattr(item, "module", None), "__package__", None)
     while name:
         declared = getattr(sys.modules.get(name), "pytestmark", ())
-        for decorator in declared if isinstance(declared, (list, tuple)) else [declared]:
-            if decorator.name == MARKER:
-                yield decorator.mark
+        for each in declared if isinstance(declared, (list, tuple)) else [declared]:
+            mark = each.mark if isinstance(each, pytest.MarkDecorator) else each
+            if isinstance(mark, pytest.Mark) and mark.name == MARKER:  # a package may keep anything in that name
+                yield mark
         name = name.rpartition(".")[0]
 
 

@@ -89,6 +89,10 @@ def _run_coroutine(item: pytest.Item, runtest: Callable[[], None], measured: Cal
             setattr(owner, name, function)
 
 
+class _MeasuredRun(partial[None]):
+    """Stands in for an item's ``runtest`` until that is called; where another plugin's hook raised, it never was."""
+
+
 class RefusedTests:
     """Fails the tests whose markers are wrong, in a worker that could not refuse them at collection."""
 
@@ -110,11 +114,12 @@ class Measuring:
         """Have the item run its test measured; a wrapper of this hook would cost every test more."""
         if SETTINGS in item.stash:
             run = self._run_isolated if ISOLATED in item.stash else self._run
-            item.runtest = partial(run, item, item.runtest)  # type: ignore[method-assign]
+            runtest = item.runtest.args[1] if isinstance(item.runtest, _MeasuredRun) else item.runtest
+            item.runtest = _MeasuredRun(run, item, runtest)  # type: ignore[method-assign]
 
     def _run(self, item: pytest.Item, runtest: Callable[[], None]) -> None:
         """Measure the test, and raise where a budget is exceeded: an ordinary failure to everyone else."""
-        del item.runtest
+        item.__dict__.pop("runtest", None)
         measurement = item.stash.get(MEASUREMENT, None) or begin_measurement(item)
         benchmark = _joined_benchmark(item, measurement)
         try:

@@ -135,3 +135,5 @@ def check_options(config: pytest.Config) -> None:
     """Read every option once, so that a wrong value ends the session before anything runs. UsageMistake names it."""
     for option in OPTIONS:
         resolve(config, option.name)
+    if resolve(config, "only") and resolve(config, "skip"):
+        raise UsageMistake("--memperf-only and --memperf-skip leave no test: choose one")

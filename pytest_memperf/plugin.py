@@ -49,6 +49,10 @@ def pytest_configure(config: pytest.Config) -> None:
     manager = config.pluginmanager
     with _usage_errors():
         check_options(config)
+        if config.getini("memperf_defaults"):
+            from pytest_memperf.marker import ini_defaults
+
+            ini_defaults(config)  # for the controller of xdist: its workers could not end the session
         named = resolve(config, "template-plugins")
         if named:
             from pytest_memperf.isolation.plugins import check_names

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from pytest_memperf.marker import check_defaults, is_measured, settings_of
@@ -12,13 +14,24 @@ from pytest_memperf.options import resolve
 
 def select(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Apply ``-only`` and ``-skip``, and prepare each measured test. UsageMistake lists every wrong marker."""
-    only, skip = resolve(config, "only"), resolve(config, "skip")
-    if only and skip:
-        raise UsageMistake("--memperf-only and --memperf-skip leave no test: choose one")
-    if resolve(config, "columns") or resolve(config, "sort"):
-        from pytest_memperf.report.columns import shown_metrics
+    measured = _choose(config, items)
+    try:
+        if resolve(config, "columns") or resolve(config, "sort"):
+            from pytest_memperf.report.columns import shown_metrics
 
-        registry_of(config).request(shown_metrics(config))
+            registry_of(config).request(shown_metrics(config))
+        if measured and not resolve(config, "disable"):
+            prepare(config, measured)
+    except UsageMistake as mistake:
+        # A worker of xdist cannot end the run with a usage error; there the tests concerned fail with the same line.
+        if not hasattr(config, "workerinput"):
+            raise
+        refuse(config, dict.fromkeys(measured, mistake))
+
+
+def _choose(config: pytest.Config, items: list[pytest.Item]) -> list[pytest.Item]:
+    """Leave in the list what ``-only`` and ``-skip`` leave, and return those that are measured."""
+    only, skip = resolve(config, "only"), resolve(config, "skip")
     measure_all = resolve(config, "all")
     measured = [item for item in items if measure_all or is_measured(item)]
     if only or skip:
@@ -28,8 +41,18 @@ def select(config: pytest.Config, items: list[pytest.Item]) -> None:
             config.hook.pytest_deselected(items=left_out)
             items[:] = [item for item in items if (id(item) in chosen) is bool(only)]
         measured = measured if only else []
-    if measured and not resolve(config, "disable"):
-        prepare(config, measured)
+    return measured
+
+
+def refuse(config: pytest.Config, mistakes: Mapping[pytest.Item, UsageMistake]) -> None:
+    """Have each of these tests fail with what is wrong."""
+    from pytest_memperf.measuring import MISTAKE, RefusedTests
+    from pytest_memperf.report.failure import word_mistakes
+
+    for item, mistake in mistakes.items():
+        item.stash[MISTAKE] = mistake
+    config.pluginmanager.register(RefusedTests(), "memperf-refused")
+    word_mistakes(config)
 
 
 def prepare(config: pytest.Config, measured: list[pytest.Item]) -> None:
@@ -39,27 +62,25 @@ def prepare(config: pytest.Config, measured: list[pytest.Item]) -> None:
     from pytest_memperf.measure.conditions import CONDITIONS
     from pytest_memperf.measure.perturbation import notes_on_tracers
     from pytest_memperf.measure.settings import Settings, parse_settings
-    from pytest_memperf.measuring import MISTAKE, SETTINGS, Measuring, RefusedTests
+    from pytest_memperf.measuring import SETTINGS, Measuring
     from pytest_memperf.report.session import register_reporter
 
     CONDITIONS.allocator = (allocator() or "unknown").partition(" ")[0]
     CONDITIONS.notes = notes_on_tracers(config.getoption("trace", False))
     registry = registry_of(config)
     check_defaults(config, lambda keywords: parse_settings(keywords, registry))
-    mistakes: list[str] = []
+    mistakes: dict[pytest.Item, UsageMistake] = {}
     parsed: list[tuple[pytest.Item, Settings]] = []
     for item in measured:
         try:
             settings = item.stash[SETTINGS] = settings_of(item, registry)
             parsed.append((item, settings))
         except UsageMistake as mistake:
-            item.stash[MISTAKE] = mistake
-            mistakes.append(f"{item.nodeid}: {mistake}")
-    # A worker of xdist cannot end the run with a usage error; there the tests concerned fail with the same line.
+            mistakes[item] = mistake
     if mistakes and not hasattr(config, "workerinput"):
-        raise UsageMistake("\n".join(mistakes))
+        raise UsageMistake("\n".join(f"{item.nodeid}: {mistake}" for item, mistake in mistakes.items()))
     isolate(config, parsed)
-    if mistakes:
-        config.pluginmanager.register(RefusedTests(), "memperf-refused")
     config.pluginmanager.register(Measuring(config), "memperf-measuring")
+    if mistakes:
+        refuse(config, mistakes)
     register_reporter(config)

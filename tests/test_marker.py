@@ -60,6 +60,50 @@ class TestClosestWins:
         result.assert_outcomes(passed=1, failed=1)
         result.stdout.fnmatch_lines(["MEMORY *::test_in - minor_faults 0 is under min_minor_faults = 9"])
 
+    @pytest.mark.parametrize("value", ["None", "3", "[None, 'memperf']", "pytest.mark", "pytest.Mark", "[object()]"])
+    def test_package_with_another_use_of_the_name(self, pytester: pytest.Pytester, value: str) -> None:
+        """What a package keeps in ``pytestmark`` that is no mark means nothing here, as for pytest."""
+        package = pytester.mkpydir("pack")
+        (package / "__init__.py").write_text(f"import pytest\npytestmark = {value}\n")
+        (package / "test_in.py").write_text("def test_in(): ...\n")
+
+        pytester.runpytest("--strict-markers").assert_outcomes(passed=1)
+
+    def test_package_with_a_bare_mark(self, pytester: pytest.Pytester) -> None:
+        """A mark out of its decorator holds as well."""
+        package = pytester.mkpydir("pack")
+        (package / "__init__.py").write_text(
+            "import pytest\npytestmark = pytest.mark.memperf(min_minor_faults=9).mark\n"
+        )
+        (package / "test_in.py").write_text("def test_in(): ...\n")
+
+        pytester.runpytest().assert_outcomes(failed=1)
+
+    @pytest.mark.parametrize(
+        ("of_class", "of_test"),
+        [
+            ("rounds=5, warmup=1", "rounds=None, warmup=None"),
+            ("warmup=2", "rounds=None"),
+            ("setup=print", "setup=None"),
+        ],
+    )
+    def test_none_lifts_the_rounds_of_a_class(self, pytester: pytest.Pytester, of_class: str, of_test: str) -> None:
+        """A test without a call to repeat may say so; what is not lifted is meant for the others of its class."""
+        pytester.makepyfile(
+            f"""
+            import pytest
+            @pytest.mark.memperf({of_class})
+            class TestIt:
+                @pytest.mark.memperf({of_test})
+                def test_plain(self): ...
+                @pytest.mark.memperf({of_test})
+                def test_taken(self, memperf): ...
+                def test_repeated(self, memperf): memperf(int)
+            """
+        )
+
+        pytester.runpytest().assert_outcomes(passed=3)
+
     def test_none_is_kept_to_lift(self, pytester: pytest.Pytester) -> None:
         """None at a closer place hides a value further out."""
         item = items_of(

@@ -202,6 +202,31 @@ class TestVerdict:
         assert value(results_of(pytester)["test_other", "memperf"]) == 7
 
 
+@pytest.mark.usefixtures("every_plugin")
+@pytest.mark.parametrize("isolation", ["inline", "process"])
+def test_a_rerun_after_another_hook_failed(pytester: pytest.Pytester, suite: Suite, isolation: str) -> None:
+    """A test that another plugin kept from running is measured and judged once, when it does run."""
+    pytest.importorskip("pytest_rerunfailures")
+    pytester.makeconftest(
+        """
+        import pathlib, pytest
+        @pytest.hookimpl
+        def pytest_runtest_call(item):
+            first = pathlib.Path("first")
+            if not first.exists():
+                first.touch()
+                raise ValueError("not yet")
+        """
+    )
+    suite("@pytest.mark.memperf(max_minor_faults=99, soft=True)\ndef test_it(): touch(100)")
+    result = pytester.runpytest(
+        "--reruns=1", "-Wdefault", f"--memperf-isolation={isolation}", "--memperf-json=out.json"
+    )
+
+    result.assert_outcomes(passed=1, warnings=1)
+    assert value(results_of(pytester)["test_it", "call"]) == 100
+
+
 class TestKindsOfTests:
     """The window is the innermost wrapper round whatever the test function is."""
 

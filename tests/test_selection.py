@@ -143,6 +143,48 @@ def test_wrong_marker_in_a_worker(pytester: pytest.Pytester) -> None:
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
+@pytest.mark.usefixtures("every_plugin")
+@pytest.mark.parametrize(
+    ("conftest", "line"),
+    [
+        (
+            "memperf_defaults = {'max_peek_rss': 1}",
+            "memperf_defaults (*conftest.py): max_peek_rss: there is no metric*",
+        ),
+        ("memperf_defaults = 3", "memperf_defaults in *conftest.py: make it a dict such as *"),
+    ],
+)
+def test_wrong_defaults_in_a_worker(pytester: pytest.Pytester, conftest: str, line: str) -> None:
+    """What is wrong for every test, each of those that are measured fails with; the others run."""
+    pytest.importorskip("xdist")
+    pytester.makeconftest(conftest)
+    pytester.makepyfile("import pytest\n@pytest.mark.memperf\ndef test_a(): ...\ndef test_b(): ...")
+    result = pytester.runpytest("-n1")
+
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines([f"test_*.py:2: pytest-memperf: {line}"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+@pytest.mark.usefixtures("every_plugin")
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("--memperf-only", "--memperf-skip"), "--memperf-only and --memperf-skip leave no test: choose one"),
+        (("-omemperf_defaults=max_peak_rss",), "memperf_defaults: 'max_peak_rss' is not of the form *"),
+    ],
+)
+def test_what_a_controller_of_workers_refuses(pytester: pytest.Pytester, arguments: tuple[str, ...], line: str) -> None:
+    """What the command line and the ini file say wrong ends the session before a worker starts."""
+    pytest.importorskip("xdist")
+    pytester.makepyfile("import pytest\n@pytest.mark.memperf\ndef test_a(): ...")
+    result = pytester.runpytest("-n1", *arguments)
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {line}"])
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
+
+
 def test_probe_of_another_plugin(pytester: pytest.Pytester, suite: Callable[[str], None]) -> None:
     """A conftest adds a metric by the hook, which then has budgets like any other."""
     pytester.makeconftest(
