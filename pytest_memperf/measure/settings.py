@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +54,8 @@ def _names(value: Any, registry: Registry) -> tuple[str, ...]:
 def _function(value: Any) -> Callable[[], Any]:
     if not callable(value):
         raise UsageMistake("give a function that takes no arguments")
+    if inspect.iscoroutinefunction(value):
+        raise UsageMistake("give a function that is not async: nothing awaits it")
     return value  # type: ignore[no-any-return]
 
 

@@ -9,6 +9,12 @@ from pytest_memperf.metrics.probe import Probe
 from pytest_memperf.model.errors import UsageMistake, nearest
 from pytest_memperf.model.metric import Cost, Metric
 
+_NAMES = """
+    bytes call end ended measured misused name opening repeat repeat_async result rounds settings take_time unavailable
+"""
+OF_A_WINDOW = frozenset(_NAMES.split())
+"""What a window has besides its metrics: one of such a name could not be read from it."""
+
 
 class Probes(NamedTuple):
     """The probes of a window."""
@@ -36,16 +42,24 @@ class Registry:
             self.register(probe)
 
     def register(self, probe: type[Probe]) -> None:
-        """Add a probe and its metrics. UsageMistake, and no change, where a name is taken or is no identifier."""
+        """Add a probe and its metrics. UsageMistake, and no change, where a name is taken or cannot be an attribute."""
+        added: dict[str, Metric] = {}
         for metric in probe.metrics:
-            if not metric.name.isidentifier():
-                raise UsageMistake(f"{probe.__name__} names a metric {metric.name!r}: use an identifier")
-            if metric.name in self._metrics:
-                other = self._probes[metric.name].__name__
-                raise UsageMistake(f"{probe.__name__} and {other} both name a metric {metric.name!r}: rename one")
-        for metric in probe.metrics:
-            self._metrics[metric.name] = metric
-            self._probes[metric.name] = probe
+            name = metric.name
+            if not name.isidentifier() or name.startswith("_"):
+                raise UsageMistake(
+                    f"{probe.__name__} names a metric {name!r}: use an identifier that begins with a letter"
+                )
+            if name in OF_A_WINDOW:
+                raise UsageMistake(f"{probe.__name__} names a metric {name!r}, which a window has besides: rename it")
+            if name in added:
+                raise UsageMistake(f"{probe.__name__} names two metrics {name!r}: rename one")
+            if name in self._metrics:
+                other = self._probes[name].__name__
+                raise UsageMistake(f"{probe.__name__} and {other} both name a metric {name!r}: rename one")
+            added[name] = metric
+        self._metrics.update(added)
+        self._probes.update(dict.fromkeys(added, probe))
         self._probes_for.clear()
 
     def __getitem__(self, name: str) -> Metric:
@@ -86,10 +100,3 @@ class Registry:
                 tuple(probe for probe in chosen if probe.acts()),
             )
         return self._probes_for[requested]
-
-    def unavailable(self) -> dict[str, str]:
-        """Return the reason for each metric that this machine cannot give."""
-        reasons: dict[str, str] = {}
-        for probe in dict.fromkeys(self._probes.values()):
-            reasons.update(probe.unavailable())
-        return reasons
