@@ -67,6 +67,8 @@ def shown_metrics(config: pytest.Config) -> list[str]:
 def _metric_named(name: str, option: str, config: pytest.Config) -> str:
     if name.startswith(RECORDED):
         return name.removeprefix(RECORDED)
+    if config.pluginmanager.hasplugin("dsession"):
+        return name  # a controller of xdist does not load every conftest, and with it not every probe: workers check
     try:
         return registry_of(config)[name].name
     except UsageMistake as mistake:
@@ -84,6 +86,6 @@ def default_names(rows: Sequence[Row], registry: Registry) -> list[str]:
     return [*known, *(name for name in dict.fromkeys([*present, *budgeted]) if name not in registry)]
 
 
-def unrecorded(names: Iterable[str], registry: Registry, units: Container[str]) -> list[str]:
-    """Return the names that are no metric, and that no test recorded: a typing error, most often."""
-    return [name for name in names if name not in registry and name not in units]
+def unrecorded(names: Iterable[str], registry: Registry, told: Container[str]) -> list[str]:
+    """Return the names that are no metric, and of which no result tells: a typing error, most often."""
+    return [name for name in names if name not in registry and name not in told]

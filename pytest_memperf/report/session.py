@@ -77,7 +77,8 @@ class Reporter:
         if self._rows.count > len(rows):
             more = self._rows.count - len(rows)
             terminalreporter.write_line(f"... and {more:,} more: -v shows them, --memperf-json=FILE keeps them")
-        for name in unrecorded(names, registry, self._rows.units):
+        told = {*self._rows.units, *(name for row in rows for name in row.unavailable)}
+        for name in unrecorded(names, registry, told):
             terminalreporter.write_line(f"{RECORDED}{name}: no test shown here recorded this", yellow=True)
         for line in self._remarks.lines(self._limit):
             terminalreporter.write_line(line, yellow=True)

@@ -172,28 +172,62 @@ def test_a_costly_metric_is_taken_where_it_is_shown(
     assert (row[-1] == "4,711") is bool(options)
 
 
-@pytest.mark.parametrize("workers", [[], ["-n1", "-pxdist"]])
-@pytest.mark.parametrize(
-    ("option", "line"),
-    [
-        (
-            "--memperf-columns=minor_faults,peak_rs",
-            "ERROR: --memperf-columns: there is no metric 'peak_rs'; did you mean 'peak_rss'? "
-            "(a figure that tests record is written record:peak_rs)",
-        ),
-        (
-            "--memperf-sort=zzz",
-            "ERROR: --memperf-sort: there is no metric 'zzz' (a figure that tests record is written record:zzz)",
-        ),
-    ],
-)
-def test_an_unknown_metric_is_one_line(budgets: pytest.Pytester, option: str, line: str, workers: list[str]) -> None:
+UNKNOWN = [
+    (
+        "--memperf-columns=minor_faults,peak_rs",
+        "--memperf-columns: there is no metric 'peak_rs'; did you mean 'peak_rss'? "
+        "(a figure that tests record is written record:peak_rs)",
+    ),
+    (
+        "--memperf-sort=zzz",
+        "--memperf-sort: there is no metric 'zzz' (a figure that tests record is written record:zzz)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("option", "line"), UNKNOWN)
+def test_an_unknown_metric_is_one_line(budgets: pytest.Pytester, option: str, line: str) -> None:
     """Nothing runs; the exit code is that of pytest's usage errors."""
-    result = budgets.runpytest(option, *workers)
+    result = budgets.runpytest(option)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert [text for text in result.errlines if text.startswith("ERROR")] == [line]
+    assert [text for text in result.errlines if text.startswith("ERROR")] == [f"ERROR: {line}"]
     result.stdout.no_fnmatch_line("*memperf*failed*")
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
+
+
+@pytest.mark.parametrize(("option", "line"), UNKNOWN)
+def test_an_unknown_metric_is_one_line_in_workers(budgets: pytest.Pytester, option: str, line: str) -> None:
+    """Each test that would be measured fails with it."""
+    result = budgets.runpytest_subprocess(option, "-n1", "-pxdist")
+    result.assert_outcomes(errors=3)
+    assert sum(text.endswith(f": pytest-memperf: {line}") for text in result.outlines) == 3
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+
+
+@pytest.mark.parametrize("workers", [[], ["-n1", "-pxdist"]])
+def test_a_probe_may_come_with_a_folder(pytester: pytest.Pytester, workers: list[str]) -> None:
+    """A metric of a conftest that only collection loads can be shown, also by a controller that collects nothing."""
+    folder = pytester.mkdir("inner")
+    (folder / "conftest.py").write_text(
+        "from pytest_memperf.metrics import Probe\n"
+        "from pytest_memperf.model.metric import Better, Cost, Metric, Reading, Trust\n"
+        "from pytest_memperf.model.units import COUNT\n"
+        "class Notes(Probe):\n"
+        "    metrics = tuple(\n"
+        "        Metric(name, COUNT, Better.LOWER, Trust.EXACT, Cost.ON_REQUEST, help='', source='')\n"
+        "        for name in ('noted', 'missed')\n"
+        "    )\n"
+        "    def read(self, observation):\n"
+        "        return {'noted': Reading(4711), 'missed': 'no paper'}\n"
+        "def pytest_memperf_probes():\n"
+        "    return [Notes]\n"
+    )
+    (folder / "test_it.py").write_text("import pytest\n@pytest.mark.memperf\ndef test_it(): pass\n")
+    result = pytester.runpytest_subprocess("--memperf-columns=noted,missed", "--memperf-sort=noted", *workers)
+    assert result.ret == pytest.ExitCode.OK
+    head, row, *remarks = columns(block(result.outlines))
+    assert (head[1], row[1]) == ("noted", "4,711")
+    assert remarks == [["missed", "unavailable:", "no", "paper"]]
 
 
 class TestVerbosity:
