@@ -24,7 +24,6 @@ from pytest_memperf.model.metric import Measured
 
 PAGE = mmap.PAGESIZE
 MIB = 1 << 20
-BATCH = 32 * PAGE
 REGISTRY = Registry(BUILT_IN)
 
 
@@ -108,7 +107,7 @@ class TestResident:
         peak = measure("peak_rss", work)
         assert peak.value - peak.uncertainty <= size + 16 * PAGE
         assert size <= peak.value + peak.uncertainty
-        assert peak.uncertainty <= 3 * os.cpu_count() * BATCH
+        assert peak.uncertainty <= 3 * os.cpu_count() * batches.batch_size() * PAGE
 
     def test_peak_rss_of_a_file_that_is_unmapped(self, file: Path) -> None:
         """File pages count as well."""
