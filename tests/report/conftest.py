@@ -1,7 +1,13 @@
-"""What the tests of reports share: a metric whose values are known."""
+"""What the tests of reports share: a metric whose values are known, a measured suite, the published schema."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from importlib import resources
+from typing import Any
+
+import jsonschema
 import pytest
 
 TOKENS = '''
@@ -37,3 +43,36 @@ def tokens(pytester: pytest.Pytester) -> pytest.Pytester:
     pytester.makepyfile(tokens=TOKENS)
     pytester.makeconftest("from tokens import Tokens\ndef pytest_memperf_probes(): return [Tokens]")
     return pytester
+
+
+SUITE = """
+    import pytest
+
+    @pytest.mark.memperf(max_minor_faults=100_000, max_throughput=1, bytes=1)
+    def test_over(): pass
+
+    @pytest.mark.memperf(rounds=3, metrics=["cpu_time"])
+    def test_windows(memperf):
+        memperf(int)
+        with memperf.window("parse"):
+            pass
+        memperf.record("rows", 1000, unit="rows", better="higher", min=5)
+
+    def test_plain(): pass
+"""
+
+
+@pytest.fixture
+def measured_suite(pytester: pytest.Pytester) -> pytest.Pytester:
+    """Two measured tests with four windows, and one that is not measured."""
+    pytester.makepyfile(test_it=SUITE)
+    return pytester
+
+
+@pytest.fixture
+def validate() -> Callable[[Any], None]:
+    """Return a function that fails where a document does not keep to the published schema."""
+    schema = json.loads(resources.files("pytest_memperf.report").joinpath("pytest-memperf-1.schema.json").read_text())
+    validator = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
+    validator.check_schema(schema)
+    return validator.validate
