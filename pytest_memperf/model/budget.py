@@ -104,8 +104,9 @@ class Check:
         """The verdict in one line for the user."""
         unit, keyword = self.budget.metric.unit, self.budget.keyword
         if self.measured is None:
-            return f"{keyword} = {unit.format(self.budget.limit)} was not checked: {self.reason}"
-        value, limit = unit.side_by_side((self.measured.value, self.budget.limit))
+            return f"{keyword} = {unit.exactly(self.budget.limit)} was not checked: {self.reason}"
+        value, limit = unit.side_by_side(self.measured.value, self.budget.limit)
         sign = {Status.PASSED: "within", Status.FAILED: "over" if self.budget.bound is Bound.MAX else "under"}
-        uncertainty = f" ± {unit.format(self.measured.uncertainty)}" if self.measured.uncertainty else ""
-        return f"{self.budget.metric.name} {value}{uncertainty} is {sign[self.status]} {keyword} = {limit}"
+        # Last, because pytest cuts its summary to the terminal, and the limit says more.
+        uncertainty = f" (± {unit.format(self.measured.uncertainty)})" if self.measured.uncertainty else ""
+        return f"{self.budget.metric.name} {value} is {sign[self.status]} {keyword} = {limit}{uncertainty}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -172,18 +173,49 @@ class Unit:
         """Return the name and size of the largest scale that leaves at least 1 before the point, or the smallest."""
         return next((scale for scale in reversed(self.scales) if abs(value) >= scale[1]), self.scales[0])
 
-    def side_by_side(self, values: Sequence[Number]) -> list[str]:
-        """Return the values in one scale, with digits that tell them apart, and from 0, as far as nine of them do."""
-        name, size = self.scale(max(values, key=abs, default=0))
-        suffix = f" {name}" if name else ""
-        for digits in range(10):
-            texts = [f"{value / size:,.{digits}f}" if value else "0" for value in values]
-            if all(is_whole(value / size) for value in values):
+    def exactly(self, limit: Number) -> str:
+        """Return the limit in the largest scale in which three digits say it all: most often as it was written."""
+        text, name, _ = self._exactly(limit)
+        return _with_name(text, name)
+
+    def side_by_side(self, value: Number, limit: Number) -> tuple[str, str]:
+        """Return the value in the scale of the limit, on the side of it that it lies on, and the limit as it is.
+
+        Nine digits behind the point are the most; a value that is not 0 is not shown as 0 within these.
+        """
+        text, name, size = self._exactly(limit)
+        if not limit:
+            name, size = self.scale(value)
+        shown_limit = float(text.replace(",", ""))
+        amount = value / size
+        for digits in range(0 if is_whole(amount) else 2, 10):
+            shown = f"{amount:,.{digits}f}" if value else "0"
+            number = float(shown.replace(",", ""))
+            sides_agree = (number > shown_limit) is (value > limit) and (number < shown_limit) is (value < limit)
+            if (number or not value) and sides_agree:
                 break
-            none_is_lost = all(text == "0" or float(text.replace(",", "")) for text in texts)
-            if digits >= 2 and len(set(texts)) == len(set(values)) and none_is_lost:
-                break
-        return [f"{text}{suffix}" for text in texts]
+        return _with_name(shown, name), _with_name(text, name)
+
+    def _exactly(self, limit: Number) -> tuple[str, str, float]:
+        """Return the text, and the name and size of its scale."""
+        usual = self.scale(limit)
+        for name, size in reversed(self.scales[: self.scales.index(usual) + 1]):
+            for digits in range(4):
+                text = f"{limit / size:,.{digits}f}"
+                read = float(text.replace(",", "")) * size
+                if isinstance(limit, int):
+                    # 1.1 MiB was rounded to whole bytes when it was read; but any limit is near some 0.001 KiB.
+                    as_written = (round(read) if size / 10**digits > 8 else read) == limit
+                else:
+                    as_written = math.isclose(read, limit, rel_tol=1e-15)
+                if as_written:
+                    return text, name, size
+        name, size = usual
+        return f"{limit / size:,.15g}", name, size
+
+
+def _with_name(text: str, name: str) -> str:
+    return f"{text} {name}" if name else text
 
 
 _SIZES = tuple((name, 1024.0**power) for power, name in enumerate(("B", "KiB", "MiB", "GiB", "TiB")))

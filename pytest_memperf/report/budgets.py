@@ -46,8 +46,8 @@ def title(result: Result) -> str:
 def _row(check: Check) -> tuple[str, ...]:
     budget, measured = check.budget, check.measured
     if measured is None:
-        return budget.keyword, "-", budget.metric.unit.format(budget.limit), "-", "-", "-", check.verdict.value
-    value, limit = budget.metric.unit.side_by_side((measured.value, budget.limit))
+        return budget.keyword, "-", budget.metric.unit.exactly(budget.limit), "-", "-", "-", check.verdict.value
+    value, limit = budget.metric.unit.side_by_side(measured.value, budget.limit)
     return (
         budget.keyword,
         value,

@@ -51,8 +51,8 @@ def test_without_a_value_is_unchecked_with_the_reason() -> None:
     ("metric", "bound", "limit", "samples", "uncertainty", "sentence"),
     [
         (PEAK, Bound.MAX, "1 MiB", (8 << 20,), 0, "peak_rss 8 MiB is over max_peak_rss = 1 MiB"),
-        (PEAK, Bound.MAX, "1 MiB", (8 << 20,), 4096, "peak_rss 8 MiB ± 4 KiB is over max_peak_rss = 1 MiB"),
-        (PEAK, Bound.MAX, "1 KiB", (1025,), 0, "peak_rss 1.001 KiB is over max_peak_rss = 1.000 KiB"),
+        (PEAK, Bound.MAX, "1 MiB", (8 << 20,), 4096, "peak_rss 8 MiB is over max_peak_rss = 1 MiB (± 4 KiB)"),
+        (PEAK, Bound.MAX, "1 KiB", (1025,), 0, "peak_rss 1.001 KiB is over max_peak_rss = 1 KiB"),
         (FAULTS, Bound.MIN, 10, (3,), 0, "minor_faults 3 is under min_minor_faults = 10"),
         (FAULTS, Bound.MAX, 10, (3, 4, 5), 0, "minor_faults 4 is within max_minor_faults = 10"),
     ],

@@ -204,33 +204,51 @@ def test_shows_a_value(unit: Unit, value: float, text: str) -> None:
 
 
 class TestSideBySide:
-    """Values that are compared with each other are shown in one scale."""
+    """A value beside its limit: the limit as it was written, the value in the limit's scale."""
 
     @pytest.mark.parametrize(
-        ("unit", "values", "texts"),
+        ("unit", "value", "limit", "texts"),
         [
-            (BYTES, (8 << 20, 1 << 20), ["8 MiB", "1 MiB"]),
-            (BYTES, (7.75 * 2**20, 1 << 20), ["7.75 MiB", "1.00 MiB"]),
-            (BYTES, (1025, 1024), ["1.001 KiB", "1.000 KiB"]),
-            (COUNT, (2048, 10), ["2,048", "10"]),
-            (COUNT, (2048.5, 2048), ["2,048.50", "2,048.00"]),
-            (SECONDS, (0.0015, 2e-6), ["1.500 ms", "0.002 ms"]),
-            (RATE, (45.66 * 2**30, 2**20), ["45.660 GiB/s", "0.001 GiB/s"]),
-            (BYTES, (7.75 * 2**20, 0), ["7.75 MiB", "0 MiB"]),
-            (BYTES, (0, 0), ["0 B", "0 B"]),
-            (SHARE, (0.5, 0.6), ["50 %", "60 %"]),
-            (unit_named("rows"), (5, 7), ["5 rows", "7 rows"]),
+            (BYTES, 8 << 20, "1 MiB", ("8 MiB", "1 MiB")),
+            (BYTES, 7.75 * 2**20, "1 MiB", ("7.75 MiB", "1 MiB")),
+            (BYTES, 8 << 20, "10 KiB", ("8,192 KiB", "10 KiB")),
+            (BYTES, 4096, "500 KiB", ("4 KiB", "500 KiB")),
+            (BYTES, 41_947_136, 1, ("41,947,136 B", "1 B")),
+            (BYTES, 2 << 20, "1.1 MiB", ("2 MiB", "1.1 MiB")),
+            (BYTES, 2 << 20, "1.125 MiB", ("2 MiB", "1.125 MiB")),
+            (BYTES, 2 << 20, 1_000_000, ("2,097,152 B", "1,000,000 B")),
+            (BYTES, 1025, "1 KiB", ("1.001 KiB", "1 KiB")),
+            (BYTES, 4096, "1 GiB", ("0.000004 GiB", "1 GiB")),
+            (COUNT, 2048, "10", ("2,048", "10")),
+            (COUNT, 2048.5, 2048, ("2,048.50", "2,048")),
+            (SECONDS, 2.05, "5 ms", ("2,050 ms", "5 ms")),
+            (SECONDS, 2e-6, "1.5 ms", ("0.002 ms", "1.5 ms")),
+            (SECONDS, 1, 1 / 3, ("1,000 ms", "333.333333333333 ms")),
+            (RATE, 2**20, "1.1 GiB/s", ("0.001 GiB/s", "1.1 GiB/s")),
+            (BYTES, 7.75 * 2**20, 0, ("7.75 MiB", "0 MiB")),
+            (BYTES, 0, "1 MiB", ("0 MiB", "1 MiB")),
+            (BYTES, 0, 0, ("0 B", "0 B")),
+            (SHARE, 0.5, "62.5%", ("50 %", "62.5 %")),
+            (unit_named("rows"), 5, 2.5, ("5 rows", "2.5 rows")),
+            (COUNT, math.nan, 3, ("nan", "3")),
         ],
     )
-    def test_uses_one_scale(self, unit: Unit, values: tuple[float, ...], texts: list[str]) -> None:
-        """The largest value chooses the scale; whole values have no digits behind the point."""
-        assert unit.side_by_side(values) == texts
+    def test_the_limit_reads_as_written(self, unit: Unit, value: float, limit: object, texts: tuple[str, str]) -> None:
+        """It chooses the scale, and is never rounded to another one."""
+        assert unit.side_by_side(value, unit.parse(limit)) == texts
+        assert unit.exactly(unit.parse(limit)) == texts[1] or not limit
+
+    @given(st.integers(0, 2**50))
+    def test_a_limit_is_read_as_it_is_shown(self, limit: int) -> None:
+        """Whatever its scale and its digits."""
+        assert parse_size(BYTES.exactly(limit).replace(",", "")) == limit
 
     @given(st.integers(1, 2**50), st.integers(1, 2**50))
-    def test_tells_different_sizes_apart(self, one: int, other: int) -> None:
+    def test_shows_on_which_side_the_value_lies(self, value: int, limit: int) -> None:
         """A value over its limit never looks like the limit."""
-        texts = BYTES.side_by_side((one, other))
-        assert (texts[0] == texts[1]) is (one == other) or abs(one - other) < 1e-9 * max(one, other)
+        shown, beside = (parse_size(text.replace(",", "")) for text in BYTES.side_by_side(value, limit))
+        assert beside == limit
+        assert abs(value - limit) < 1e-8 * limit or (shown > limit) is (value > limit)
 
 
 def test_units_are_found_by_name() -> None:
