@@ -22,7 +22,9 @@ cdef class Interval:
     cdef int accessed_error
     cdef int reset_error
     cdef int read_error
-    cdef bint running
+    cdef rusage entry    # of the thread, before anything was done for this interval
+    cdef bint entered
+    cdef readonly bint running
     cdef readonly bint finished
     cdef Interval outer  # the next open interval of the process
     cdef void take_accessed(self)

@@ -5,7 +5,10 @@ from typing import Any, TypeVar
 _T = TypeVar("_T")
 
 class Interval:
-    finished: bool
+    @property
+    def running(self) -> bool: ...
+    @property
+    def finished(self) -> bool: ...
     count_children: bool
     narrow: bool
     drained: bool
@@ -52,6 +55,7 @@ _B = TypeVar("_B", bound=Bracket)
 
 class Bracket:
     def opening(self) -> Interval: ...
+    def opened(self) -> Interval: ...
     def misused(self) -> None: ...
     def __enter__(self: _B) -> _B: ...
     def __exit__(

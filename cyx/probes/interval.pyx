@@ -91,14 +91,13 @@ cdef class Interval:
         cdef procfs.Statm memory
         cdef procfs.Status status
         cdef Interval interval
-        cdef rusage entry
         cdef long switches
         cdef int _attempt
         if self.running or self.finished:
             raise RuntimeError("an interval is started once; make a new one")
         cdef bint nested = newest is not None
-        if nested:
-            getrusage(RUSAGE_THREAD, &entry)
+        if nested and not self.entered:
+            getrusage(RUSAGE_THREAD, &self.entry)
         self.before_start()
         prepare()
         touch_stack()
@@ -134,7 +133,7 @@ cdef class Interval:
                 break
         self.begin.wall_ns = clock.now()
         if nested and self.outer is not None:
-            self.outer.disown(&entry, &self.begin.thread)
+            self.outer.disown(&self.entry, &self.begin.thread)
 
     cdef int end_reading(self) except -1:
         global newest
@@ -358,13 +357,20 @@ cdef class Bracket:
         """Return the interval to start; for subclasses."""
         raise NotImplementedError("a subclass returns its interval")
 
+    def opened(self):
+        """Return the interval to start, at once: what is done from here on is not taken for an open one's faults."""
+        cdef rusage entry
+        cdef bint nested = newest is not None
+        if nested:
+            getrusage(RUSAGE_THREAD, &entry)
+        cdef Interval interval = self.opening()
+        if nested:
+            interval.entry = entry
+            interval.entered = True
+        return interval
+
     def __enter__(self):
-        cdef rusage before, after
-        getrusage(RUSAGE_THREAD, &before)
-        self.interval = self.opening()
-        if newest is not None:
-            getrusage(RUSAGE_THREAD, &after)
-            newest.disown(&before, &after)
+        self.interval = self.opened()
         self.interval.begin_reading()
         return self
 

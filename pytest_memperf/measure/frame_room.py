@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any, TypeVar
 
-from cyx.probes import touch_free_slots
+from cyx.probes import Interval, touch_free_slots
 from pytest_memperf.measure.conditions import CONDITIONS
 
 __tracebackhide__ = True  # pytest shows what the measured function does
@@ -42,8 +42,11 @@ def in_chunk_of_its_own(function: Callable[..., T], *arguments: Any) -> T:
 
 
 def with_frame_room(function: Callable[..., T], *arguments: Any) -> T:
-    """Call the function with ``INLINE_SLOTS`` slots of the frame stack in memory; in a child, see above."""
-    if CONDITIONS.wide_frames:
+    """Call the function with ``INLINE_SLOTS`` slots of the frame stack in memory; in a child, see above.
+
+    Within an open interval a chunk of its own would show in that one's peak.
+    """
+    if CONDITIONS.wide_frames and not Interval.is_nested():
         return in_chunk_of_its_own(function, *arguments)
     if touch_free_slots(INLINE_SLOTS):
         return function(*arguments)

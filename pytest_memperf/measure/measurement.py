@@ -17,6 +17,7 @@ from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.metric import Better, Cost, Measured, Metric, Trust
 from pytest_memperf.model.result import Result
 from pytest_memperf.model.units import unit_named
+from pytest_memperf.model.values import choice
 
 RESULTS = pytest.StashKey[list[Result]]()
 """The results of a test on their way from its call phase to the report of that."""
@@ -65,12 +66,12 @@ class Measurement:
 
     def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return the test function with the call-phase window as its innermost wrapper."""
-        window = self._windows[CALL_PHASE] = Window(CALL_PHASE, self.settings, self.registry)
+        window = self._windows[CALL_PHASE] = Window(CALL_PHASE, self.settings, self.registry, judged_at_once=True)
         return MeasuredFunction(self, window, function)
 
     def around_coroutine(self, function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         """Return the asynchronous test function with the call-phase window as its innermost wrapper."""
-        window = self._windows[CALL_PHASE] = Window(CALL_PHASE, self.settings, self.registry)
+        window = self._windows[CALL_PHASE] = Window(CALL_PHASE, self.settings, self.registry, judged_at_once=True)
 
         @wraps(function)
         async def measured_coroutine(*arguments: Any, **keywords: Any) -> Any:
@@ -113,18 +114,21 @@ class Measurement:
         """Keep a figure of the user's own as a metric of this test, with its limits."""
         if not isinstance(name, str) or not name or not isinstance(unit, str):
             raise UsageMistake("give the name and the unit as text")
+        self._refuse_after_the_test()
         if name in self.registry or name in self._recorded:
             raise UsageMistake("there is a metric of this name already: choose another")
-        if better not in [each.value for each in Better]:
-            raise UsageMistake(f"better={better!r}: choose from 'lower', 'higher', 'neither'")
+        try:
+            direction = Better(choice(better, [each.value for each in Better]))
+        except UsageMistake as mistake:
+            raise UsageMistake(f"better={better!r}: {mistake}") from None
         metric = Metric(
-            name, unit_named(unit), Better(better), Trust.EXACT, Cost.ON_REQUEST, help="recorded by the test", source=""
+            name, unit_named(unit), direction, Trust.EXACT, Cost.ON_REQUEST, help="recorded by the test", source=""
         )
         measured = Measured(metric, (metric.unit.parse(value),))
+        limits = ((Bound.MAX, max), (Bound.MIN, min))
+        checks = [Budget.parse(metric, bound, limit).check(measured) for bound, limit in limits if limit is not None]
         self._recorded[name] = measured
-        for bound, limit in ((Bound.MAX, max), (Bound.MIN, min)):
-            if limit is not None:
-                self._recorded_checks.append(Budget.parse(metric, bound, limit).check(measured))
+        self._recorded_checks += checks
 
     def results(self) -> list[Result]:
         """Return a result for each window, the one that the marker judges first.
@@ -152,5 +156,6 @@ class Measurement:
                 result.checks = [Check(check.budget, Status.UNCHECKED, reason=reason) for check in result.checks]
             if window.rounds or result.checks:
                 results.append(result)
-        results.sort(key=lambda result: result.window not in (CALL_PHASE, MEASURED_CALL))
+        if len(results) > 1:
+            results.sort(key=lambda result: result.window not in (CALL_PHASE, MEASURED_CALL))
         return results

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Mapping
 
-from pytest_memperf.metrics.interference import growth, machine_events
+from pytest_memperf.metrics.interference import machine_events
 
 PERIOD = 1.0
 """Seconds for which a look is good: it costs 0.1 ms, too much for each window."""
@@ -20,21 +20,19 @@ class Watch:
         self._taken = float("-inf")
         self._events: Mapping[str, int] = {}
 
-    def look(self) -> None:
-        """Take the counts, at most once a period."""
+    def look(self) -> Mapping[str, int]:
+        """Return the counts as they were at some moment of the last second."""
         now = time.monotonic()
         if now - self._taken >= PERIOD:
             self._taken = now
-            self._events = self._now()
+            self._events = self.now()
+        return self._events
 
-    def since(self) -> Mapping[str, int]:
-        """Return what has happened since the last look: the windows begun after it, and up to a second before them."""
-        return growth(self._events, self._now())
-
-    def _now(self) -> Mapping[str, int]:
+    def now(self) -> Mapping[str, int]:
+        """Return the counts; nothing where nobody can say."""
         try:
             return machine_events(self._root)
-        except OSError:  # then nobody can say
+        except OSError:
             return {}
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
-from cyx.probes import Bracket, Interval
+from cyx.probes import Bracket
 from pytest_memperf.measure.conditions import CONDITIONS
 from pytest_memperf.measure.frame_room import with_frame_room
+from pytest_memperf.measure.round import Round
 from pytest_memperf.measure.settings import Settings
 from pytest_memperf.measure.watch import WATCH
-from pytest_memperf.metrics import Observation, Probe, Probes, Registry
-from pytest_memperf.metrics.interference import notes_on
+from pytest_memperf.metrics import Registry
+from pytest_memperf.metrics.interference import growth, notes_on
+from pytest_memperf.metrics.probe import failure
 from pytest_memperf.model.budget import Budget, Check, Status
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.metric import Measured, Reading
@@ -23,114 +24,18 @@ __tracebackhide__ = True  # pytest shows what the measured function does
 T = TypeVar("T")
 
 
-class Round(Interval):
-    """One pass through a window: the exact counters, with the probes of the window around them."""
-
-    # Here, as there is a round for each test.
-    _collector_was_on = False
-    _time: Reading | str | None = None
-    _failed: Mapping[str, str] = {}
-    _outcomes: dict[str, Reading | str] | None = None
-
-    def __init__(self, settings: Settings, probes: Probes, requested: tuple[str, ...], settles: bool) -> None:
-        self._settings = settings
-        self._probes = probes
-        self._requested = requested
-        self._settles = settles
-        self.count_children = settings.include_children
-        self._acting = [probe() for probe in probes.acting]
-
-    def before_start(self) -> None:
-        """Prepare the collector and the interval, and start the probes."""
-        alone = self._settles or not self.is_nested()
-        mode = self._settings.gc or (CONDITIONS.collect if alone else "as-is")
-        if mode == "collect":
-            gc.collect()
-        elif mode == "off":
-            self._collector_was_on = gc.isenabled()
-            gc.disable()
-        try:
-            for probe in (*self._probes.preparing, *self._acting):
-                try:
-                    probe.prepare(self, self._requested)
-                    probe.start()
-                except Exception as error:
-                    self._leave_out(probe, "start", error)
-            if CONDITIONS.settle is not None and alone:
-                CONDITIONS.settle()
-                self.drained = True
-        except BaseException:
-            self._put_collector_back()
-            raise
-
-    def after_stop(self) -> None:
-        """Stop the probes, in the opposite order, and put the collector back."""
-        for probe in self._acting[::-1]:
-            try:
-                probe.stop()
-            except Exception as error:
-                self._leave_out(probe, "stop", error)
-        self._put_collector_back()
-
-    def _put_collector_back(self) -> None:
-        if self._collector_was_on:
-            gc.enable()
-
-    def _leave_out(self, probe: Probe, act: str, error: Exception) -> None:
-        """Let a probe that fails cost its own metrics, and neither the test nor the other metrics."""
-        self._acting = [each for each in self._acting if each is not probe]
-        self._failed = {**self._failed, **_failure(probe, act, error)}
-
-    def take_time(self, wall_time: Reading | str) -> None:
-        """Take the time of the round from elsewhere, or the reason why there is none."""
-        self._time = wall_time
-        self._outcomes = None
-
-    def outcome(self, name: str) -> Reading | str | None:
-        """Return the reading of one metric, or the reason why there is none; None for one that nobody asked for."""
-        if self._outcomes is None and not self._failed:
-            probe = self._probes.by_metric.get(name) or next((each for each in self._acting if each.reads(name)), None)
-            return None if probe is None else self._read(probe).get(name)
-        return self.outcomes().get(name)
-
-    def outcomes(self) -> Mapping[str, Reading | str]:
-        """Return a reading, or the reason why there is none, for each metric. Read when somebody first asks."""
-        if self._outcomes is None:
-            outcomes: dict[str, Reading | str] = {}
-            for probe in (*self._probes.shared, *self._acting):
-                outcomes.update(self._read(probe))
-            self._outcomes = {**outcomes, **self._failed}
-        return self._outcomes
-
-    def _read(self, probe: Probe) -> Mapping[str, Reading | str]:
-        time = Reading(self.wall_time) if self._time is None else self._time
-        observation = Observation(self, self._settings.bytes, self._settings.include_children, time)
-        try:
-            outcomes = probe.read(observation)
-        except Exception as error:
-            return _failure(probe, "read", error)
-        wrong = {
-            name: f"{type(probe).__name__} read {outcome!r}, no Reading and no reason: mend the probe"
-            for name, outcome in outcomes.items()
-            if type(outcome) is not Reading and not isinstance(outcome, str)
-        }
-        return {**outcomes, **wrong} if wrong else outcomes
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What the probes noticed about this round."""
-        return tuple([note for probe in self._acting for note in probe.notes])
-
-
-def _failure(probe: Probe, act: str, error: Exception) -> dict[str, str]:
-    reason = f"{type(probe).__name__}.{act} failed ({type(error).__name__}: {error}): mend the probe"
-    return {metric.name: reason for metric in probe.metrics}
-
-
 class Window(Bracket):
     """What ``memperf.window`` returns: a context manager for one pass, whose metrics are attributes afterwards."""
 
-    def __init__(self, name: str, settings: Settings, registry: Registry, *, settles: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        registry: Registry,
+        *,
+        settles: bool = False,
+        judged_at_once: bool = False,
+    ) -> None:
         self.name = name
         self.settings = settings
         self.bytes = settings.bytes
@@ -139,46 +44,51 @@ class Window(Bracket):
         self._probes = registry.probes_for(settings.requested)
         self._requested = (*settings.requested, *registry.requested)
         self._settles = settles
+        self._judged_at_once = judged_at_once or not settings.budgets
+        self._rounds_left = 1
         self._disturbances: dict[str, Number] = {}
         """How far the machine may have moved a metric; asked only where a budget is exceeded."""
-        self._events: dict[str, int] = {}
+        self._remarks: list[str] = []
 
     def opening(self) -> Round:
-        """Return the round of a ``with`` statement. UsageMistake for a window that was used before."""
-        self._refuse_second_use()
-        return self._new_round()
+        """Return the next round. UsageMistake for a window that was used before."""
+        if not self._rounds_left:
+            self._refuse_second_use()
+        self._rounds_left -= 1
+        looks_back = not self._judged_at_once and not self._rounds_left
+        current = Round(self.settings, self._probes, self._requested, settles=self._settles, looks_back=looks_back)
+        self.rounds.append(current)
+        return current
 
     def misused(self) -> None:
         """See Bracket. UsageMistake for the end of a window that is not open."""
         raise UsageMistake(f"window {self.name!r} is not open: use it in a with statement, once")
 
     def end(self) -> bool:
-        """Stop a round that was left open; tell whether there was one."""
+        """Stop a round that was left open, forget one that was interrupted before its start; tell of the former."""
         if not self.rounds or self.rounds[-1].finished:
+            return False
+        if not self.rounds[-1].running:
+            self.rounds.pop()
             return False
         self.rounds[-1].stop()
         return True
 
-    def _new_round(self) -> Round:
-        WATCH.look()
-        current = Round(self.settings, self._probes, self._requested, self._settles)
-        self.rounds.append(current)
-        return current
-
     def call(self, function: Callable[..., T], arguments: tuple[Any, ...], keywords: dict[str, Any]) -> T:
         """Measure one call and return its result. UsageMistake for a window that was used before."""
-        return self.opening().call(function, arguments, keywords)
+        return self.opened().call(function, arguments, keywords)
 
     def repeat(self, function: Callable[..., T], arguments: tuple[Any, ...], keywords: dict[str, Any]) -> T:
         """Call the function in each round, after the warm-up and each time after the set-up; return the last result."""
         settings = self.settings
         self._refuse_second_use()
+        self._rounds_left = settings.rounds
         for _ in range(settings.warmup):
             self._set_up()
             function(*arguments, **keywords)
         for done in range(1, settings.rounds + 1):
             self._set_up()
-            result: T = with_frame_room(self._new_round().call, function, arguments, keywords)
+            result: T = with_frame_room(self.opened().call, function, arguments, keywords)
             self._tell_progress(done)
         return result
 
@@ -188,12 +98,13 @@ class Window(Bracket):
         """Await the function's call in each round, as ``repeat`` does."""
         settings = self.settings
         self._refuse_second_use()
+        self._rounds_left = settings.rounds
         for _ in range(settings.warmup):
             self._set_up()
             await function(*arguments, **keywords)
         for done in range(1, settings.rounds + 1):
             self._set_up()
-            with self._new_round():
+            with self.opened():
                 result = await function(*arguments, **keywords)
             self._tell_progress(done)
         return result
@@ -263,16 +174,23 @@ class Window(Bracket):
 
     def _ask_the_machine(self, name: str) -> None:
         """Find out whether the machine's own doings may be why a budget is exceeded."""
-        events = WATCH.since()
-        disturbance = self._registry.probe_of(name).disturbance(name, events)
+        after = self.rounds[-1].events_after
+        events = growth(self.rounds[0].events_before, WATCH.now() if after is None else after)
+        probe = self._registry.probe_of(name)
+        try:
+            disturbance = probe.disturbance(name, events)
+            reasons = {event: count for event, count in events.items() if probe.disturbance(name, {event: count})}
+        except Exception as error:
+            self._remarks += failure(probe, "disturbance", error).values()
+            return
         if disturbance:
             self._disturbances[name] = disturbance
-            self._events.update(events)
+            self._remarks += notes_on(reasons)
 
     def result(self, test: str) -> Result:
         """Return the verdicts of this window, and its metrics for whoever wants to see them."""
         checks = [self._check(budget) for budget in self.settings.budgets]
-        seen = [*notes_on(self._events), *[note for each in self.rounds for note in each.notes]]
+        seen = [*self._remarks, *[note for each in self.rounds for note in each.notes]]
         return Result(
             test=test,
             window=self.name,

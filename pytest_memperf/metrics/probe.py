@@ -58,7 +58,11 @@ class Probe:
         """Take the readings at the end; the interval has just stopped."""
 
     def read(self, observation: Observation) -> Mapping[str, Reading | str]:
-        """Return a reading, or a reason in words, for each metric of this probe."""
+        """Return a reading, or a reason in words, for each metric of this probe.
+
+        It is asked after the test, when somebody wants to know, and perhaps more than once: it rests on the observation
+        and on what ``stop`` has kept.
+        """
         raise NotImplementedError
 
     @classmethod
@@ -68,5 +72,11 @@ class Probe:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What spoilt or coloured this round, in words; asked for after ``read``."""
+        """What spoilt or coloured this round, in words, as far as it is known after ``stop``."""
         return ()
+
+
+def failure(probe: type[Probe], act: str, error: Exception) -> dict[str, str]:
+    """Return the reason why there is no metric of a probe that raised in one of its methods."""
+    reason = f"{probe.__name__}.{act} failed ({type(error).__name__}: {error}): mend the probe"
+    return {metric.name: reason for metric in probe.metrics}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from pytest_memperf.metrics.probe import Probe
+from pytest_memperf.metrics.probe import Probe, failure
 from pytest_memperf.model.errors import UsageMistake, nearest
 from pytest_memperf.model.metric import Cost, Metric
 
@@ -27,6 +27,8 @@ class Probes(NamedTuple):
     """The shared ones that set an interval up before it starts."""
     acting: tuple[type[Probe], ...]
     """Those that act at the start or the stop: each round gets an object of its own."""
+    failed: Mapping[str, str]
+    """The reason for each metric of a shared one that could not be made."""
 
 
 class Registry:
@@ -92,11 +94,18 @@ class Registry:
                 for metric, probe in ((metric, self._probes[metric.name]) for metric in self)
                 if metric.cost is Cost.ALWAYS or metric.name in wanted or (costly and probe.accompanies)
             )
-            shared = tuple(probe() for probe in chosen if not probe.acts())
+            shared: list[Probe] = []
+            failed: dict[str, str] = {}
+            for probe in chosen:
+                try:
+                    shared += [] if probe.acts() else [probe()]
+                except Exception as error:
+                    failed |= failure(probe, "__init__", error)
             self._probes_for[requested] = Probes(
-                shared,
+                tuple(shared),
                 {metric.name: probe for probe in shared for metric in probe.metrics},
                 tuple(probe for probe in shared if type(probe).prepare is not Probe.prepare),
                 tuple(probe for probe in chosen if probe.acts()),
+                failed,
             )
         return self._probes_for[requested]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import NamedTuple
 
-from pytest_memperf.model.units import Number, Unit
+from pytest_memperf.model.units import Number, Unit, is_whole
 
 
 class Trust(str, enum.Enum):
@@ -77,6 +77,6 @@ class Measured(NamedTuple):
             return cls(metric, (readings[0].value,), readings[0].uncertainty)
         samples = tuple(reading.value for reading in readings)
         spread: Number = (max(samples) - min(samples)) / 2
-        if spread == int(spread):
+        if is_whole(spread):
             spread = int(spread)
         return cls(metric, samples, max(spread, *(reading.uncertainty for reading in readings)))

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import mmap
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cyx.probes import Interval
 from pytest_memperf.measure.conditions import CONDITIONS
 from pytest_memperf.measure.measurement import Measurement
 from pytest_memperf.measure.settings import Settings, parse_settings
-from pytest_memperf.measure.watch import Watch
 from pytest_memperf.measure.window import Window
-from pytest_memperf.metrics import BUILT_IN, Probe, Registry
+from pytest_memperf.metrics import BUILT_IN, Registry
 from pytest_memperf.model.budget import Status
 from pytest_memperf.model.errors import UsageMistake
-from pytest_memperf.model.metric import Better, Cost, Metric, Reading, Trust
-from pytest_memperf.model.units import COUNT
+from pytest_memperf.model.metric import Reading
 
 REGISTRY = Registry(BUILT_IN)
 
@@ -128,6 +123,17 @@ class TestOnePass:
         assert outer.minor_faults < 25
         assert {each.minor_faults for each in inner} == {0}
 
+    @pytest.mark.parametrize("wide", [False, True])
+    def test_inner_rounds_cost_the_outer_one_nothing(self, wide: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Nor are 500 rounds of an inner call, inline and with the frames of a child."""
+        monkeypatch.setattr(CONDITIONS, "wide_frames", wide)
+        inner = window(rounds=500)
+        with window() as outer:
+            inner.repeat(int, (), {})
+
+        assert outer.minor_faults < 25
+        assert set(inner.measured()["minor_faults"].samples) == {0}
+
     def test_overlapping(self) -> None:
         """Windows may end in another order than the opposite of their start, as in tasks."""
 
@@ -198,42 +204,6 @@ class TestRounds:
         assert measured.measured()["minor_faults"].samples == (40, 40)
 
 
-class TestCollector:
-    """``gc=``."""
-
-    def test_off_is_put_back(self) -> None:
-        """The collector is off inside and as before afterwards, after an exception too."""
-        inside = []
-
-        def fail() -> None:
-            inside.append(gc.isenabled())
-            raise KeyError
-
-        with pytest.raises(KeyError):
-            window(gc="off").call(fail, (), {})
-
-        assert inside == [False]
-        assert gc.isenabled()
-
-    def test_off_stays_off(self) -> None:
-        """A collector that was off is not switched on."""
-        gc.disable()
-        try:
-            with window(gc="off"):
-                pass
-            assert not gc.isenabled()
-        finally:
-            gc.enable()
-
-    def test_collect(self) -> None:
-        """``collect`` collects before the window."""
-        collections = gc.get_stats()[2]["collections"]
-        with window(gc="collect"):
-            inside = gc.get_stats()[2]["collections"]
-
-        assert inside == collections + 1
-
-
 class TestTime:
     """Time and the rates that follow from it."""
 
@@ -260,143 +230,6 @@ class TestTime:
         assert (check.status, check.reason) == (Status.UNCHECKED, "no time here")
 
 
-class TestMeasurement:
-    """The windows of one test together."""
-
-    def measurement(self, **keywords: Any) -> Measurement:
-        """Return the measurement of a test with these marker keywords."""
-        return Measurement("test_it", parse_settings(keywords, REGISTRY), REGISTRY)
-
-    def test_marker_judges_the_call_phase(self) -> None:
-        """Without a measured call the budgets judge the call phase."""
-        measurement = self.measurement(max_minor_faults=9)
-        measurement.around(lambda: touch(10))()
-        (result,) = measurement.results()
-
-        assert (result.window, [check.status for check in result.checks]) == ("call", [Status.FAILED])
-
-    def test_marker_judges_the_measured_call(self) -> None:
-        """With a measured call they judge that one, and the call phase is not reported."""
-        measurement = self.measurement(max_minor_faults=9)
-
-        def test() -> None:
-            touch(10)
-            measurement.measured_call().repeat(touch, (5,), {})
-
-        measurement.around(test)()
-        (result,) = measurement.results()
-
-        assert (result.window, [check.status for check in result.checks]) == ("memperf", [Status.PASSED])
-
-    def test_measured_call_never_reached(self) -> None:
-        """A test that fails before it leaves the budgets unchecked."""
-        measurement = self.measurement(max_minor_faults=9)
-        with pytest.raises(ZeroDivisionError):
-            measurement.around(lambda: 1 / 0)()
-        (result,) = measurement.results()
-
-        assert [check.status for check in result.checks] == [Status.UNCHECKED]
-
-    def test_second_measured_call(self) -> None:
-        """There is one measured call a test."""
-        measurement = self.measurement()
-        measurement.measured_call().repeat(touch, (1,), {})
-
-        with pytest.raises(UsageMistake, match=r"use memperf\.measure"):
-            measurement.measured_call()
-
-    @pytest.mark.parametrize("name", ["parse", "call", "memperf"])
-    def test_name_in_use(self, name: str) -> None:
-        """A name stands for one window of a test."""
-        measurement = self.measurement()
-        with measurement.window("parse", {}):
-            pass
-
-        with pytest.raises(UsageMistake, match=f"called {name!r} already: give this one another name"):
-            measurement.window(name, {})
-
-    def test_name_in_use_by_an_open_window(self) -> None:
-        """Nested windows of one name are refused, and so is a measured call inside the measured call."""
-        measurement = self.measurement()
-        with measurement.window("parse", {}), pytest.raises(UsageMistake, match="called 'parse' already"):
-            measurement.window("parse", {})
-        with pytest.raises(UsageMistake, match="one call a test"):
-            measurement.measured_call().repeat(lambda: measurement.measured_call().repeat(touch, (1,), {}), (), {})
-
-    @pytest.mark.parametrize(("enter", "reason"), [(False, "was never entered"), (True, "was never left")])
-    def test_window_that_was_not_used_rightly(self, enter: bool, reason: str) -> None:
-        """A window with budgets that is not entered or not left leaves them unchecked, and none stays open."""
-        measurement = self.measurement()
-
-        def test() -> None:
-            kept = measurement.window("kept", {"max_minor_faults": 0})
-            if enter:
-                kept.__enter__()
-
-        measurement.around(test)()
-        (check,) = measurement.results()[-1].checks
-
-        assert check.status is Status.UNCHECKED
-        assert reason in check.reason
-        assert not Interval.is_nested()
-
-    @pytest.mark.parametrize("keywords", [{"warmup": 1}, {"setup": lambda: 1 / 0}])
-    def test_warm_up_or_set_up_that_raises(self, keywords: dict[str, Any]) -> None:
-        """The marker's budgets are unchecked, and never judged over something else."""
-        measurement = self.measurement(max_minor_faults=9, **keywords)
-        with pytest.raises(ZeroDivisionError):
-            measurement.around(lambda: measurement.measured_call().repeat(lambda: 1 / 0, (), {}))()
-        (result,) = measurement.results()
-
-        assert (result.window, result.rounds) == ("memperf", 0)
-        assert [check.status for check in result.checks] == [Status.UNCHECKED]
-
-    def test_after_the_test(self) -> None:
-        """A window in a tear-down is refused."""
-        measurement = self.measurement()
-        measurement.around(lambda: None)()
-        measurement.results()
-
-        with pytest.raises(UsageMistake, match="not in a tear-down"):
-            measurement.window("late", {})
-
-    def test_named_windows_have_budgets_of_their_own(self) -> None:
-        """The marker's budgets stand on the judged window alone, a named window's on that window alone."""
-        measurement = self.measurement(max_minor_faults=99)
-
-        def test() -> None:
-            with measurement.window("parse", {"max_minor_faults": 4}):
-                touch(5)
-
-        measurement.around(test)()
-        verdicts = {result.window: [check.status for check in result.checks] for result in measurement.results()}
-
-        assert verdicts == {"call": [Status.PASSED], "parse": [Status.FAILED]}
-
-    def test_record(self) -> None:
-        """A recorded figure is a metric like the others, with its own limits."""
-        measurement = self.measurement()
-        measurement.around(lambda: measurement.record("rows", 1000, unit="count", better="lower", max=999))()
-        (result,) = measurement.results()
-
-        assert result.metrics["rows"].value == 1000
-        assert [check.sentence for check in result.checks] == ["rows 1,000 is over max_rows = 999"]
-
-    @pytest.mark.parametrize(
-        ("arguments", "line"),
-        [
-            ({"name": "peak_rss"}, "there is a metric of this name already"),
-            ({"better": "more"}, "choose from 'lower', 'higher', 'neither'"),
-            ({"value": "many"}, "'many' is not a count"),
-            ({"max": -1}, "is negative"),
-        ],
-    )
-    def test_record_refused(self, arguments: dict[str, Any], line: str) -> None:
-        """A wrong figure is refused in one line."""
-        with pytest.raises(UsageMistake, match=line):
-            self.measurement().record(**{"name": "rows", "value": 1, "unit": "count", "better": "lower"} | arguments)
-
-
 def test_default_settings_measure_what_is_always_taken() -> None:
     """Without settings the cheap metrics are there, the costly ones are not."""
     with Window("w", Settings(), REGISTRY) as measured:
@@ -404,85 +237,6 @@ def test_default_settings_measure_what_is_always_taken() -> None:
 
     assert {"minor_faults", "major_faults", "peak_rss", "retained_rss", "wall_time"} <= set(measured.measured())
     assert "throughput" not in measured.measured()
-
-
-class TestInterference:
-    """Budgets that are exceeded while the machine was busy with itself."""
-
-    @pytest.fixture
-    def machine(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        """Return a folder that stands for /proc, with counts as they were at the start."""
-        self.happen(tmp_path, thp_fault_fallback=5, pswpin=0)
-        (tmp_path / "stat").write_text("cpu  1 2 3 4 5 6 7 0 9 0\n")
-        monkeypatch.setattr("pytest_memperf.measure.window.WATCH", Watch(tmp_path))
-        return tmp_path
-
-    @staticmethod
-    def happen(root: Path, **counts: int) -> None:
-        """Let the counts of the machine be these."""
-        (root / "vmstat").write_text("".join(f"{name} {count}\n" for name, count in counts.items()))
-
-    def test_a_refused_huge_page_may_be_the_reason(self, machine: Path) -> None:
-        """It accounts for 512 faults of 4 KiB: the budget holds, the value says how sure it is, and a note why."""
-        with window(max_minor_faults=9) as measured:
-            touch(10)
-            self.happen(machine, thp_fault_fallback=6, pswpin=0)
-        result = measured.result("t")
-
-        assert [check.status for check in result.checks] == [Status.PASSED]
-        assert result.metrics["minor_faults"].uncertainty == mmap.PAGESIZE // 8
-        assert result.notes == ["interference: huge pages were refused (1)"]
-
-    def test_but_not_for_everything(self, machine: Path) -> None:
-        """What lies beyond it fails all the same."""
-        with window(max_minor_faults=9) as measured:
-            touch(10)
-            self.happen(machine, thp_fault_fallback=5, pswpin=1)
-        assert [check.status for check in measured.result("t").checks] == [Status.PASSED]
-
-        with window(max_minor_faults=9) as measured:
-            touch(12)
-        assert [check.status for check in measured.result("t").checks] == [Status.FAILED]
-
-    def test_a_quiet_machine_is_no_excuse(self, machine: Path) -> None:
-        """Nor is what has nothing to do with the metric."""
-        with window(max_minor_faults=9, max_retained_rss=0) as measured:
-            touch(10)
-        assert [check.status for check in measured.result("t").checks] == [Status.FAILED, Status.PASSED]
-        assert measured.result("t").notes == []
-
-
-class TestProbes:
-    """Probes that fail cost their own metrics only."""
-
-    @pytest.mark.parametrize("act", ["start", "stop", "read"])
-    def test_that_raise(self, act: str) -> None:
-        """The reason stands for the metric; everything else is measured, and the collector is back on."""
-
-        def fail(*_: Any) -> Any:
-            raise OSError("no such file")
-
-        metric = Metric("answer", COUNT, Better.LOWER, Trust.EXACT, Cost.ALWAYS, "the answer", "a book")
-        acts = {"metrics": (metric,), "read": lambda *_: {"answer": Reading(42)}, act: fail}
-        registry = Registry([*BUILT_IN, type("Answer", (Probe,), acts)])
-        with Window("w", parse_settings({"gc": "off", "max_answer": 41}, registry), registry) as measured:
-            touch(3)
-        (check,) = measured.result("t").checks
-
-        assert measured.minor_faults == 3
-        assert gc.isenabled()
-        assert check.status is Status.UNCHECKED
-        assert "Answer." + act in check.reason
-
-    def test_that_read_no_reading(self) -> None:
-        """What is no reading is a reason."""
-        metric = Metric("answer", COUNT, Better.LOWER, Trust.EXACT, Cost.ALWAYS, "the answer", "a book")
-        answer = type("Answer", (Probe,), {"metrics": (metric,), "read": lambda *_: {"answer": 7}})
-        registry = Registry([answer])
-        with Window("w", Settings(), registry) as measured:
-            pass
-
-        assert measured.unavailable() == {"answer": "Answer read 7, no Reading and no reason: mend the probe"}
 
 
 class TestConditions:
