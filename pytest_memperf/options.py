@@ -22,6 +22,8 @@ class Option:
     parse: Callable[[str], Any] | None = None
     """How a value is read; None makes the option a switch."""
     metavar: str | None = None
+    reaches_templates: bool = False
+    """Whether it bears on how a test runs in a child; the others are the driver's business (see isolation/recipe.py)."""
 
     @property
     def flag(self) -> str:
@@ -52,7 +54,7 @@ def _plugin_names(text: str) -> tuple[str, ...]:
 
 
 OPTIONS: tuple[Option, ...] = (
-    Option("all", "measure every test, marked or not"),
+    Option("all", "measure every test, marked or not", reaches_templates=True),
     Option("only", "run only the tests that are measured"),
     Option("skip", "leave out the tests that are measured"),
     Option("disable", "judge no budget and report nothing"),

@@ -19,6 +19,7 @@ import pytest
 from pytest_memperf.isolation.layout import VARIABLE, environment_padding, path_padding
 from pytest_memperf.isolation.plugins import options_of_plugin
 from pytest_memperf.isolation.start import ENVIRONMENT, SEARCH_PATH
+from pytest_memperf.options import OPTIONS
 
 _SELECTS = """
     file_or_dir keyword markexpr deselect ignore ignore_glob lf last_failed_no_failures failedfirst newfirst stepwise
@@ -30,10 +31,7 @@ _REPORTS = """
     durations_min debug version help show_fixtures show_fixtures_per_test markers force_short_summary fold_skipped
     xfail_tb quiet
 """
-_OURS = """
-    memperf_only memperf_skip memperf_json memperf_timeout memperf_layouts memperf_isolation memperf_cow_limit
-    memperf_template_plugins
-"""
+_OURS = {option.ini: option for option in OPTIONS if not option.reaches_templates}
 _BENCHMARK_REPORTS = """
     benchmark_autosave benchmark_columns benchmark_compare benchmark_compare_fail benchmark_csv benchmark_group_by
     benchmark_histogram benchmark_json benchmark_name benchmark_netrc benchmark_quiet benchmark_save benchmark_save_data
@@ -43,7 +41,7 @@ _RECOMPUTED = """
     plugins basetemp usepdb usepdb_cls trace strict_config inifilename rootdir override_ini pythonwarnings log_file_mode
     loadgroup looponfail
 """
-STAYING = frozenset(f"{_SELECTS} {_REPORTS} {_OURS} {_BENCHMARK_REPORTS} {_RECOMPUTED}".split())
+STAYING = frozenset([*_OURS, *f"{_SELECTS} {_REPORTS} {_BENCHMARK_REPORTS} {_RECOMPUTED}".split()])
 """The options of pytest, of this plugin and of pytest-benchmark that do not reach a template."""
 
 _SINGLE_THREADED = (
@@ -140,6 +138,16 @@ def _anchors(config: pytest.Config) -> list[str]:
     return [*dict.fromkeys((folders[0], *sorted(folders[1:])))]
 
 
+def _overrides(config: pytest.Config) -> list[str]:
+    """Return the ini keys that a template gets: what the driver was given, and the defaults for what stays there."""
+    given = [each for each in config.option.override_ini or () if each.partition("=")[0].strip() not in _OURS]
+    ours = [f"{key}={'false' if option.parse is None else ''}" for key, option in _OURS.items()]
+    overrides = [*given, *ours, "required_plugins="]
+    if "strict_config" in config._parser._inidict:
+        overrides.append("strict_config=false")
+    return overrides
+
+
 def recipe_for(config: pytest.Config, plugins: Mapping[str, Any], installed: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a base template is told, but for its seed.
 
@@ -149,9 +157,6 @@ def recipe_for(config: pytest.Config, plugins: Mapping[str, Any], installed: Map
         installed: all of them.
     """
     options, lost = options_of(config, [plugin for name, plugin in installed.items() if name not in plugins])
-    overrides = ["required_plugins=", "memperf_only=false", "memperf_skip=false", "memperf_json="]
-    if "strict_config" in config._parser._inidict:
-        overrides.append("strict_config=false")
     if hasattr(config.option, "log_file_mode"):
         options["log_file_mode"] = "a"  # what the driver has written stays
     objects = [plugin for plugin in config.invocation_params.plugins or () if not isinstance(plugin, str)]
@@ -165,7 +170,7 @@ def recipe_for(config: pytest.Config, plugins: Mapping[str, Any], installed: Map
         "anchors": _anchors(config),
         "root": str(config.rootpath),
         "ini": str(config.inipath) if config.inipath else None,
-        "overrides": [*(config.option.override_ini or ()), *overrides],
+        "overrides": _overrides(config),
         "warnings": [*(config.option.pythonwarnings or ()), "ignore::pytest.PytestConfigWarning"],
         "folder": str(config.invocation_params.dir),
         "path": list(SEARCH_PATH),

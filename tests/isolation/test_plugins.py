@@ -97,6 +97,35 @@ def test_unknown_name(isolated: Run, arguments: tuple[str, ...]) -> None:
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
 
 
+def test_a_template_searches_no_entry_points(
+    isolated: Run, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which distributions are installed would show in its heap; what the ini file names, the driver has checked."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makeconftest(
+        """
+        import sys
+        searched = []
+        def note(event, arguments):
+            if event == "open" and str(arguments[0]).endswith("entry_points.txt"):
+                searched.append(arguments[0])
+        sys.addaudithook(note)
+        """
+    )
+    isolated(
+        """
+import conftest
+def test_here(): assert conftest.searched == []
+@pytest.mark.memperf(isolation="inline")
+def test_witness():
+    import importlib.metadata
+    importlib.metadata.entry_points()
+    assert conftest.searched
+""",
+        *("-p", "memperf", "-W", "ignore", "-o", "memperf_template_plugins=pytest_memperf"),
+    ).assert_outcomes(passed=2)
+
+
 def test_name_that_is_not_loaded_today(isolated: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """A plugin that is blocked, or left out with all others, is no mistake in the ini file."""
     arguments = ("-o", "memperf_template_plugins=asyncio")

@@ -85,6 +85,8 @@ WAYS = {
     "workers": ("-n2", "--maxfail=3", "--benchmark-json=b.json"),
     "selected": ("-k", "one", "-x", "--lf", "--junitxml=out.xml"),
     "named": ("test_it.py::test_two", "--durations=3", "--memperf-json=out.json"),
+    "shown": ("--memperf-columns=uss", "--memperf-sort=uss", "--memperf-strict", "--memperf-timeout=99"),
+    "by ini": ("-omemperf_columns=uss", "-omemperf_sort=uss", "-omemperf_strict=true", "-omemperf_json=out.json"),
 }
 
 
