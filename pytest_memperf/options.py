@@ -23,7 +23,7 @@ class Option:
     """How a value is read; None makes the option a switch."""
     metavar: str | None = None
     reaches_templates: bool = False
-    """Whether it bears on how a test runs in a child; the others are the driver's business (see isolation/recipe.py)."""
+    """Whether it bears on how a test runs in a child; the others are the driver's business alone."""
 
     @property
     def flag(self) -> str:

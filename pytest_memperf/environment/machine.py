@@ -40,16 +40,14 @@ def collect(root: Path) -> dict[str, Any]:
 
 def memory(root: Path) -> dict[str, int | None]:
     """Return the sizes of memory and of swap."""
-    import psutil  # only for the record: no window needs it
+    meminfo = root / "proc/meminfo"
+    return {"memory": _size(field(meminfo, "MemTotal")), "swap": _size(field(meminfo, "SwapTotal"))}
 
-    usual = psutil.PROCFS_PATH
-    psutil.PROCFS_PATH = str(root / "proc")
-    try:
-        return {"memory": psutil.virtual_memory().total, "swap": psutil.swap_memory().total}
-    except OSError:
-        return {"memory": None, "swap": None}
-    finally:
-        psutil.PROCFS_PATH = usual
+
+def _size(told: str | None) -> int | None:
+    """Return the bytes of ``1024 kB``."""
+    amount, _, unit = (told or "").partition(" ")
+    return int(amount) * 1024 if amount.isdecimal() and unit == "kB" else None
 
 
 def affinity() -> str | None:

@@ -11,6 +11,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pytest_memperf.environment import collect, kernel, machine, process
@@ -36,7 +37,8 @@ class TestHere:
         assert found.architecture == platform.machine()
         assert found.python == f"CPython {platform.python_version()}"
         assert found.page_size == os.sysconf("SC_PAGESIZE")
-        assert found.memory == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGESIZE")
+        assert found.memory == psutil.virtual_memory().total
+        assert found.swap == psutil.swap_memory().total
         assert found.cpus == os.cpu_count()
         assert found.numpy == metadata.version("numpy")
         assert found.plugins == {"pytest-memperf": "1"}
@@ -198,6 +200,22 @@ class TestKernelSettings:
         assert {"thp", "thp_sizes", "huge_pages", "numa_nodes", "memory", "cpu", "cgroup", "container", "vm"} <= {
             *unknown
         }
+
+
+@pytest.mark.parametrize(
+    ("meminfo", "memory", "swap"),
+    [
+        ("MemTotal:       16384 kB\nMemFree:         1024 kB\nSwapTotal:           0 kB", 16 << 20, 0),
+        ("MemTotal:       16384 kB", 16 << 20, None),  # a kernel without swap
+        ("MemFree:         1024 kB\nSwapTotal:        2048 kB", None, 2 << 20),
+        ("MemTotal:        a lot\nSwapTotal:       -1 kB", None, None),
+        ("", None, None),
+    ],
+)
+def test_memory_where_little_is_told(meminfo: str, memory: int | None, swap: int | None, tmp_path: Path) -> None:
+    """What a container or a small kernel leaves out is unknown, and the rest is recorded all the same."""
+    found = collect(root=make(tmp_path, {"proc/meminfo": meminfo}))
+    assert (found.memory, found.swap) == (memory, swap)
 
 
 class TestControlGroups:
