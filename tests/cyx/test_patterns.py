@@ -279,7 +279,7 @@ class TestMistakes:
     @pytest.mark.parametrize(
         "source",
         [None, 3.5, "text", True, -1, 2**40, 99_999, [1, 2], np.zeros((4, 4))[:, 1], io.StringIO("x")],
-        ids=repr,
+        ids=["None", "float", "text", "bool", "negative", "huge", "not open", "list", "strided", "StringIO"],
     )
     def test_source(self, name: str, source: Any) -> None:
         """Neither memory in one piece nor an open file."""
