@@ -72,14 +72,20 @@ def in_namespaces(script: str) -> list[str]:
 
 
 def reachable() -> str:
-    """Return a script that, in a mount namespace, lets other users reach this interpreter below a closed folder."""
-    base = Path(sys.base_prefix)
-    closed = [parent for parent in reversed(base.parents) if not parent.stat().st_mode & 0o001]
-    if not closed:
-        return ""
-    return (
-        f"kept=$(mktemp -d); mount --bind {base} $kept; mount -t tmpfs -o mode=755 none {closed[0]}; "
-        f"mkdir -p {base}; mount --bind $kept {base}; umount $kept; rmdir $kept"
+    """Return a script that, in a mount namespace, lets other users reach this interpreter below closed folders."""
+    covers = {}
+    for prefix in {Path(sys.base_prefix), Path(sys.prefix)}:  # tox too closes the folder of its environments
+        closed = [parent for parent in reversed(prefix.parents) if not parent.stat().st_mode & 0o001]
+        if closed:
+            covers[prefix] = closed[0]
+    return "\n".join(
+        [
+            "kept=$(mktemp -d)",
+            *(f"mkdir $kept/{n}; mount --bind {prefix} $kept/{n}" for n, prefix in enumerate(covers)),
+            *(f"mount -t tmpfs -o mode=755 none {cover}" for cover in set(covers.values())),
+            *(f"mkdir -p {prefix}; mount --move $kept/{n} {prefix}" for n, prefix in enumerate(covers)),
+            "rm --recursive --one-file-system $kept",
+        ]
     )
 
 
