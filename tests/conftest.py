@@ -41,7 +41,10 @@ def only_this_plugin(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture
 def every_plugin(only_this_plugin: None, monkeypatch: pytest.MonkeyPatch, pytester: pytest.Pytester) -> None:
-    """Have them load what is installed after all, in the order of the file."""
+    """Have them load what is installed after all, in the order of the file.
+
+    Where asynchronous tests run, ``runpytest_subprocess``: under Python 3.10 pytest-asyncio leaves an event loop open.
+    """
     monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:randomly -p no:random_order")
     pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
