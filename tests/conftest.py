@@ -39,6 +39,13 @@ def only_this_plugin(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p memperf")
 
 
+@pytest.fixture(autouse=True)
+def away_from_xdist(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the inner sessions not take themselves for workers of xdist, in which pytest-benchmark does nothing."""
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    monkeypatch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)
+
+
 @pytest.fixture
 def every_plugin(only_this_plugin: None, monkeypatch: pytest.MonkeyPatch, pytester: pytest.Pytester) -> None:
     """Have them load what is installed after all, in the order of the file.
