@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from pytest_memperf.model.metric import Metric
 from pytest_memperf.options import OPTIONS, Option
 
 ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "pytest_memperf"
 METRICS = [metric for probe in BUILT_IN for metric in probe.metrics]
 
 
@@ -58,6 +60,40 @@ def test_each_metric_has_its_row(metric: Metric) -> None:
     """docs/metrics.md lists each metric with its unit, its trust, its cost and its source."""
     row = metric_row(metric)
     assert row in page("docs/metrics.md").splitlines(), f"add to docs/metrics.md:\n{row}"
+
+
+def layers() -> dict[str, int]:
+    """Return the place of each module and package in CONTRIBUTING's order of imports, the topmost first."""
+    order = page("CONTRIBUTING.md").partition("Imports go one way:")[2].partition(";")[0]
+    return {name: place for place, layer in enumerate(order.split("->")) for name in re.findall(r"`(\w+)`", layer)}
+
+
+def imports(file: Path) -> set[str]:
+    """Return the modules and packages below pytest_memperf that a file imports anywhere."""
+    nodes = [node for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, ast.ImportFrom)]
+    names = [f"{node.module}.{alias.name}".split(".") for node in nodes for alias in node.names]
+    return {name[1] for name in names if name[0] == "pytest_memperf"}
+
+
+def test_each_layer_has_its_place() -> None:
+    """CONTRIBUTING's order of imports names every module and package, and no other."""
+    entries = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or path.joinpath("__init__.py").exists()}
+    assert entries - {"__init__"} == set(layers())
+
+
+@pytest.mark.parametrize("name", sorted(layers()))
+def test_imports_go_one_way(name: str) -> None:
+    """Each module imports from its own package and from the layers below it."""
+    place = layers()
+    files = [PACKAGE / f"{name}.py", *PACKAGE.joinpath(name).rglob("*.py")]
+    wrong = [
+        f"{file.name} imports {other}"
+        for file in files
+        if file.exists()
+        for other in imports(file) & place.keys() - {name}
+        if place[other] <= place[name]
+    ]
+    assert not wrong
 
 
 PAGES = ["README.md", "CONTRIBUTING.md", *(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/*.md"))]
