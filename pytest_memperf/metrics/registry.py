@@ -10,7 +10,8 @@ from pytest_memperf.model.errors import UsageMistake, nearest
 from pytest_memperf.model.metric import Cost, Metric
 
 _NAMES = """
-    bytes call end ended measured misused name opening repeat repeat_async result rounds settings take_time unavailable
+    bytes call end ended measured misused name opened opening repeat repeat_async result rounds settings take_time
+    unavailable
 """
 OF_A_WINDOW = frozenset(_NAMES.split())
 """What a window has besides its metrics: one of such a name could not be read from it."""
