@@ -92,11 +92,17 @@ class Measurement:
         self._windows[name] = Window(name, parse_settings(keywords, self.registry), self.registry)
         return self._windows[name]
 
+    def has_window(self, name: str) -> bool:
+        """Tell whether a window of this test has the name."""
+        return name in self._windows
+
     def measured_call(self) -> Window:
         """Return the window that the marker's budgets judge. UsageMistake for a second one."""
         self._refuse_after_the_test()
         if MEASURED_CALL in self._windows:
-            raise UsageMistake("memperf(...) measures one call a test: use memperf.measure(...) for the others")
+            raise UsageMistake(
+                "memperf(...) or benchmark(...) measures one call a test: use memperf.measure(...) for the others"
+            )
         # It settles although the call phase is open: that is not reported beside it.
         self._windows[MEASURED_CALL] = Window(MEASURED_CALL, self.settings, self.registry, settles=True)
         return self._windows[MEASURED_CALL]
@@ -126,7 +132,11 @@ class Measurement:
         )
         measured = Measured(metric, (metric.unit.parse(value),))
         limits = ((Bound.MAX, max), (Bound.MIN, min))
-        checks = [Budget.parse(metric, bound, limit).check(measured) for bound, limit in limits if limit is not None]
+        checks = [
+            Budget.parse(metric, bound, limit, self.settings.soft).check(measured)
+            for bound, limit in limits
+            if limit is not None
+        ]
         self._recorded[name] = measured
         self._recorded_checks += checks
 
@@ -145,6 +155,8 @@ class Measurement:
             reason = "the window was never left: use it in a with statement" if window.end() else ""
             if not window.rounds:
                 reason = "the window was never entered: use it in a with statement"
+                if window.name == MEASURED_CALL:
+                    reason = "the measured call never began: await memperf.acall(...)"
             result = window.result(self.test)
             result.notes += self.notes
             if window is judged:

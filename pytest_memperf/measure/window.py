@@ -15,7 +15,7 @@ from pytest_memperf.metrics import Registry
 from pytest_memperf.metrics.interference import growth, notes_on
 from pytest_memperf.metrics.probe import failure
 from pytest_memperf.model.budget import Budget, Check, Status
-from pytest_memperf.model.errors import UsageMistake
+from pytest_memperf.model.errors import UsageMistake, nearest
 from pytest_memperf.model.metric import Measured, Reading
 from pytest_memperf.model.result import Deferred, Result
 from pytest_memperf.model.units import Number
@@ -206,7 +206,8 @@ class Window(Bracket):
     def __getattr__(self, name: str) -> Any:
         """Return the value of a metric. UsageMistake before the end; AttributeError where there is no such metric."""
         if name.startswith("_") or name not in self._registry:
-            raise AttributeError(f"a window has no metric {name!r}")
+            near = nearest(name, [metric.name for metric in self._registry])
+            raise AttributeError(f"a window has no metric {name!r}{near}")
         if not self.ended:
             raise UsageMistake(f"window {self.name!r} has not ended yet: read {name} after its with block")
         value = self.measured().get(name)

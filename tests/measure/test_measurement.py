@@ -11,7 +11,7 @@ from cyx.probes import Interval
 from pytest_memperf.measure.measurement import Measurement
 from pytest_memperf.measure.settings import parse_settings
 from pytest_memperf.metrics import BUILT_IN, Registry
-from pytest_memperf.model.budget import Status
+from pytest_memperf.model.budget import Status, Verdict
 from pytest_memperf.model.errors import UsageMistake
 
 REGISTRY = Registry(BUILT_IN)
@@ -125,6 +125,13 @@ class TestMeasurement:
 
         with pytest.raises(UsageMistake, match="not in a tear-down"):
             measurement.window("late", {})
+
+    def test_a_figure_is_soft_where_the_marker_is(self) -> None:
+        """Its budget warns, as the others of the test do."""
+        measurement = self.measurement(soft=True)
+        measurement.around(lambda: measurement.record("rows", 3, unit="count", better="lower", max=2))()
+
+        assert [check.verdict for check in measurement.results()[0].checks] == [Verdict.WARNED]
 
     def test_a_figure_after_the_test(self) -> None:
         """It is refused too: nobody would see it."""

@@ -146,6 +146,6 @@ def test_a_mistake_in_a_test_is_one_line(pytester: pytest.Pytester) -> None:
     )
     result = pytester.runpytest()
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["test_it.py:3: pytest-memperf: memperf(...) measures one call a test: *"])
+    result.stdout.fnmatch_lines(["test_it.py:3: pytest-memperf: memperf(...) or benchmark(...) measures one *"])
     assert "Traceback" not in result.stdout.str()
     assert "Error" not in result.stdout.str()
