@@ -93,6 +93,16 @@ class _MeasuredRun(partial[None]):
     """Stands in for an item's ``runtest`` until that is called; where another plugin's hook raised, it never was."""
 
 
+def _unjudged(item: pytest.Item) -> list[Result]:
+    """Return the results of a test in a child that told nothing."""
+    measurement = Measurement(item.nodeid, item.stash[SETTINGS], registry_of(item.config))
+    measurement.around(item.runtest)
+    results = measurement.results()
+    for result in results:
+        result.isolation = "process"
+    return results
+
+
 class RefusedTests:
     """Fails the tests whose markers are wrong, in a worker that could not refuse them at collection."""
 
@@ -135,9 +145,13 @@ class Measuring:
             self._judge(item, results)
 
     def _run_isolated(self, item: pytest.Item, runtest: Callable[[], None]) -> None:
-        """Have a child measure the test, and judge here what it found."""
+        """Have a child measure the test, and judge here what it found; one that died has left its budgets unchecked."""
         item.runtest = runtest  # type: ignore[method-assign]
-        runtest()
+        try:
+            runtest()
+        except BaseException:
+            item.stash.setdefault(RESULTS, _unjudged(item))
+            raise
         self._judge(item, item.stash.get(RESULTS, []))
 
     def _judge(self, item: pytest.Item, results: list[Result]) -> None:

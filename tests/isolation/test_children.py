@@ -9,10 +9,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 Run = Callable[..., pytest.RunResult]
+Results = Callable[[], list[dict[str, Any]]]
 
 
 class TestDeaths:
@@ -38,6 +40,18 @@ def test_next(): pass
         result = isolated(f"def test_exits(): os._exit({status})\ndef test_next(): pass")
         result.assert_outcomes(passed=1, failed=1)
         result.stdout.fnmatch_lines([f"the test ended its process itself, with status {status} *"])
+
+    @pytest.mark.parametrize("end", ["os._exit(3)", "os.kill(os.getpid(), signal.SIGKILL)", "time.sleep(60)"])
+    def test_budgets_of_a_child_that_died(self, isolated: Run, results: Results, end: str) -> None:
+        """They are unchecked, as those of any test that did not come to its end."""
+        isolated(
+            f"@pytest.mark.memperf(max_minor_faults=9, timeout=2)\ndef test_ends(): {end}\n", "--memperf-json=out.json"
+        ).assert_outcomes(failed=1)
+        (result,) = results()
+        (check,) = result["checks"]
+
+        assert (result["isolation"], result["rounds"]) == ("process", 0)
+        assert (check["status"], check["reason"]) == ("unchecked", "the test did not come to its end")
 
     def test_death_in_set_up_and_in_tear_down(self, isolated: Run) -> None:
         """They are errors of these phases."""
