@@ -18,7 +18,10 @@ pytest.importorskip("Cython", reason="Cython is not installed: pip install Cytho
 setuptools = pytest.importorskip("setuptools", minversion="77", reason="setuptools 77 or newer is not installed")
 
 ROOT = Path(__file__).parents[2]
-LEFT_OUT = shutil.ignore_patterns(".*", "*.so", "*.c", "build", "dist", "*.egg-info", "__pycache__")
+LEFT_OUT = shutil.ignore_patterns(
+    *(".git", ".venv*", ".tox", ".*_cache", ".hypothesis", ".benchmarks", ".coverage*"),
+    *("*.so", "*.c", "build", "dist", "*.egg-info", "__pycache__"),
+)
 
 COMPILER = Path(__file__).with_name("unoptimised_cc")
 """What is built is looked at and imported, not timed, and builds in a third of the time."""
@@ -84,17 +87,25 @@ def test_each_compiled_module_has_a_stub_and_declarations(checkout: Path) -> Non
     assert modules <= {name.removesuffix(".pyi") for name in sources(checkout, ".pyi")}
 
 
+def project_files(checkout: Path) -> set[str]:
+    """Return the files that git keeps, or would; where this is no clone, those of the copy."""
+    git = shutil.which("git") or pytest.skip("git is not installed: apt-get install git")
+    command = [git, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.split("\0")
+    names = {name for name in listed if (ROOT / name).is_file()}
+    return names or {str(path.relative_to(checkout)) for path in checkout.rglob("*") if path.is_file()}
+
+
 def test_the_sdist_holds_the_whole_project(checkout: Path, distributions: Path) -> None:
-    """Whoever has only the sdist can build, test, lint and read everything."""
+    """Whoever has only the sdist can build, test, lint and read everything; nothing else lies beside it."""
+    wanted = project_files(checkout)
     (sdist,) = distributions.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
-        packed = {name.partition("/")[2] for name in archive.getnames()}
-    folders = ("pytest_memperf", "cyx", "tests", "examples", "docs")
-    files = (path for folder in folders for path in (checkout / folder).rglob("*") if path.is_file())
-    wanted = {str(path.relative_to(checkout)) for path in files if path.suffix not in (".c", ".so", ".pyc")}
-    wanted |= {"LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "tox.ini", "pyproject.toml"}
+        packed = {name.partition("/")[2] for name in archive.getnames() if archive.getmember(name).isfile()}
+    assert wanted >= {"LICENSE", "README.md", "pyproject.toml"}
     assert not wanted - packed
-    assert not [name for name in packed if name.endswith((".c", ".so", ".pyc")) and "preload" not in name]
+    made = {name for name in packed - wanted if name not in ("PKG-INFO", "setup.cfg") and ".egg-info/" not in name}
+    assert not made
 
 
 def test_an_editable_install_works_with_warnings_as_errors(checkout: Path, tmp_path: Path) -> None:
