@@ -21,7 +21,8 @@ from pytest_memperf.model.budget import Check, Status
 from pytest_memperf.model.errors import MemoryBudgetExceeded, MemoryBudgetWarning, UsageMistake
 from pytest_memperf.model.result import Result
 from pytest_memperf.options import resolve
-from pytest_memperf.report.failure import budget_failure, mistake_failure
+from pytest_memperf.report.failure import budget_failure
+from pytest_memperf.report.mistakes import word_mistake
 
 SETTINGS = pytest.StashKey[Settings]()
 """The settings of a test that is measured."""
@@ -188,6 +189,5 @@ class Measuring:
             if failed:
                 report.longrepr = budget_failure(item, str(error), failed)
                 report.memperf_failed = report.failed  # type: ignore[attr-defined]
-        elif isinstance(error, UsageMistake):
-            report.longrepr = mistake_failure(item, error)
+        word_mistake(item, call, report)
         return report

@@ -90,9 +90,9 @@ def memperf(request: pytest.FixtureRequest) -> Memperf:
     """Measure a call (``memperf(function, ...)``) or a block (``with memperf.window("parse"):``) of this test."""
     from pytest_memperf.fixtures.memperf import Memperf
     from pytest_memperf.measuring import begin_measurement
-    from pytest_memperf.report.failure import word_mistakes
+    from pytest_memperf.report.mistakes import register_mistakes
 
-    word_mistakes(request.config)
+    register_mistakes(request.config)
     return Memperf(begin_measurement(request.node))
 
 
@@ -100,9 +100,9 @@ def memperf(request: pytest.FixtureRequest) -> Memperf:
 def mapped_file(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MappedFiles]:
     """Map a file, new or given, with its page cache cold or warm: ``mapped_file("256 MiB", cache="warm")``."""
     from pytest_memperf.fixtures.mapped_file import MappedFiles
-    from pytest_memperf.report.failure import word_mistakes
+    from pytest_memperf.report.mistakes import register_mistakes
 
-    word_mistakes(pytestconfig)
+    register_mistakes(pytestconfig)
     files = MappedFiles(tmp_path_factory.getbasetemp)
     yield files
     files.close()

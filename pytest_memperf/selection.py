@@ -47,12 +47,12 @@ def _choose(config: pytest.Config, items: list[pytest.Item]) -> list[pytest.Item
 def refuse(config: pytest.Config, mistakes: Mapping[pytest.Item, UsageMistake]) -> None:
     """Have each of these tests fail with what is wrong."""
     from pytest_memperf.measuring import MISTAKE, RefusedTests
-    from pytest_memperf.report.failure import word_mistakes
+    from pytest_memperf.report.mistakes import register_mistakes
 
     for item, mistake in mistakes.items():
         item.stash[MISTAKE] = mistake
     config.pluginmanager.register(RefusedTests(), "memperf-refused")
-    word_mistakes(config)
+    register_mistakes(config)
 
 
 def prepare(config: pytest.Config, measured: list[pytest.Item]) -> None:

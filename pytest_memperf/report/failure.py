@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Generator
 
 import pytest
 from _pytest._code.code import ReprEntryNative, ReprExceptionInfo, ReprFileLocation, ReprTraceback
@@ -52,27 +51,6 @@ def mistake_failure(item: pytest.Item, mistake: UsageMistake) -> ReprExceptionIn
     """Return a user's mistake as its one line."""
     place = _place(item, str(mistake), mistake)
     return _representation(item, place, f"{place.path}:{place.lineno}: pytest-memperf: {mistake}")
-
-
-class Mistakes:
-    """Words the mistakes of a session that measures nothing; where something is measured, Measuring does."""
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Show a mistake as its one line."""
-        report = yield
-        if call.excinfo is not None and isinstance(call.excinfo.value, UsageMistake):
-            report.longrepr = mistake_failure(item, call.excinfo.value)
-        return report
-
-
-def word_mistakes(config: pytest.Config) -> None:
-    """Have the mistakes of a fixture's callers worded, from the first test that takes it; others cost nothing."""
-    manager = config.pluginmanager
-    if not (manager.hasplugin("memperf-measuring") or manager.hasplugin("memperf-mistakes")):
-        manager.register(Mistakes(), "memperf-mistakes")
 
 
 def colour(report: pytest.TestReport) -> None:

@@ -24,6 +24,11 @@ def test_the_command_is_a_console_script() -> None:
     assert callable(entry.load())
 
 
+def test_the_version_is_the_distributions() -> None:
+    """What the package says of itself is what was installed."""
+    assert pytest_memperf.__version__ == metadata.version("pytest-memperf")
+
+
 @pytest.mark.parametrize("package", [pytest_memperf, cyx])
 def test_packages_are_typed(package: object) -> None:
     """Both packages carry py.typed, so that a type checker reads them."""

@@ -133,19 +133,3 @@ def test_the_window_that_failed_is_named(pytester: pytest.Pytester) -> None:
     )
     result.stdout.no_fnmatch_line("window 'fine'*")
     result.stdout.fnmatch_lines(["MEMORY test_it.py::test_parts - wall_time * is under min_wall_time = *; wall_time *"])
-
-
-def test_a_mistake_in_a_test_is_one_line(pytester: pytest.Pytester) -> None:
-    """What only shows in the test's run fails that test, without a traceback."""
-    pytester.makepyfile(
-        test_it="""
-        def test_twice(memperf):
-            memperf(int)
-            memperf(int)
-        """
-    )
-    result = pytester.runpytest()
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["test_it.py:3: pytest-memperf: memperf(...) or benchmark(...) measures one *"])
-    assert "Traceback" not in result.stdout.str()
-    assert "Error" not in result.stdout.str()
