@@ -9,6 +9,18 @@ import pytest
 TOUCH = '''
 import mmap
 
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def heap_room():
+    """Leave free blocks of all sizes on pages that were written to: a fresh page of the heap is a fault of its own."""
+    blocks = [10**9 + n for n in range(2048)]
+    blocks += [bytes(size - 33) for size in range(48, 513, 16) for _ in range((1 << 16) // size)]
+    del blocks[::2]
+    yield
+
+
 def touch(pages):
     """Write to this many pages of fresh memory of 4 KiB pages, and give it back."""
     with mmap.mmap(-1, pages * mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
@@ -59,10 +71,11 @@ def every_plugin(only_this_plugin: None, monkeypatch: pytest.MonkeyPatch, pytest
 
 @pytest.fixture
 def suite(pytester: pytest.Pytester) -> Callable[[str], None]:
-    """Return a function that makes a test module of this text, with ``touch(pages)`` to import in it."""
+    """Return a function that makes a test module of this text, which may call ``touch(pages)``."""
 
     def make(text: str) -> None:
         pytester.makepyfile(known_work=TOUCH)
-        pytester.makepyfile(test_it=f"import asyncio, unittest, pytest\nfrom known_work import touch\n{text}")
+        imports = "import asyncio, unittest, pytest\nfrom known_work import heap_room, touch"
+        pytester.makepyfile(test_it=f"{imports}\n{text}")
 
     return make
