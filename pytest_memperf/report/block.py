@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from pytest_memperf.metrics import Registry
 from pytest_memperf.model.budget import Status
@@ -11,26 +11,27 @@ from pytest_memperf.model.units import Unit
 from pytest_memperf.report.budgets import COLOURS
 from pytest_memperf.report.columns import Column, column_of
 from pytest_memperf.report.rows import Row
-from pytest_memperf.report.table import Cell, align, shorten
+from pytest_memperf.report.table import Cell, align, column_widths, printable, shorten
 
-NARROWEST = 24
-"""Characters of a test's name that stay even where the table is then too wide for the terminal."""
+NARROWEST = 16
+"""Characters of a name that stay: rather than more of it, a column is left out."""
 
 
 def result_table(
     rows: Sequence[Row], names: Sequence[str], registry: Registry, units: Mapping[str, Unit], width: int | None
-) -> list[list[Cell]]:
-    """Return the table: the names of the columns, their units, then the rows.
+) -> tuple[list[list[Cell]], list[str]]:
+    """Return the table (the names of the columns, their units, then the rows) and the metrics that had no room.
 
     Args:
         names: the metrics to show.
-        width: shorten the tests' names so that the table fits; None for full names.
+        width: shorten names and leave metrics out so that the table fits; None for all of it.
     """
     columns = [
         column_of(
             name,
             units.get(name) or registry[name].unit,
             [row.values[name] for row in rows if name in row.values],
+            [row.uncertainties[name] for row in rows if name in row.uncertainties],
         )
         for name in names
         if name in units or name in registry
@@ -41,25 +42,50 @@ def result_table(
         if len({getattr(row, attribute) for row in rows} | ({usual} - {None})) > 1
     ]
     budgets = any(row.checks for row in rows)
-    head = ["test", *keys, *(["budgets"] if budgets else []), *(column.name for column in columns)]
-    scales = ["", *([""] * (len(head) - len(columns) - 1)), *(column.scale for column in columns)]
+    first = ["test", *keys, *(["budgets"] if budgets else [])]
+    head = [*first, *(printable(column.name) for column in columns)]
+    scales = [*([""] * len(first)), *(printable(column.scale) for column in columns)]
     body = [
         [
-            Cell(row.test),
-            *(Cell(getattr(row, attribute)) for attribute in keys),
+            Cell(printable(row.test)),
+            *(Cell(printable(getattr(row, attribute))) for attribute in keys),
             *([_budgets(row)] if budgets else []),
             *(_value(row, column) for column in columns),
         ]
         for row in rows
     ]
     table = [[Cell(text, {"bold": True}) for text in head], [Cell(text) for text in scales], *body]
+    left_out: list[str] = []
     if width is not None:
-        rest = sum(2 + max(len(row[column].text) for row in table) for column in range(1, len(head)))
-        room = max(NARROWEST, width - rest)
-        table = [[Cell(shorten(row[0].text, room), row[0].markup), *row[1:]] for row in table]
-    if not any(scales):
+        judged = {len(first) + number for number, name in enumerate(names) if any(name in row.verdicts for row in rows)}
+        dropped = _without_room(table, len(first), judged, width)
+        left_out = [head[column] for column in sorted(dropped)]
+        kept = [column for column in range(len(head)) if column not in dropped]
+        table = _with_short_names([[row[column] for column in kept] for row in table], ("window" in keys) + 1, width)
+    if not any(cell.text for cell in table[1]):
         del table[1]
-    return align(table, left=range(1 + len(keys)))
+    return align(table, left=range(1 + len(keys))), left_out
+
+
+def _without_room(table: Sequence[Sequence[Cell]], first: int, judged: Container[int], width: int) -> set[int]:
+    """Return the metrics to leave out: the last ones, those without a budget before others."""
+    widths = [min(NARROWEST, each) if column < 2 else each for column, each in enumerate(column_widths(table))]
+    kept = sorted(range(first, len(widths)), key=lambda column: (column not in judged, column))
+    dropped: set[int] = set()
+    while kept and sum(widths) + 2 * (len(widths) - 1 - len(dropped)) > width:
+        dropped.add(kept[-1])
+        widths[kept.pop()] = 0
+    return dropped
+
+
+def _with_short_names(table: list[list[Cell]], names: int, width: int) -> list[list[Cell]]:
+    """Return the table with its first columns, one or two, in the room that the others leave them."""
+    widths = column_widths(table)
+    room = width - sum(2 + each for each in widths[names:]) - 2 * (names - 1)
+    longest = max(widths[:names])
+    while longest > NARROWEST and sum(min(longest, each) for each in widths[:names]) > room:
+        longest -= 1
+    return [[*(Cell(shorten(cell.text, longest), cell.markup) for cell in row[:names]), *row[names:]] for row in table]
 
 
 def _budgets(row: Row) -> Cell:
@@ -69,7 +95,8 @@ def _budgets(row: Row) -> Cell:
 
 def _value(row: Row, column: Column) -> Cell:
     verdict = row.verdicts.get(column.name)
-    return Cell(column.text(row.values.get(column.name)), COLOURS[verdict] if verdict else {})
+    text = column.text(row.values.get(column.name), row.uncertainties.get(column.name, 0))
+    return Cell(text, COLOURS[verdict] if verdict else {})
 
 
 class Remarks:
@@ -116,7 +143,7 @@ class Remarks:
             lines += kind[:limit]
             if limit is not None and len(kind) > limit:
                 lines.append(f"... and {len(kind) - limit:,} more such lines (-v)")
-        return lines
+        return [printable(line) for line in lines]
 
 
 def counted(count: int, noun: str) -> str:

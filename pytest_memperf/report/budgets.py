@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pytest_memperf.model.budget import Check, Status, Verdict
 from pytest_memperf.model.result import Result
-from pytest_memperf.report.table import Cell, align, text_lines
+from pytest_memperf.report.table import Cell, align, printable, text_lines
 
 HEAD = ("budget", "measured", "limit", "ratio", "± uncertainty", "trust", "verdict")
 COLOURS = {
@@ -46,10 +46,18 @@ def title(result: Result) -> str:
 def _row(check: Check) -> tuple[str, ...]:
     budget, measured = check.budget, check.measured
     if measured is None:
-        return budget.keyword, "-", budget.metric.unit.exactly(budget.limit), "-", "-", "-", check.verdict.value
+        return (
+            printable(budget.keyword),
+            "-",
+            budget.metric.unit.exactly(budget.limit),
+            "-",
+            "-",
+            "-",
+            check.verdict.value,
+        )
     value, limit = budget.metric.unit.side_by_side(measured.value, budget.limit)
     return (
-        budget.keyword,
+        printable(budget.keyword),
         value,
         limit,
         "-" if check.ratio is None else f"{check.ratio:.2f}",

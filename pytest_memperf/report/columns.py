@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 import pytest
@@ -27,11 +27,16 @@ class Column:
     scale: str
     size: float
     digits: int
+    margin: int = 0
+    """Characters of the widest uncertainty, kept free beside the values that have none."""
 
-    def text(self, value: Number | None) -> str:
-        """Return the value in the column's scale; never 0 for what is not 0."""
-        if value is None:
-            return "-"
+    def text(self, value: Number | None, uncertainty: Number = 0) -> str:
+        """Return the value in the column's scale, with an uncertainty that is not 0; never 0 for what is not 0."""
+        beside = f"±{self._number(uncertainty)}" if uncertainty else ""
+        text = "-" if value is None else self._number(value)
+        return f"{text} {beside:>{self.margin}}" if self.margin else text
+
+    def _number(self, value: Number) -> str:
         if value == 0:
             return "0"
         text = f"{value / self.size:,.{self.digits}f}"
@@ -40,11 +45,12 @@ class Column:
         return text
 
 
-def column_of(name: str, unit: Unit, values: Sequence[Number]) -> Column:
+def column_of(name: str, unit: Unit, values: Sequence[Number], uncertainties: Sequence[Number] = ()) -> Column:
     """Return the column in the scale of its middle value, with two digits unless all values are whole."""
     scale, size = unit.scale(median(abs(value) for value in values if value) if any(values) else 0)
-    whole = all(is_whole(value / size) for value in values)
-    return Column(name, scale, size, 0 if whole else 1 if len(unit.scales) == 1 else 2)
+    whole = all(is_whole(value / size) for value in (*values, *uncertainties))
+    column = Column(name, scale, size, 0 if whole else 1 if len(unit.scales) == 1 else 2)
+    return replace(column, margin=max((1 + len(column.text(each)) for each in uncertainties), default=0))
 
 
 def chosen_columns(config: pytest.Config) -> list[str] | None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pytest_memperf.model.budget import Check, Verdict
-from pytest_memperf.model.metric import Metric
+from pytest_memperf.model.metric import Metric, Trust
 from pytest_memperf.model.result import Result
 from pytest_memperf.model.units import Number, Unit
 
 BY_NAME = "name"
+SMALL = 0.01
+"""The share of a value below which its uncertainty is not shown beside it."""
 _RANKS = {Verdict.FAILED: 0, Verdict.WARNED: 1, Verdict.UNCHECKED: 2, Verdict.PASSED: 3, None: 4}
 
 
@@ -25,6 +28,8 @@ class Row:
     isolation: str
     allocator: str
     values: Mapping[str, Number]
+    uncertainties: Mapping[str, Number]
+    """Those that are not small beside their value."""
     verdicts: Mapping[str, Verdict]
     """The worst verdict over each metric that has a budget."""
     checks: Mapping[Verdict, int]
@@ -57,23 +62,42 @@ def row_of(result: Result, units: dict[str, Unit]) -> Row:
         name, verdict = key(check.budget.metric), check.verdict
         verdicts[name] = min(verdict, verdicts.get(name, verdict), key=_RANKS.__getitem__)
         checks[verdict] = checks.get(verdict, 0) + 1
-    values = {key(measured.metric): measured.value for measured in result.metrics.values()}
+    values: dict[str, Number] = {}
+    uncertainties: dict[str, Number] = {}
+    for measured in result.metrics.values():
+        name, value, uncertainty = key(measured.metric), measured.value, measured.uncertainty
+        values[name] = value
+        # A noisy one's is the spread of its rounds: not what the true value lies in.
+        if uncertainty > SMALL * abs(value) and measured.metric.trust is not Trust.NOISY:
+            uncertainties[name] = uncertainty
     key_of = (result.test, result.window, result.isolation, result.allocator)
-    return Row(*key_of, values, verdicts, checks, dict(result.unavailable))
+    return Row(*key_of, values, uncertainties, verdicts, checks, dict(result.unavailable))
 
 
 def order(name: str | None) -> Callable[[Result], Any]:
     """Return the sort key: ``"name"``, a metric (the largest first), or None: the worst verdict first."""
     if name == BY_NAME:
-        return lambda result: (result.test, result.window)
+        return _by_name
     if name is None:
-        return lambda result: (_rank(result.checks), result.test, result.window)
+        return lambda result: _rank(result.checks)
 
-    def by_metric(result: Result) -> tuple[bool, Number, str, str]:
+    def by_metric(result: Result) -> tuple[bool, Number]:
         measured = result.metrics.get(name)
-        return measured is None, -measured.value if measured else 0, result.test, result.window
+        return measured is None, -measured.value if measured else 0
 
     return by_metric
+
+
+_NUMBERS = re.compile(r"(\d+)")
+
+
+def _by_name(named: Result | Row) -> list[Any]:
+    """Return the test's and the window's name with their numbers as such: ``[2]`` comes before ``[10]``."""
+    parts: list[Any] = _NUMBERS.split(f"{named.test} {named.window}")
+    for place in range(1, len(parts), 2):
+        digits = parts[place].lstrip("0")
+        parts[place] = (len(digits), digits)  # int() refuses some thousands of digits
+    return parts
 
 
 def _rank(checks: Sequence[Check]) -> int:
@@ -84,7 +108,10 @@ def _rank(checks: Sequence[Check]) -> int:
 
 
 class Rows:
-    """Keeps the first ``limit`` rows of an order, so that a long session costs little; None keeps all."""
+    """Keeps the first ``limit`` rows of an order, so that a long session costs little; None keeps all.
+
+    Of results with the same key it keeps those that came first.
+    """
 
     def __init__(self, key: Callable[[Result], Any], limit: int | None) -> None:
         self._key = key
@@ -108,5 +135,6 @@ class Rows:
         self._rows.insert(place, row_of(result, self.units))
 
     def first(self) -> Sequence[Row]:
-        """Return the first rows in order."""
-        return self._rows
+        """Return the first rows in order, those of equal keys by name: only what is shown has to pay for that."""
+        keyed = zip(self._keys, self._rows, strict=True)
+        return [row for _, row in sorted(keyed, key=lambda each: (each[0], _by_name(each[1])))]

@@ -73,7 +73,10 @@ class Reporter:
         registry = registry_of(self._config)
         names = default_names(rows, registry) if self._columns is None else self._columns
         names = list(dict.fromkeys([*names, *self._sorted_by]))
-        write_rows(terminalreporter.write, result_table(rows, names, registry, self._rows.units, width))
+        table, left_out = result_table(rows, names, registry, self._rows.units, width)
+        write_rows(terminalreporter.write, table)
+        if left_out:
+            terminalreporter.write_line(f"no room for {', '.join(left_out)}: -v shows all")
         if self._rows.count > len(rows):
             more = self._rows.count - len(rows)
             terminalreporter.write_line(f"... and {more:,} more: -v shows them, --memperf-json=FILE keeps them")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from _pytest._io.wcwidth import wcswidth
+
 ELLIPSIS = "…"
 
 
@@ -18,14 +20,38 @@ class Cell:
 
 def align(rows: Sequence[Sequence[Cell]], left: Container[int] = (0,)) -> list[list[Cell]]:
     """Return the rows with their cells padded to the columns' widths, to the left in these columns, else right."""
-    widths = [max(len(row[column].text) for row in rows) for column in range(len(rows[0]))] if rows else []
+    widths = column_widths(rows)
     return [
         [
-            Cell(cell.text.ljust(width) if column in left else cell.text.rjust(width), cell.markup)
+            Cell(_pad(cell.text, width, column in left), cell.markup)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         for row in rows
     ]
+
+
+def column_widths(rows: Sequence[Sequence[Cell]]) -> list[int]:
+    """Return the width of each column."""
+    return [max(map(width_of, (cell.text for cell in column))) for column in zip(*rows, strict=True)]
+
+
+def _pad(text: str, width: int, left: bool) -> str:
+    blanks = " " * (width - width_of(text))
+    return text + blanks if left else blanks + text
+
+
+def width_of(text: str) -> int:
+    """Return how many columns of a terminal a printable text takes."""
+    return len(text) if text.isascii() else wcswidth(text)
+
+
+def printable(text: str) -> str:
+    """Return the text with line breaks, escape sequences and their like written out."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
 
 
 def text_lines(rows: Sequence[Sequence[Cell]]) -> list[str]:
@@ -51,4 +77,9 @@ def write_rows(write: Callable[..., object], rows: Sequence[Sequence[Cell]]) -> 
 
 def shorten(text: str, width: int) -> str:
     """Return the text, or its end behind an ellipsis where it is wider: the end of a test's id tells it apart."""
-    return text if len(text) <= width else ELLIPSIS + text[len(text) - width + 1 :]
+    if width_of(text) <= width:
+        return text
+    start = len(text) - width + 1
+    while width_of(text[start:]) >= width:
+        start += 1
+    return ELLIPSIS + text[start:]

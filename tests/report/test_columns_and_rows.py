@@ -47,6 +47,20 @@ def test_a_column_has_one_scale(unit: Unit, values: list[float], scale: str, tex
     assert column.text(None) == "-"
 
 
+def test_uncertainties_stand_beside_their_values() -> None:
+    """The points of the values stay in line; what has none is whole, or not measured, keeps the room free."""
+    column = column_of("x", BYTES, [256 << 20, 3 << 19, 2 << 20, 0], [3 << 18, 11 << 20])
+    cells = [(256 << 20, 0), (3 << 19, 3 << 18), (20 << 20, 11 << 20), (0, 0), (0, 1), (None, 0)]
+    assert [column.text(*cell) for cell in cells] == [
+        "256.00       ",
+        "1.50  ±0.75",
+        "20.00 ±11.00",
+        "0       ",
+        "0 ±<0.01",
+        "-       ",
+    ]
+
+
 @given(st.lists(st.integers(-(2**50), 2**50), min_size=1))
 def test_only_nothing_reads_as_nothing(values: list[int]) -> None:
     """Whatever else stands in the column."""
@@ -84,6 +98,26 @@ class TestRows:
         assert row.verdicts == {"minor_faults": Verdict.FAILED}
         assert row.worst is Verdict.FAILED
         assert row.checks == dict.fromkeys(Verdict, 1)
+
+    @pytest.mark.parametrize(
+        ("trust", "value", "uncertainty", "shown"),
+        [
+            (Trust.BOUNDED, 1000, 10, False),
+            (Trust.BOUNDED, 1000, 11, True),
+            (Trust.BOUNDED, -1000, 11, True),
+            (Trust.BOUNDED, 0, 1, True),
+            (Trust.BOUNDED, 0, 0, False),
+            (Trust.EXACT, 1000, 11, True),
+            (Trust.NOISY, 1000, 500, False),
+        ],
+    )
+    def test_uncertainties_that_are_not_small_are_kept(
+        self, trust: Trust, value: int, uncertainty: int, shown: bool
+    ) -> None:
+        """Beyond 1 % of the value; times and rates have none."""
+        metric = Metric("load", BYTES, Better.LOWER, trust, Cost.ALWAYS, help="", source="")
+        row = row_of(Result("t", "call", metrics={"load": Measured(metric, (value,), uncertainty)}), {})
+        assert row.uncertainties == ({"load": uncertainty} if shown else {})
 
     def test_one_name_in_two_units_is_two_columns(self) -> None:
         """Two tests may record figures of one name."""

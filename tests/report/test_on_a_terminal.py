@@ -74,24 +74,59 @@ def plain(line: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", line)
 
 
+def block(lines: list[str]) -> list[str]:
+    """Return the lines between the block's title and the next title, without colours."""
+    lines = [plain(line) for line in lines]
+    start = next(number for number, line in enumerate(lines) if "= memperf =" in line)
+    return lines[start + 1 : next(number for number in range(start + 1, len(lines)) if "====" in lines[number])]
+
+
 class TestTable:
     """The table of results."""
 
     def test_fits_the_terminal(self, tokens: pytest.Pytester) -> None:
         """Long names are cut at their beginning: the end tells them apart."""
         tokens.makepyfile(test_it=SUITE)
-        lines = [plain(line) for line in on_a_terminal(80, "--memperf-columns=tokens,coins")]
-        start = next(number for number, line in enumerate(lines) if "= memperf =" in line)
-        table = lines[start + 1 : start + 4]
+        table = block(on_a_terminal(80, "--memperf-columns=tokens,coins"))
         assert max(map(len, table)) == 80
-        assert table[1].split() == ["…[a_long_parameter_that_fills_the_line_and_ends_in_one]", "1", "failed", "0", "5"]
-        assert table[2].split() == ["…[a_long_parameter_that_fills_the_line_and_ends_in_two]", "1", "failed", "0", "5"]
+        values = ["1", "failed", "0", "5", "±2"]
+        assert table[1].split() == ["…[a_long_parameter_that_fills_the_line_and_ends_in_one]", *values]
+        assert table[2].split() == ["…[a_long_parameter_that_fills_the_line_and_ends_in_two]", *values]
 
-    def test_leaves_a_name_some_room(self, tokens: pytest.Pytester) -> None:
-        """On a very narrow terminal the lines are too long rather than the names gone."""
+    @pytest.mark.parametrize(
+        ("columns", "kept", "left_out"),
+        [
+            (55, ["coins", "minor_faults", "tokens"], None),
+            (54, ["coins", "tokens"], "no room for minor_faults: -v shows all"),
+            (41, ["coins", "tokens"], "no room for minor_faults: -v shows all"),
+            (40, ["tokens"], "no room for coins, minor_faults: -v shows all"),
+        ],
+    )
+    def test_leaves_names_some_room(
+        self, tokens: pytest.Pytester, columns: int, kept: list[str], left_out: str | None
+    ) -> None:
+        """On a narrow one the last metrics are left out, those without a budget first, and a line names them."""
         tokens.makepyfile(test_it=SUITE)
-        lines = [plain(line) for line in on_a_terminal(40, "--memperf-columns=tokens,coins")]
-        assert any(line.startswith("…e_line_and_ends_in_two]  1 failed") for line in lines)
+        head, first, _, *rest = block(on_a_terminal(columns, "--memperf-columns=coins,minor_faults,tokens"))
+        assert head.split() == ["test", "budgets", *kept]
+        assert first.startswith("…")
+        assert len(first) == columns
+        assert [line for line in rest if "no room" in line] == ([left_out] if left_out else [])
+
+    def test_windows_share_the_room(self, tokens: pytest.Pytester) -> None:
+        """The name of a window is shortened as that of a test is."""
+        tokens.makepyfile(
+            test_it="""
+            def test_parts(memperf):
+                with memperf.window("a window that somebody gave a name that fills the line"): pass
+            """
+        )
+        table = block(on_a_terminal(60, "--memperf-columns=tokens"))
+        assert table == [
+            "test                    window                        tokens",
+            "test_it.py::test_parts  … a name that fills the line       0",
+            "test_it.py::test_parts  call                               0",
+        ]
 
     def test_is_whole_under_v(self, tokens: pytest.Pytester) -> None:
         """-v shows every name in full."""

@@ -78,6 +78,31 @@ class TestTable:
             "test_it.py::test_parts  parse              0",
         ]
 
+    def test_odd_names_leave_it_whole(self, tokens: pytest.Pytester) -> None:
+        """Line breaks and escape sequences are written out; wide characters count for the two columns they take."""
+        tokens.makepyfile(
+            test_it="""
+            def test_parts(memperf):
+                for name in ("a\\nb\\x1b[31m", "日本語", "long"):
+                    with memperf.window(name): pass
+            """
+        )
+        assert block(tokens.runpytest("--memperf-columns=tokens").outlines) == [
+            "test                    window        tokens",
+            "test_it.py::test_parts  a\\nb\\x1b[31m       0",
+            "test_it.py::test_parts  call               0",
+            "test_it.py::test_parts  long               0",
+            "test_it.py::test_parts  日本語             0",
+        ]
+
+    def test_uncertainty_stands_beside_a_bounded_value(self, budgets: pytest.Pytester) -> None:
+        """A value that is not what it seems shows how far."""
+        lines = block(budgets.runpytest("--memperf-columns=coins,tokens").outlines)
+        assert lines[:2] == [
+            "test                      budgets  coins  tokens",
+            "test_it.py::test_over    1 failed   5 ±2   2,048",
+        ]
+
     def test_recorded_figures_are_columns(self, pytester: pytest.Pytester) -> None:
         """A user's own figure is shown like the others, and can be named."""
         pytester.makepyfile(
@@ -127,6 +152,20 @@ class TestOrder:
         """A metric sorts the largest first; those without it follow by name."""
         lines = block(budgets.runpytest(f"--memperf-sort={sort}").outlines)
         assert [line.split()[0] for line in lines if "::" in line] == [f"test_it.py::test_{name}" for name in order]
+
+    @pytest.mark.parametrize("options", [[], ["--memperf-sort=name"], ["-n2", "-pxdist"]])
+    def test_numbers_in_names_are_numbers(self, tokens: pytest.Pytester, options: list[str]) -> None:
+        """[2] comes before [10]."""
+        tokens.makepyfile(
+            test_it="""
+            import pytest
+            @pytest.mark.memperf
+            @pytest.mark.parametrize("n", range(12))
+            def test_many(n): pass
+            """
+        )
+        rows = block(tokens.runpytest_subprocess("--memperf-columns=tokens", *options).outlines)[1:]
+        assert [row.split()[0] for row in rows] == [f"test_it.py::test_many[{n}]" for n in range(12)]
 
     def test_ini_twins_hold(self, budgets: pytest.Pytester) -> None:
         """memperf_sort and memperf_columns in the ini file do the same."""
