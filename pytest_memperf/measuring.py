@@ -93,6 +93,8 @@ def _run_coroutine(item: pytest.Item, runtest: Callable[[], None], measured: Cal
 class _MeasuredRun(partial[None]):
     """Stands in for an item's ``runtest`` until that is called; where another plugin's hook raised, it never was."""
 
+    __slots__ = ()
+
 
 def _unjudged(item: pytest.Item) -> list[Result]:
     """Return the results of a test in a child that told nothing."""
@@ -125,7 +127,9 @@ class Measuring:
         """Have the item run its test measured; a wrapper of this hook would cost every test more."""
         if SETTINGS in item.stash:
             run = self._run_isolated if ISOLATED in item.stash else self._run
-            runtest = item.runtest.args[1] if isinstance(item.runtest, _MeasuredRun) else item.runtest
+            runtest = item.runtest
+            if type(runtest) is _MeasuredRun:
+                runtest = runtest.args[1]
             item.runtest = _MeasuredRun(run, item, runtest)  # type: ignore[method-assign]
 
     def _run(self, item: pytest.Item, runtest: Callable[[], None]) -> None:

@@ -68,7 +68,7 @@ class JsonReport:
             action(data)
         except OSError as error:
             self._mistake = str(cannot_write(self._file.path, error))
-        except ValueError as error:  # NaN from someone's probe
+        except ValueError as error:  # readings are finite, but the mean of two may not be
             self._mistake = f"{self._file.path} cannot be written ({data['test']}: {error}): mend the metric"
 
 

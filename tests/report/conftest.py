@@ -32,8 +32,11 @@ class Tokens(Probe):
     def start(self):
         self.before = spent
 
+    def stop(self):
+        self.after = spent
+
     def read(self, observation):
-        return {"tokens": Reading(spent - self.before), "coins": Reading(5, 2)}
+        return {"tokens": Reading(self.after - self.before), "coins": Reading(5, 2)}
 '''
 
 

@@ -208,8 +208,8 @@ class TestJsonFile:
         assert read(str(tmp_path / name)).results == []
 
 
-def test_nan_from_a_probe_is_one_line(pytester: pytest.Pytester) -> None:
-    """JSON has no NaN: the file is not written, and the line names the test."""
+def test_a_value_beyond_floats_is_one_line(pytester: pytest.Pytester) -> None:
+    """JSON has no infinity, which two rounds may come to: the file is not written, and the line names the test."""
     pytester.makeconftest(
         """
         from pytest_memperf.metrics import Probe
@@ -219,17 +219,17 @@ def test_nan_from_a_probe_is_one_line(pytester: pytest.Pytester) -> None:
         class Odd(Probe):
             metrics = (Metric("odd", COUNT, Better.LOWER, Trust.EXACT, Cost.ALWAYS, help="", source=""),)
             def read(self, observation):
-                return {"odd": Reading(float("nan"))}
+                return {"odd": Reading(1.7e308)}
 
         def pytest_memperf_probes():
             return [Odd]
         """
     )
-    pytester.makepyfile(test_it="import pytest\n@pytest.mark.memperf\ndef test_nan(): pass")
+    pytester.makepyfile(test_it="import pytest\n@pytest.mark.memperf(rounds=2)\ndef test_odd(memperf): memperf(int)")
     result = pytester.runpytest_subprocess("--memperf-json=out.json", "--memperf-columns=odd")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stdout.fnmatch_lines(["test_it.py::test_nan  nan"])
+    result.stdout.fnmatch_lines(["test_it.py::test_odd * inf"])
     assert result.errlines[-1].startswith(
-        "ERROR: --memperf-json: out.json cannot be written (test_it.py::test_nan: Out of range float values"
+        "ERROR: --memperf-json: out.json cannot be written (test_it.py::test_odd: Out of range float values"
     )
     assert not list(pytester.path.glob(".memperf-*"))
