@@ -160,11 +160,11 @@ class Measuring:
         self._judge(item, item.stash.get(RESULTS, []))
 
     def _judge(self, item: pytest.Item, results: list[Result]) -> None:
-        failing = [check for result in results for check in self._failing(result)]
+        failing = [(result, check) for result in results for check in self._failing(result)]
         if not failing:
             return
-        soft = [check.sentence for check in failing if check.budget.soft]
-        hard = [check.sentence for check in failing if not check.budget.soft]
+        soft = [result.sentence(check) for result, check in failing if check.budget.soft]
+        hard = [result.sentence(check) for result, check in failing if not check.budget.soft]
         if soft:
             try:
                 item.warn(MemoryBudgetWarning("; ".join(soft)))

@@ -116,7 +116,7 @@ class TestVerdict:
         result = pytester.runpytest("-W", "default")
 
         result.assert_outcomes(failed=1, passed=1, warnings=2)
-        result.stdout.fnmatch_lines(["MEMORY *::test_hard - minor_faults 5 is over max_minor_faults = 4"])
+        result.stdout.fnmatch_lines(["MEMORY *::test_hard - 'a': minor_faults 5 is over max_minor_faults = 4"])
 
     def test_error_raised_by_a_test(self, pytester: pytest.Pytester, suite: Suite) -> None:
         """A test may raise the public error itself: an ordinary failure."""

@@ -201,6 +201,7 @@ class Window(Bracket):
             unavailable=Deferred(self.unavailable),
             checks=checks,
             notes=[*CONDITIONS.notes, *dict.fromkeys(seen)],
+            requested=self.settings.metrics,
         )
 
     def __getattr__(self, name: str) -> Any:

@@ -11,6 +11,8 @@ from pytest_memperf.model.metric import Better, Cost, Measured, Metric, Trust
 from pytest_memperf.model.units import unit_named
 
 FORMAT = "pytest-memperf/1"
+UNNAMED = ("call", "memperf")
+"""The windows of the test function and of the measured call; tests name the others."""
 V = TypeVar("V")
 
 
@@ -55,11 +57,22 @@ class Result:
     checks: list[Check] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What spoilt or coloured the samples, in words: interference, a perturbing tool, a mode that was not had."""
+    requested: tuple[str, ...] = ()
+    """The metrics that ``metrics=`` asked for."""
 
     @property
     def failed(self) -> list[Check]:
         """The checks that failed."""
         return [check for check in self.checks if check.status is Status.FAILED]
+
+    @property
+    def place(self) -> str:
+        """The test and, where the test gave it a name, the window."""
+        return self.test if self.window in UNNAMED else f"{self.test}, window {self.window!r}"
+
+    def sentence(self, check: Check) -> str:
+        """Return the verdict of one of the checks in one line, with the window where the test gave it a name."""
+        return check.sentence if self.window in UNNAMED else f"{self.window!r}: {check.sentence}"
 
     def as_json(self) -> dict[str, Any]:
         """Return the result as plain JSON data (see the published schema)."""
@@ -95,6 +108,7 @@ class Result:
                 for check in self.checks
             ],
             **({"notes": list(self.notes)} if self.notes else {}),
+            **({"requested": list(self.requested)} if self.requested else {}),
         }
 
     @classmethod
@@ -140,4 +154,5 @@ class Result:
             dict(data["unavailable"]),
             checks,
             list(data.get("notes", ())),
+            tuple(data.get("requested", ())),
         )

@@ -179,22 +179,23 @@ class Unit:
         return _with_name(text, name)
 
     def side_by_side(self, value: Number, limit: Number) -> tuple[str, str]:
-        """Return the value in the scale of the limit, on the side of it that it lies on, and the limit as it is.
+        """Return the value in the scale of the limit, or in its own where it is far smaller, and the limit as it is.
 
-        Nine digits behind the point are the most; a value that is not 0 is not shown as 0 within these.
+        The value lies on the side of the limit that it is on, and is not 0 unless it is, as far as nine digits tell.
         """
         text, name, size = self._exactly(limit)
         if not limit:
             name, size = self.scale(value)
-        shown_limit = float(text.replace(",", ""))
-        amount = value / size
+        own_name, own_size = self.scale(value) if abs(value) < size / 1000 else (name, size)
+        shown_limit = float(text.replace(",", "")) * size
+        amount = value / own_size
         for digits in range(0 if is_whole(amount) else 2, 10):
             shown = f"{amount:,.{digits}f}" if value else "0"
-            number = float(shown.replace(",", ""))
+            number = float(shown.replace(",", "")) * own_size
             sides_agree = (number > shown_limit) is (value > limit) and (number < shown_limit) is (value < limit)
             if (number or not value) and sides_agree:
                 break
-        return _with_name(shown, name), _with_name(text, name)
+        return _with_name(shown, own_name), _with_name(text, name)
 
     def _exactly(self, limit: Number) -> tuple[str, str, float]:
         """Return the text, and the name and size of its scale."""

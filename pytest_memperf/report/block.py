@@ -99,23 +99,35 @@ def _value(row: Row, column: Column) -> Cell:
     return Cell(text, COLOURS[verdict] if verdict else {})
 
 
+class _Seen:
+    """The first result that says something, and how many more do."""
+
+    __slots__ = ("more", "place")
+
+    def __init__(self, result: Result) -> None:
+        self.place = result.place
+        self.more = -1
+
+    def __str__(self) -> str:
+        return f"{self.place} and {self.more:,} more" if self.more else self.place
+
+
 class Remarks:
-    """What the results say in words, each once, with how many results say it."""
+    """What the results say in words, each once, with the first result that says it and how many more do."""
 
     def __init__(self) -> None:
-        self._unchecked: dict[tuple[str, str], int] = {}
+        self._unchecked: dict[tuple[str, str], _Seen] = {}
         self._unavailable: dict[str, dict[str, None]] = {}
-        self._notes: dict[str, list[str | int]] = {}
+        self._notes: dict[str, _Seen] = {}
 
     def add(self, result: Result) -> None:
         """Take the reasons and notes of a result."""
         for check in result.checks:
             if check.status is Status.UNCHECKED:
                 key = (check.budget.keyword, check.reason)
-                self._unchecked[key] = self._unchecked.get(key, 0) + 1
+                self._unchecked.setdefault(key, _Seen(result)).more += 1
         for note in result.notes:
-            seen = self._notes.setdefault(note, [result.test, 0])
-            seen[1] = int(seen[1]) + 1
+            self._notes.setdefault(note, _Seen(result)).more += 1
 
     def add_unavailable(self, row: Row) -> None:
         """Take the reasons for what a row of the table lacks."""
@@ -125,8 +137,7 @@ class Remarks:
     def lines(self, limit: int | None) -> list[str]:
         """Return a line each, unchecked budgets first; at most ``limit`` of a kind."""
         unchecked = [
-            f"{keyword} was not checked{_times(count)}: {reason}"
-            for (keyword, reason), count in self._unchecked.items()
+            f"{keyword} was not checked in {seen}: {reason}" for (keyword, reason), seen in self._unchecked.items()
         ]
         told = {(keyword.partition("_")[2], reason) for keyword, reason in self._unchecked}
         unavailable = [
@@ -134,10 +145,7 @@ class Remarks:
             for reason, names in self._unavailable.items()
             if (untold := [name for name in names if (name, reason) not in told])
         ]
-        notes = [
-            f"note: {note} ({test}{f' and {int(count) - 1:,} more' if int(count) > 1 else ''})"
-            for note, (test, count) in self._notes.items()
-        ]
+        notes = [f"note: {note} ({seen})" for note, seen in self._notes.items()]
         lines: list[str] = []
         for kind in (unchecked, unavailable, notes):
             lines += kind[:limit]
@@ -149,7 +157,3 @@ class Remarks:
 def counted(count: int, noun: str) -> str:
     """Return ``"1 result"`` or ``"2,048 results"``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def _times(count: int) -> str:
-    return f" in {counted(count, 'result')}" if count > 1 else ""

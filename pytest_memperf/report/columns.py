@@ -47,7 +47,8 @@ class Column:
 
 def column_of(name: str, unit: Unit, values: Sequence[Number], uncertainties: Sequence[Number] = ()) -> Column:
     """Return the column in the scale of its middle value, with two digits unless all values are whole."""
-    scale, size = unit.scale(median(abs(value) for value in values if value) if any(values) else 0)
+    sizes = [abs(value) for value in values if value] or uncertainties
+    scale, size = unit.scale(median(sizes) if sizes else 0)
     whole = all(is_whole(value / size) for value in (*values, *uncertainties))
     column = Column(name, scale, size, 0 if whole else 1 if len(unit.scales) == 1 else 2)
     return replace(column, margin=max((1 + len(column.text(each)) for each in uncertainties), default=0))
@@ -83,11 +84,12 @@ def _metric_named(name: str, option: str, config: pytest.Config) -> str:
 
 
 def default_names(rows: Sequence[Row], registry: Registry) -> list[str]:
-    """Return the metrics worth a column: the headlines, those with a budget, those that tests recorded."""
+    """Return the metrics worth a column: the headlines, those that somebody asked for, those that tests recorded."""
     present = dict.fromkeys(name for row in rows for name in row.values)
     budgeted = {name for row in rows for name in row.verdicts}
+    wanted = budgeted.union(*(row.requested for row in rows))
     known = [
-        metric.name for metric in registry if metric.name in budgeted or (metric.headline and metric.name in present)
+        metric.name for metric in registry if metric.name in wanted or (metric.headline and metric.name in present)
     ]
     return [*known, *(name for name in dict.fromkeys([*present, *budgeted]) if name not in registry)]
 

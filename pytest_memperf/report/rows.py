@@ -35,6 +35,8 @@ class Row:
     checks: Mapping[Verdict, int]
     """How many budgets came to each verdict."""
     unavailable: Mapping[str, str]
+    requested: Sequence[str]
+    """The metrics that the test asked for."""
 
     @property
     def worst(self) -> Verdict | None:
@@ -71,7 +73,7 @@ def row_of(result: Result, units: dict[str, Unit]) -> Row:
         if uncertainty > SMALL * abs(value) and measured.metric.trust is not Trust.NOISY:
             uncertainties[name] = uncertainty
     key_of = (result.test, result.window, result.isolation, result.allocator)
-    return Row(*key_of, values, uncertainties, verdicts, checks, dict(result.unavailable))
+    return Row(*key_of, values, uncertainties, verdicts, checks, dict(result.unavailable), result.requested)
 
 
 def order(name: str | None) -> Callable[[Result], Any]:

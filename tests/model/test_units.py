@@ -204,7 +204,7 @@ def test_shows_a_value(unit: Unit, value: float, text: str) -> None:
 
 
 class TestSideBySide:
-    """A value beside its limit: the limit as it was written, the value in the limit's scale."""
+    """The limit as it was written, and the value in its scale unless it is far smaller."""
 
     @pytest.mark.parametrize(
         ("unit", "value", "limit", "texts"),
@@ -218,18 +218,19 @@ class TestSideBySide:
             (BYTES, 2 << 20, "1.125 MiB", ("2 MiB", "1.125 MiB")),
             (BYTES, 2 << 20, 1_000_000, ("2,097,152 B", "1,000,000 B")),
             (BYTES, 1025, "1 KiB", ("1.001 KiB", "1 KiB")),
-            (BYTES, 4096, "1 GiB", ("0.000004 GiB", "1 GiB")),
+            (BYTES, 4096, "1 GiB", ("4 KiB", "1 GiB")),
             (COUNT, 2048, "10", ("2,048", "10")),
             (COUNT, 2048.5, 2048, ("2,048.50", "2,048")),
             (SECONDS, 2.05, "5 ms", ("2,050 ms", "5 ms")),
             (SECONDS, 2e-6, "1.5 ms", ("0.002 ms", "1.5 ms")),
             (SECONDS, 1, 1 / 3, ("1,000 ms", "333.333333333333 ms")),
-            (RATE, 2**20, "1.1 GiB/s", ("0.001 GiB/s", "1.1 GiB/s")),
+            (RATE, 2**20, "1.1 GiB/s", ("1 MiB/s", "1.1 GiB/s")),
             (BYTES, 7.75 * 2**20, 0, ("7.75 MiB", "0 MiB")),
-            (BYTES, 0, "1 MiB", ("0 MiB", "1 MiB")),
+            (BYTES, 0, "1 MiB", ("0 B", "1 MiB")),
             (BYTES, 0, 0, ("0 B", "0 B")),
             (SHARE, 0.5, "62.5%", ("50 %", "62.5 %")),
             (unit_named("rows"), 5, 2.5, ("5 rows", "2.5 rows")),
+            (SHARE, 1e-6, "5%", ("0.0001 %", "5 %")),
             (COUNT, math.nan, 3, ("nan", "3")),
         ],
     )

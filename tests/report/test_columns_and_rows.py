@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -51,6 +52,7 @@ def test_uncertainties_stand_beside_their_values() -> None:
     """The points of the values stay in line; what has none is whole, or not measured, keeps the room free."""
     column = column_of("x", BYTES, [256 << 20, 3 << 19, 2 << 20, 0], [3 << 18, 11 << 20])
     cells = [(256 << 20, 0), (3 << 19, 3 << 18), (20 << 20, 11 << 20), (0, 0), (0, 1), (None, 0)]
+    assert column_of("x", BYTES, [0, 0], [300 << 10]).text(0, 300 << 10) == "0 ±300"
     assert [column.text(*cell) for cell in cells] == [
         "256.00       ",
         "1.50  ±0.75",
@@ -144,12 +146,19 @@ class TestRemarks:
             remarks.add_unavailable(row_of(spoilt, {}))
         remarks.add(result("last", notes=["under coverage"]))
         assert remarks.lines(50) == [
-            "max_minor_faults was not checked in 2,000 results: no /proc: mount it",
+            "max_minor_faults was not checked in t0 and 1,999 more: no /proc: mount it",
             "pss unavailable: no /proc: mount it",
             "uss unavailable: too old: update",
             "note: memory was reclaimed (t0 and 1,999 more)",
             "note: under coverage (last)",
         ]
+
+    def test_a_named_window_is_told_with_its_test(self) -> None:
+        """A test may have several."""
+        remarks = Remarks()
+        check = Check(Budget(FAULTS, Bound.MAX, 1), Status.UNCHECKED, reason="why")
+        remarks.add(replace(result("t", 0, check), window="a\nb"))
+        assert remarks.lines(None) == ["max_minor_faults was not checked in t, window 'a\\nb': why"]
 
     def test_many_kinds_are_cut(self) -> None:
         """As the rows are, without -v."""

@@ -132,4 +132,6 @@ def test_the_window_that_failed_is_named(pytester: pytest.Pytester) -> None:
         ]
     )
     result.stdout.no_fnmatch_line("window 'fine'*")
-    result.stdout.fnmatch_lines(["MEMORY test_it.py::test_parts - wall_time * is under min_wall_time = *; wall_time *"])
+    result.stdout.fnmatch_lines(
+        ["MEMORY test_it.py::test_parts - wall_time * is under min_wall_time = 9 s*; 'slow': wall_time * is under *"]
+    )

@@ -62,6 +62,14 @@ class TestTable:
         assert head == ["test", "budgets", "minor_faults", "peak_rss", "retained_rss", "wall_time", "cpu_time"]
         assert row[1:3] == ["1", "passed"]
 
+    @pytest.mark.parametrize("options", [[], ["-n1", "-pxdist"], ["--memperf-isolation=process"]])
+    def test_metrics_that_a_test_asks_for_have_one(self, pytester: pytest.Pytester, options: list[str]) -> None:
+        """Those that come from the same source, and that nobody asked for, have none."""
+        pytester.makepyfile("import pytest\n@pytest.mark.memperf(metrics=['uss'])\ndef test_it(): pass")
+        lines = columns(block(pytester.runpytest_subprocess(*options).outlines))
+        assert lines[0][-5:] == ["minor_faults", "peak_rss", "retained_rss", "wall_time", "uss"]
+        assert float(lines[-1][-1])
+
     def test_windows_have_a_column_where_there_are_several(self, pytester: pytest.Pytester) -> None:
         """A named window is a row of its own."""
         pytester.makepyfile(
@@ -351,7 +359,7 @@ class TestRemarks:
             "test_it.py::test_net[0]  1 unchecked        -",
             "test_it.py::test_net[1]  1 unchecked        -",
             "test_it.py::test_net[2]  1 unchecked        -",
-            "max_sockets was not checked in 3 results: no network here: plug it in",
+            "max_sockets was not checked in test_it.py::test_net[0] and 2 more: no network here: plug it in",
             "streams unavailable: no network here: plug it in",
         ]
 
