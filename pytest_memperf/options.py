@@ -85,7 +85,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "cow-limit",
-        "bytes of a template that a child may copy before it measures; what is beyond stays shared",
+        "bytes of a template that a child may copy before it measures (256 MiB); what is beyond stays shared",
         default=256 * 2**20,
         parse=_size,
         metavar="SIZE",
@@ -120,9 +120,10 @@ def resolve(config: pytest.Config, name: str) -> Any:
     """Return the option's value: the flag, else the ini key, else the default. UsageMistake for a wrong value."""
     option = _BY_NAME[name]
     value = config.getoption(option.flag)
-    origin = option.flag
+    if value == "":  # most often a variable of a script that is not set; an empty ini key is a usual way to unset one
+        raise UsageMistake(f"{option.flag}= is empty: give {option.metavar}, or leave the option out")
     if value is None:
-        value, origin = config.getini(option.ini), option.ini
+        value = config.getini(option.ini)
     if option.parse is None:
         return bool(value)
     if value in (None, ""):
@@ -130,7 +131,13 @@ def resolve(config: pytest.Config, name: str) -> Any:
     try:
         return option.parse(value)
     except UsageMistake as mistake:
-        raise UsageMistake(f"{origin}={value}: {mistake}") from None
+        raise UsageMistake(f"{spelling(config, name)}={value}: {mistake}") from None
+
+
+def spelling(config: pytest.Config, name: str) -> str:
+    """Return the option as the user gave it, the flag or the ini key."""
+    option = _BY_NAME[name]
+    return option.ini if config.getoption(option.flag) is None else option.flag
 
 
 def check_options(config: pytest.Config) -> None:

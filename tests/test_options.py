@@ -77,6 +77,8 @@ def test_a_number_is_one_although_options_are_text(
         ("--memperf-timeout=soon", "--memperf-timeout=soon: give a time above 0, such as 30 (seconds) or"),
         ("--memperf-cow-limit=-1", "--memperf-cow-limit=-1: give a size from 0 up"),
         ("--memperf-layouts=1.5", "--memperf-layouts=1.5: give a whole number from 1 up"),
+        ("--memperf-json=", "--memperf-json= is empty: give FILE, or leave the option out"),
+        ("--memperf-timeout=", "--memperf-timeout= is empty: give SECONDS, or leave the option out"),
         ("--memperf-cow-limit=64 parrots", "--memperf-cow-limit=64 parrots: '64 parrots' is not a size: write"),
     ],
 )
@@ -97,3 +99,12 @@ def test_wrong_ini_value_names_the_key(pytester: pytest.Pytester) -> None:
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: memperf_timeout=-3: give a time above 0, such as 30 (seconds) or '2 min'"])
+
+
+def test_an_empty_ini_key_is_none(pytester: pytest.Pytester) -> None:
+    """``-o memperf_json=`` lifts the key of the file."""
+    pytester.makeini("[pytest]\nmemperf_json =\nmemperf_timeout =\n")
+    config = pytester.parseconfig()
+
+    assert resolve(config, "json") is None
+    assert resolve(config, "timeout") == 300.0

@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.metric import Measured, Metric
-from pytest_memperf.model.units import Number
+from pytest_memperf.model.units import SHARE, Number
 
 
 class Bound(str, enum.Enum):
@@ -59,6 +59,11 @@ class Budget:
             raise UsageMistake(f"{bound.value}_{metric.name}: {mistake}") from None
         if limit < 0:
             raise UsageMistake(f"{bound.value}_{metric.name}={value!r} is negative: a limit is 0 or more")
+        if metric.unit is SHARE and limit > 1 and not isinstance(value, str):
+            keyword, percent = f"{bound.value}_{metric.name}", limit * 100
+            raise UsageMistake(
+                f"{keyword}={value!r} is {percent:,g} %: write '{limit:g}%', or '{percent:g}%' if so meant"
+            )
         return cls(metric, bound, limit, soft)
 
     def check(self, measured: Measured | None, reason: str = "") -> Check:

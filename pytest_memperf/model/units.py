@@ -18,6 +18,7 @@ _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 _SIZE = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(?:([KMGTP])i?B?|B)\s*", re.IGNORECASE)
 _SHARE = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*%\s*")
 _TIME = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(ns|us|µs|ms|s|min)\s*")
+_COUNT = re.compile(r"\s*([0-9]+(_[0-9]+)*|[0-9]{1,3}(,[0-9]{3})+)\s*")
 _LARGEST = 2.0**70  # beyond any memory, rate or count; keeps every value a finite float
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0}
 
@@ -99,13 +100,13 @@ def parse_time(value: Any) -> float:
 
 
 def parse_count(value: Any) -> int:
-    """Return a count: a whole number, or its digits with or without ``_`` and ``,``. UsageMistake otherwise."""
+    """Return a count: a whole number, or its digits, in threes by ``,`` or parted by ``_``. UsageMistake otherwise."""
     example = "a whole number such as 600"
     if not isinstance(value, str):
         return _whole(value, "count", example)
-    digits = value.replace("_", "").replace(",", "").strip()
-    if not (digits.isascii() and digits.isdigit()):
+    if _COUNT.fullmatch(value) is None:  # "1,5" is no fifteen
         raise UsageMistake(f"{value!r} is not a count: write {example}")
+    digits = value.replace("_", "").replace(",", "").strip()
     _amount(digits, 1, value, "count", example)
     return int(digits)
 

@@ -12,7 +12,7 @@ from pytest_memperf.metrics import Registry
 from pytest_memperf.metrics.session import registry_of
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.units import Number, Unit, is_whole
-from pytest_memperf.options import resolve
+from pytest_memperf.options import resolve, spelling
 from pytest_memperf.report.rows import BY_NAME, Row
 
 RECORDED = "record:"
@@ -80,7 +80,7 @@ def _metric_named(name: str, option: str, config: pytest.Config) -> str:
         return registry_of(config)[name].name
     except UsageMistake as mistake:
         hint = f"a figure that tests record is written {RECORDED}{name}"
-        raise UsageMistake(f"--memperf-{option}: {mistake} ({hint})") from None
+        raise UsageMistake(f"{spelling(config, option)}: {mistake} ({hint})") from None
 
 
 def default_names(rows: Sequence[Row], registry: Registry) -> list[str]:

@@ -17,7 +17,8 @@ from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.result import FORMAT
 from pytest_memperf.model.run import Run
 
-_START = re.compile(rb'\s*{\s*"format":\s*"pytest-memperf/')
+_NAME, _, _VERSION = FORMAT.partition("/")
+_START = re.compile(rf'\s*{{\s*"format":\s*"{_NAME}/(\d*)'.encode())
 _MENDS = {
     errno.ENOENT: "make the folder first",
     errno.ENOSPC: "free some space, or name another file",
@@ -42,10 +43,7 @@ def check_target(path: str) -> None:
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             if not stat.S_ISREG(mode):
                 raise UsageMistake(f"{path} cannot be written (not a regular file): name a file, it is replaced whole")
-            if not _holds_results(target):
-                raise UsageMistake(
-                    f"{path} is there and holds no results: name another file, this one would be replaced"
-                )
+            _check_content(path, target)
         folder = target.parent.stat().st_mode
         if not stat.S_ISDIR(folder):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
@@ -57,11 +55,18 @@ def check_target(path: str) -> None:
         raise cannot_write(path, error) from error
 
 
-def _holds_results(file: Path) -> bool:
-    """Tell whether the file is an older one of results, or empty: ``--memperf-json tests/test_x.py`` is soon typed."""
+def _check_content(path: str, file: Path) -> None:
+    """Raise UsageMistake unless the file is an older one of results, or empty, for it will be replaced."""
     with file.open("rb") as opened:
         start = opened.read(100)
-    return not start or _START.match(start) is not None
+    results = _START.match(start)
+    if start and results is None:  # ``--memperf-json tests/test_x.py`` is soon typed
+        raise UsageMistake(f"{path} is there and holds no results: name another file, this one would be replaced")
+    if results is not None and int(results[1] or 0) > int(_VERSION):
+        raise UsageMistake(
+            f"{path} was written by a newer pytest-memperf (format {int(results[1])}, here it is {_VERSION}): "
+            "name another file, this one would be replaced"
+        )
 
 
 class JsonFile:

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from pytest_memperf.model.budget import Bound, Budget, Status
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.metric import Better, Cost, Measured, Metric, Trust
-from pytest_memperf.model.units import BYTES, COUNT
+from pytest_memperf.model.units import BYTES, COUNT, SHARE
 
 PEAK = Metric("peak_rss", BYTES, Better.LOWER, Trust.BOUNDED, Cost.ALWAYS, help="", source="")
 FAULTS = Metric("minor_faults", COUNT, Better.LOWER, Trust.EXACT, Cost.ALWAYS, help="", source="")
+BANDWIDTH = Metric("bandwidth_share", SHARE, Better.HIGHER, Trust.NOISY, Cost.ON_REQUEST, help="", source="")
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,19 @@ def test_refuses_a_wrong_limit(value: object, text: str) -> None:
     with pytest.raises(UsageMistake) as error:
         Budget.parse(PEAK, Bound.MAX, value)
     assert str(error.value) == text
+
+
+@pytest.mark.parametrize(("value", "limit"), [(0.9, 0.9), (1, 1.0), ("150%", 1.5), ("90%", 0.9)])
+def test_a_share_is_of_one(value: object, limit: float) -> None:
+    """A limit above 1 is one where it is written as text."""
+    assert Budget.parse(BANDWIDTH, Bound.MIN, value).limit == limit
+
+
+def test_a_share_that_forgot_its_sign_is_refused() -> None:
+    """90 is more often 90 % than 9,000 %."""
+    with pytest.raises(UsageMistake) as error:
+        Budget.parse(BANDWIDTH, Bound.MIN, 90)
+    assert str(error.value) == "min_bandwidth_share=90 is 9,000 %: write '90%', or '9000%' if so meant"
 
 
 def test_ratio_is_of_the_limit() -> None:

@@ -75,6 +75,18 @@ class TestTargets:
         assert (measured_suite.path / "mine").read_text() == text
         result.stderr.fnmatch_lines(["ERROR: --memperf-json: mine is there and holds no results: name another file*"])
 
+    def test_a_newer_file_is_left_alone(self, measured_suite: pytest.Pytester) -> None:
+        """A reader refuses it too: it may hold what this version does not know."""
+        text = '{"format": "pytest-memperf/2", "results": []}'
+        (measured_suite.path / "out.json").write_text(text)
+        result = measured_suite.runpytest("--memperf-json=out.json")
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        assert (measured_suite.path / "out.json").read_text() == text
+        assert [line for line in result.errlines if line] == [
+            "ERROR: --memperf-json: out.json was written by a newer pytest-memperf (format 2, here it is 1): "
+            "name another file, this one would be replaced"
+        ]
+
     @pytest.mark.parametrize("text", ["", '{"format": "pytest-memperf/0"}', '{\n  "format": "pytest-memperf/1"\n}'])
     def test_results_and_empty_files_are_replaced(
         self, measured_suite: pytest.Pytester, text: str, validate: Validate

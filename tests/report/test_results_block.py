@@ -277,6 +277,15 @@ def test_a_probe_may_come_with_a_folder(pytester: pytest.Pytester, workers: list
     assert remarks == [["missed", "unavailable:", "no", "paper"]]
 
 
+@pytest.mark.parametrize("name", ["columns", "sort"])
+def test_an_unknown_metric_in_the_ini_file_is_reported_under_its_key(budgets: pytest.Pytester, name: str) -> None:
+    """Nobody looks for an option that was not given."""
+    budgets.makeini(f"[pytest]\nmemperf_{name} = pas\n")
+    result = budgets.runpytest()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: memperf_{name}: there is no metric 'pas'*"])
+
+
 class TestVerbosity:
     """Quiet and verbose forms."""
 
