@@ -32,3 +32,4 @@ cdef class Interval:
     cdef void weigh_peak(self, long threads)
     cdef int begin_reading(self) except -1
     cdef int end_reading(self) except -1
+    cdef int require_finished(self) except -1

@@ -244,20 +244,21 @@ cdef class Interval:
         finally:
             PyMem_Free(row)
 
-    def _require_finished(self):
+    cdef int require_finished(self) except -1:
         if not self.finished:
             raise RuntimeError("the interval has not been stopped yet")
+        return 0
 
     @property
     def minor_faults(self):
         """Page faults served without I/O, of all threads."""
-        self._require_finished()
+        self.require_finished()
         return self.end.process.ru_minflt - self.begin.process.ru_minflt - self.own_minor_faults
 
     @property
     def major_faults(self):
         """Page faults that waited for I/O, of all threads."""
-        self._require_finished()
+        self.require_finished()
         return self.end.process.ru_majflt - self.begin.process.ru_majflt - self.own_major_faults
 
     @property
@@ -266,7 +267,7 @@ cdef class Interval:
 
         RuntimeError if ``count_children`` was off.
         """
-        self._require_finished()
+        self.require_finished()
         if not self.count_children:
             raise RuntimeError("the interval did not count children: set count_children before the start")
         return (
@@ -278,19 +279,19 @@ cdef class Interval:
     @property
     def wall_time(self):
         """Seconds of the monotonic clock."""
-        self._require_finished()
+        self.require_finished()
         return (self.end.wall_ns - self.begin.wall_ns) / 1e9
 
     @property
     def cpu_time(self):
         """Seconds of user and system time, of all threads."""
-        self._require_finished()
+        self.require_finished()
         return (microseconds(&self.end.process) - microseconds(&self.begin.process)) / 1e6
 
     @property
     def retained_rss(self):
         """Bytes of resident memory at the stop beyond those at the start; negative where memory was given back."""
-        self._require_finished()
+        self.require_finished()
         return (self.end.resident - self.begin.resident) * page
 
     @property
@@ -308,7 +309,7 @@ cdef class Interval:
     @property
     def peak_bounds(self):
         """(low, high) bytes between which the peak of resident memory beyond the start lies."""
-        self._require_finished()
+        self.require_finished()
         cdef long low = max(self.begin.resident, self.end.resident, self.peak.floor)
         cdef long high = low
         if self.minor_faults + self.major_faults:
@@ -318,7 +319,7 @@ cdef class Interval:
     @property
     def moved(self):
         """(types of resident pages, CPUs) that may have moved: what the width of the peak rests on."""
-        self._require_finished()
+        self.require_finished()
         names = ("anonymous", "file", "shared memory")
         return tuple(name for i, name in enumerate(names) if self.peak.types & (1 << i)), self.peak.cpus
 
@@ -330,7 +331,7 @@ cdef class Interval:
         of the largest part, the high one the sum of all. The low figure leaves out what of a mapping's first and last
         huge page need not have been touched. OSError where the bits can be neither cleared nor read.
         """
-        self._require_finished()
+        self.require_finished()
         if not self.track_accessed:
             return None
         if self.accessed_error:
