@@ -24,11 +24,14 @@ _HYPERVISORS = {
 
 def collect(root: Path) -> dict[str, Any]:
     """Return the fields of Environment that the machine makes up."""
+    import psutil  # only for the record: no window needs it
+
     cpuinfo = root / "proc/cpuinfo"
     return {
         "architecture": os.uname().machine,
         "cpu": field(cpuinfo, "model name") or field(cpuinfo, "Model"),
         "cpus": os.cpu_count(),
+        "cores": psutil.cpu_count(logical=False),
         "affinity": affinity(),
         **memory(root),
         "page_size": os.sysconf("SC_PAGESIZE"),

@@ -18,6 +18,8 @@ class Environment:
     """The processor's model."""
     cpus: int | None = None
     """Processors online."""
+    cores: int | None = None
+    """Cores that these belong to: half as many where each core runs two threads."""
     affinity: str | None = None
     """Processors that the process may run on, such as ``0-3,8``."""
     memory: int | None = None

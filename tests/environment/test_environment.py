@@ -40,6 +40,8 @@ class TestHere:
         assert found.memory == psutil.virtual_memory().total
         assert found.swap == psutil.swap_memory().total
         assert found.cpus == os.cpu_count()
+        siblings = Path("/sys/devices/system/cpu").glob("cpu[0-9]*/topology/thread_siblings_list")
+        assert found.cores == len({path.read_text() for path in siblings})
         assert found.numpy == metadata.version("numpy")
         assert found.plugins == {"pytest-memperf": "1"}
 
