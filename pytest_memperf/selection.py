@@ -23,10 +23,17 @@ def select(config: pytest.Config, items: list[pytest.Item]) -> None:
         if measured and not resolve(config, "disable"):
             prepare(config, measured)
     except UsageMistake as mistake:
-        # A worker of xdist cannot end the run with a usage error; there the tests concerned fail with the same line.
-        if not hasattr(config, "workerinput"):
+        if _ends_with_a_mistake(config):
             raise
         refuse(config, dict.fromkeys(measured, mistake))
+
+
+def _ends_with_a_mistake(config: pytest.Config) -> bool:
+    """Tell whether the session can end with a usage error. Where it cannot, the tests concerned fail with its line.
+
+    A worker of xdist cannot end the run; a template has tests that the driver did not select, and these others can run.
+    """
+    return not (hasattr(config, "workerinput") or config.pluginmanager.hasplugin("memperf-template"))
 
 
 def _choose(config: pytest.Config, items: list[pytest.Item]) -> list[pytest.Item]:
@@ -77,7 +84,7 @@ def prepare(config: pytest.Config, measured: list[pytest.Item]) -> None:
             parsed.append((item, settings))
         except UsageMistake as mistake:
             mistakes[item] = mistake
-    if mistakes and not hasattr(config, "workerinput"):
+    if mistakes and _ends_with_a_mistake(config):
         raise UsageMistake("\n".join(f"{item.nodeid}: {mistake}" for item, mistake in mistakes.items()))
     isolate(config, parsed)
     config.pluginmanager.register(Measuring(config), "memperf-measuring")

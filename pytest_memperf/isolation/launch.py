@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from typing import IO, Any
+from pathlib import Path
+from typing import Any
 
 from cyx import process
-from pytest_memperf.isolation.protocol import Connection, ConnectionEnded, TimeIsUp
+from pytest_memperf.isolation.protocol import FAILED, Connection, ConnectionEnded, TimeIsUp, last_line
 from pytest_memperf.isolation.recipe import environment_of, interpreter_flags, package_folder
 
 START_UP = 120.0
 """Seconds that a template may take to get ready: it imports plugins, conftest files or a test module."""
+
+LAST_WORDS = 10.0
+"""Seconds between the end of a process's connection and that of the process."""
 
 _MAIN = "import sys; sys.path.insert(0, {folder!r}); from pytest_memperf.isolation.template import main; main()"
 
@@ -48,26 +53,54 @@ def _addresses_fixed() -> Iterator[None]:
         process.set_personality(former)
 
 
-def _last_line(output: IO[bytes]) -> str:
-    output.seek(0)
-    lines = [line.strip() for line in output.read().decode(errors="replace").splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"
+def name_of_signal(number: int) -> str:
+    """Return the name of a signal, or its number where it has none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _how_it_ended(status: int | None) -> str:
+    if status is None:
+        return "it is gone, nobody knows how"
+    return f"it was killed by {name_of_signal(-status)}" if status < 0 else f"it ended itself with status {status}"
+
+
+def _status_of_the_dead(pid: int) -> int | None:
+    """Return how another's child ended that its parent has not buried (see os.waitstatus_to_exitcode)."""
+    with contextlib.suppress(OSError):
+        process_end = os.pidfd_open(pid)
+        try:
+            waiting = select.poll()
+            waiting.register(process_end, select.POLLIN)
+            if waiting.poll(LAST_WORDS * 1000):
+                exit_code = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[-1]
+                return os.waitstatus_to_exitcode(int(exit_code))
+        finally:
+            os.close(process_end)
+    return None
 
 
 class ModuleTemplate:
     """A fork of the base in which one test module has been collected; it forks a child for each test."""
 
     def __init__(self, base: BaseTemplate, request: Mapping[str, Any]) -> None:
-        self._connection = base.fork()
+        pid, self._connection = base.fork()
+        failure = f"the template of {request['module']} could not get ready"
         try:
             self._connection.send(dict(request))
             greeting = self._connection.receive(time.monotonic() + START_UP)
-        except (ConnectionEnded, TimeIsUp):
+        except ConnectionEnded:
             self._connection.close()
-            raise TemplateFailure(f"the template of {request['module']} ended before it was ready") from None
+            raise TemplateFailure(f"{failure}: {_how_it_ended(_status_of_the_dead(pid))}") from None
+        except TimeIsUp:
+            self._connection.close()
+            kill(pid)
+            raise TemplateFailure(f"{failure}: it took longer than {START_UP:g} seconds") from None
         if "failed" in greeting:
             self._connection.close()
-            raise TemplateFailure(f"the template of {request['module']} could not get ready: {greeting['failed']}")
+            raise TemplateFailure(f"{failure}: {greeting['failed']}")
         self.notes: list[str] = [*base.notes, *greeting["notes"]]
 
     def fork(self) -> tuple[int, Connection]:
@@ -116,36 +149,47 @@ class BaseTemplate:
             self.notes: list[str] = self._connection.receive(time.monotonic() + START_UP)["notes"]
             if recipe["lost"]:
                 self.notes.append(f"could not be carried over to the child: {', '.join(recipe['lost'])}")
-        except (ConnectionEnded, TimeIsUp):
-            self._connection.close()
+        except ConnectionEnded:
+            raise TemplateFailure(f"the template interpreter could not start: {self._last_words()}") from None
+        except TimeIsUp:
             self._process.kill()
-            self._process.wait()
-            said = "see its output" if self._output is None else _last_line(self._output)
-            if self._output is not None:
-                self._output.close()
-            raise TemplateFailure(f"the template interpreter could not start: {said}") from None
+            self._last_words()
+            raise TemplateFailure(f"the template interpreter took longer than {START_UP:g} seconds to start") from None
 
-    def fork(self) -> Connection:
-        """Return the connection to a new fork."""
+    def _last_words(self) -> str:
+        """Wait for the end, and return why it ended: what it said, where it ended as a template does that fails."""
+        status = self._close()
+        said = "see its output"
+        if self._output is not None:
+            self._output.seek(0)
+            said = last_line(self._output.read().decode(errors="replace")) or ""
+            self._output.close()
+        return said if status == FAILED and said else _how_it_ended(status)
+
+    def fork(self) -> tuple[int, Connection]:
+        """Return the process id of a new fork, and the connection to it."""
         here, there = Connection.pair()
         try:
             self._connection.ask_for_fork(there)
-            self._connection.receive_number(time.monotonic() + START_UP)
+            pid = self._connection.receive_number(time.monotonic() + START_UP)
         except (ConnectionEnded, TimeIsUp):
             here.close()
             raise TemplateGone("the template interpreter is gone: something killed it", self) from None
-        return here
+        return pid, here
 
     def close(self) -> None:
         """Let the template end, and with it whatever it forked."""
-        self._connection.close()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._close()
         if self._output is not None:
             self._output.close()
+
+    def _close(self) -> int:
+        self._connection.close()
+        try:
+            return self._process.wait(LAST_WORDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
 
 
 def kill(pid: int) -> None:

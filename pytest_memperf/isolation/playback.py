@@ -14,11 +14,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from pytest_memperf.isolation import benchmark, coverage
-from pytest_memperf.isolation.launch import ModuleTemplate, kill
+from pytest_memperf.isolation.launch import LAST_WORDS, ModuleTemplate, kill, name_of_signal
 from pytest_memperf.isolation.protocol import ConnectionEnded, TimeIsUp
-
-LAST_WORDS = 10.0
-"""Seconds between the end of a child's connection and that of the child."""
 
 
 class Timeout(NamedTuple):
@@ -162,7 +159,7 @@ class ChildRun:
             return "the child is gone, and its template with it: something killed them"
         if status >= 0:
             return f"the test ended its process itself, with status {status} (os._exit or the like)"
-        line = f"the child was killed by {_signal_name(-status)}"
+        line = f"the child was killed by {name_of_signal(-status)}"
         if -status == signal.SIGKILL and deaths_by_memory() > self._deaths_by_memory:
             line += ": it was out of memory, and the kernel chose it"
         return line
@@ -208,13 +205,6 @@ def show_live(config: pytest.Config, fields: dict[str, Any]) -> None:
     handler = getattr(config.pluginmanager.get_plugin("logging-plugin"), "log_cli_handler", None)
     if handler is not None:
         handler.handle(logging.makeLogRecord(fields))
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def _category(module: str, name: str) -> type[Warning] | None:

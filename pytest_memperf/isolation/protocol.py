@@ -16,6 +16,8 @@ _LENGTH = struct.Struct("=I")
 _NUMBER = struct.Struct("=i")
 FORK = b"f"
 """Asks a template for a fork; the descriptor of the fork's own connection comes with it."""
+FAILED = 1
+"""The exit status of a template that could not get ready, and has said why."""
 
 
 class ConnectionEnded(Exception):
@@ -129,6 +131,12 @@ def _readable(seconds: float, *sockets: socket.socket) -> list[int]:
     for each in sockets:
         waiting.register(each, select.POLLIN)
     return [descriptor for descriptor, _ in waiting.poll(math.ceil(seconds * 1000))]
+
+
+def last_line(text: str) -> str | None:
+    """Return the last line that says something, without the mark by which pytest shows an error's."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1].removeprefix("E ").strip() if lines else None
 
 
 def connection_on_stdin() -> Connection:

@@ -21,7 +21,7 @@ import pytest
 from cyx import copy_on_write, process, settling
 from pytest_memperf.isolation import coverage
 from pytest_memperf.isolation.layout import Layout
-from pytest_memperf.isolation.protocol import Connection, connection_on_stdin
+from pytest_memperf.isolation.protocol import FAILED, Connection, connection_on_stdin, last_line
 from pytest_memperf.isolation.recipe import from_plain
 
 PLUGIN = "memperf-template"
@@ -98,7 +98,8 @@ class Template:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Generator[None, None, None]:
         """End here: writing caches and reports is the driver's business."""
-        self._fail("its session ended")
+        error = sys.exc_info()[1]
+        self._fail(f"its session ended: {error}" if error else "its session ended")
         yield
 
     def pytest_internalerror(self, excrepr: Any) -> None:
@@ -106,11 +107,10 @@ class Template:
         self._fail(str(excrepr))
 
     def _fail(self, text: str) -> None:
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
         try:
-            self._connection.send({"failed": lines[-1].removeprefix("E ").strip() if lines else "it did not say why"})
+            self._connection.send({"failed": last_line(text) or "it did not say why"})
         finally:
-            os._exit(1)
+            os._exit(FAILED)
 
 
 def notes_on_this_process() -> list[str]:
@@ -213,4 +213,4 @@ def main() -> None:
         pytest.main([*arguments, *recipe["anchors"]], plugins=[Template(connection, recipe, layout)])
     finally:
         sys.stderr.flush()
-        os._exit(1)
+        os._exit(FAILED)

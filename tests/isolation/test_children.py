@@ -206,7 +206,74 @@ open("seen", "w").close()
         )
         result = isolated("def test_it(): pass")
         result.assert_outcomes(errors=1)
-        result.stdout.fnmatch_lines(["the template interpreter could not start: *RuntimeError: only once"])
+        result.stdout.fnmatch_lines(["the template interpreter could not start: RuntimeError: only once"])
+
+    @pytest.mark.parametrize(
+        ("end", "line"),
+        [("os._exit(7)", "it ended itself with status 7"), ("os.kill(os.getpid(), 9)", "it was killed by SIGKILL")],
+    )
+    @pytest.mark.parametrize(
+        ("file", "whose"),
+        [
+            ("conftest.py", "the template interpreter could not start"),
+            ("*test_it.py", "the template of {} could not get ready"),
+        ],
+    )
+    def test_template_that_dies(
+        self, isolated: Run, pytester: pytest.Pytester, end: str, line: str, file: str, whose: str
+    ) -> None:
+        """Its signal or its status is in the message, be it of the base or of a module."""
+        dying = f"import os\nif os.path.exists('seen'): {end}\nopen('seen', 'w').close()\n"
+        of_module = file != "conftest.py"
+        if not of_module:
+            pytester.makeconftest(dying)
+        result = isolated(f"{dying if of_module else ''}def test_it(): pass")
+        result.assert_outcomes(errors=1)
+        result.stdout.fnmatch_lines([f"{whose.format(file)}: {line}"])
+
+    def test_module_that_hangs_only_in_the_template(self, isolated: Run) -> None:
+        """It is killed at the end of its time to get ready."""
+        result = isolated(
+            """
+from pytest_memperf.isolation import launch
+launch.START_UP = 5
+if os.path.exists("seen"):
+    open("pid", "w").write(str(os.getpid()))
+    time.sleep(600)
+open("seen", "w").close()
+def test_it(): pass
+"""
+        )
+        result.assert_outcomes(errors=1)
+        result.stdout.fnmatch_lines(["the template of *test_it.py could not get ready: it took longer than 5 seconds"])
+        wait_until(lambda: not alive(int(Path("pid").read_text())))
+
+    def test_session_that_ends_only_in_the_template(self, isolated: Run, pytester: pytest.Pytester) -> None:
+        """The line says why it ended."""
+        pytester.makeconftest(
+            """
+import os, pytest
+def pytest_collection_modifyitems():
+    if os.path.exists("seen"): raise pytest.UsageError("not twice")
+    open("seen", "w").close()
+"""
+        )
+        result = isolated("def test_it(): pass")
+        result.assert_outcomes(errors=1)
+        result.stdout.fnmatch_lines(["the template of *could not get ready: its session ended: not twice"])
+
+    def test_wrong_mark_of_another_test(self, isolated: Run) -> None:
+        """A mistake in the mark of a test that was not selected does not keep the selected one from running."""
+        result = isolated(
+            """
+@pytest.mark.memperf(max_minor_fault=3)
+def test_wrong(): pass
+def test_right(): pass
+""",
+            "-k",
+            "right",
+        )
+        result.assert_outcomes(passed=1, deselected=1)
 
     def test_id_that_the_template_does_not_have(self, isolated: Run) -> None:
         """A test whose name depends on the process is told of."""
