@@ -9,6 +9,7 @@ cdef extern from "<sys/personality.h>" nogil:
     int personality(unsigned long persona)
 
 cdef extern from "<sys/prctl.h>" nogil:
+    int PR_SET_CHILD_SUBREAPER
     int PR_SET_PDEATHSIG
     int prctl(int option, unsigned long argument)
 
@@ -61,3 +62,23 @@ def other_threads():
 def die_with_parent(int signal_number):
     """Have the kernel send this signal when the thread that forked this process ends; see PR_SET_PDEATHSIG(2const)."""
     check(prctl(PR_SET_PDEATHSIG, signal_number), "PR_SET_PDEATHSIG")
+
+
+def adopt_orphans():
+    """Become the parent of descendants whose own parent ends, instead of init; see PR_SET_CHILD_SUBREAPER(2const)."""
+    check(prctl(PR_SET_CHILD_SUBREAPER, 1), "PR_SET_CHILD_SUBREAPER")
+
+
+def children(int pid):
+    """Return the process ids of a process's children, or none where it is gone or the kernel does not list them.
+
+    See proc_pid_task_children(5): Linux 4.2, built with CONFIG_PROC_CHILDREN.
+    """
+    found = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children") as file:
+                found += map(int, file.read().split())
+    except OSError:
+        pass
+    return found

@@ -92,7 +92,9 @@ class Template:
         # A child that was killed leaves its output in the file that both write to.
         read_output = getattr(capture, "read_global_capture", None)
         self._connection.send({"notes": notes_on_this_process()})
-        connection = serve(self._connection, lambda pid, driver: _wait_for(pid, driver, read_output))
+        process.adopt_orphans()
+        own = process.children(os.getpid())
+        connection = serve(self._connection, lambda pid, driver: _wait_for(pid, driver, read_output, own))
         child.run(session, connection, forwarding, pages_of_files)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -176,10 +178,14 @@ def _forget(pid: int, driver: Connection) -> None:
         pass
 
 
-def _wait_for(pid: int, driver: Connection, read_output: Callable[[], tuple[str, str]] | None) -> None:
+def _wait_for(pid: int, driver: Connection, read_output: Callable[[], tuple[str, str]] | None, own: list[int]) -> None:
     # While the child is not buried, nobody else can have the number of its group.
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     end_group(pid)
+    for orphan in process.children(os.getpid()):
+        if orphan != pid and orphan not in own:  # what the module started when it was imported
+            end_outside(pid, orphan)
+            os.waitpid(orphan, os.WNOHANG)
     _, status = os.waitpid(pid, 0)
     output = {}
     if status and read_output is not None:
@@ -194,6 +200,16 @@ def end_group(pid: int) -> None:
     """
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGTERM)
+
+
+def end_outside(group: int, pid: int) -> None:
+    """End a process that a child left in a session or group of its own, and likewise what that has started."""
+    started = process.children(pid)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if os.getpgid(pid) != group:
+            os.kill(pid, signal.SIGTERM)
+    for each in started:
+        end_outside(group, each)
 
 
 def main() -> None:

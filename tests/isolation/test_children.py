@@ -130,6 +130,7 @@ def test_it(): pass
 def test_dies():
     if os.fork() == 0:
         os.setsid()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         with open("pid.new", "w") as file: file.write(str(os.getpid()))
         os.rename("pid.new", "pid")
         time.sleep(600)
@@ -161,6 +162,32 @@ def test_next(): pass
         )
         result.assert_outcomes(passed=2)
         pids = [int(pid) for pid in Path("pids").read_text().split()]
+        wait_until(lambda: not any(map(alive, pids)))
+
+    @pytest.mark.parametrize("end", ["pass", "time.sleep(600)", "os._exit(3)"])
+    def test_sessions_of_their_own_end_with_the_child(self, isolated: Run, end: str) -> None:
+        """However the child ends, what it put out of its group ends too, down to what that started elsewhere again."""
+        isolated(
+            f"""
+import atexit, subprocess
+SLEEP = ["sleep", "600"]
+OUTER = f"import subprocess as s; p = s.Popen({{SLEEP}}, start_new_session=True); print(p.pid, flush=True); p.wait()"
+before = subprocess.Popen(SLEEP, start_new_session=True)
+atexit.register(before.kill)  # in the driver
+@pytest.mark.memperf(timeout=3)
+def test_starts():
+    outer = subprocess.Popen([sys.executable, "-c", OUTER], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    with open("pids", "w") as file: file.write(f"{{outer.pid}} {{outer.stdout.readline()}}")
+    {end}
+def test_next():
+    os.kill(before.pid, 0)
+    state = open(f"/proc/{{before.pid}}/stat").read().rpartition(")")[2].split()[0]
+    os.kill(before.pid, signal.SIGKILL)
+    assert state not in "ZX"
+"""
+        ).assert_outcomes(passed=1 + (end == "pass"), failed=int(end != "pass"))
+        pids = [int(pid) for pid in Path("pids").read_text().split()]
+        assert len(pids) == 2
         wait_until(lambda: not any(map(alive, pids)))
 
     def test_fork_that_escapes_from_the_test(self, isolated: Run) -> None:
