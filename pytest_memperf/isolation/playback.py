@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from pytest_memperf.isolation import benchmark, coverage
+from pytest_memperf.isolation import benchmark, coverage, remains
 from pytest_memperf.isolation.launch import LAST_WORDS, ModuleTemplate, kill, name_of_signal
 from pytest_memperf.isolation.protocol import ConnectionEnded, TimeIsUp
 
@@ -177,6 +177,8 @@ class ChildRun:
         except ConnectionEnded:
             pass
         self._connection.close()
+        if self._request["folder"]:
+            remains.delete_all(Path(self._request["folder"]))
         if self._request["coverage"]:
             coverage.merge(self._request["coverage"])
         return status

@@ -190,6 +190,25 @@ def test_next():
         assert len(pids) == 2
         wait_until(lambda: not any(map(alive, pids)))
 
+    @pytest.mark.parametrize(
+        "end", ["os.kill(os.getpid(), signal.SIGKILL)", "os._exit(0)", "time.sleep(600)", "pytest.exit('enough')"]
+    )
+    def test_data_of_mapped_files_is_deleted(self, isolated: Run, end: str) -> None:
+        """However the child ends, the data that its fixture would have deleted goes; other files of its stay."""
+        isolated(
+            f"""
+@pytest.mark.memperf(timeout=3)
+def test_ends(mapped_file, tmp_path):
+    (tmp_path / "mine").touch()
+    with open("paths", "w") as file: file.write(f"{{mapped_file(100_000).path}}\\n{{tmp_path / 'mine'}}")
+    {end}
+"""
+        )
+        data, mine = map(Path, Path("paths").read_text().splitlines())
+        assert not data.parent.exists()
+        assert data.parent.parent in mine.parents
+        assert mine.exists()
+
     def test_fork_that_escapes_from_the_test(self, isolated: Run) -> None:
         """A process that the test forked and that comes back through pytest's code ends there."""
         isolated(
