@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from pytest_memperf.isolation import benchmark, coverage, remains
+from pytest_memperf.isolation.child import LOST
 from pytest_memperf.isolation.launch import LAST_WORDS, ModuleTemplate, kill, name_of_signal
 from pytest_memperf.isolation.protocol import ConnectionEnded, TimeIsUp
 
@@ -157,6 +158,8 @@ class ChildRun:
             return "the child closed its connection and ran on until it was killed: did the test close all descriptors?"
         if status is None:
             return "the child is gone, and its template with it: something killed them"
+        if status == LOST:
+            return f"the child could not go on, nor say why (status {LOST}): did the test close all descriptors?"
         if status >= 0:
             return f"the test ended its process itself, with status {status} (os._exit or the like)"
         line = f"the child was killed by {name_of_signal(-status)}"

@@ -41,6 +41,12 @@ def test_next(): pass
         result.assert_outcomes(passed=1, failed=1)
         result.stdout.fnmatch_lines([f"the test ended its process itself, with status {status} *"])
 
+    def test_closed_descriptors(self, isolated: Run) -> None:
+        """A test that closes the child's connection is told of what may have happened."""
+        result = isolated("def test_closes(): os.closerange(3, 1024)\ndef test_next(): pass")
+        result.assert_outcomes(passed=1, failed=1)
+        result.stdout.fnmatch_lines(["the child could not go on, *: did the test close all descriptors[?]"])
+
     @pytest.mark.parametrize("end", ["os._exit(3)", "os.kill(os.getpid(), signal.SIGKILL)", "time.sleep(60)"])
     def test_budgets_of_a_child_that_died(self, isolated: Run, results: Results, end: str) -> None:
         """They are unchecked, as those of any test that did not come to its end."""
