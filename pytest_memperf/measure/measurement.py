@@ -51,6 +51,18 @@ class MeasuredFunction:
 class Measurement:
     """Collects the windows of one test. The marker's budgets judge the measured call, or else the call phase."""
 
+    __slots__ = (
+        "_over",
+        "_recorded",
+        "_recorded_checks",
+        "_windows",
+        "came_to_end",
+        "notes",
+        "registry",
+        "settings",
+        "test",
+    )
+
     def __init__(self, test: str, settings: Settings, registry: Registry) -> None:
         self.test = test
         self.settings = settings

@@ -22,12 +22,20 @@ __tracebackhide__ = True  # pytest shows what the measured function does
 class Round(Interval):
     """The counters of one pass, and what the probes read of it: each probe that fails costs its own metrics only."""
 
-    # As attributes of the class: there is a round for each test.
-    _collector_was_on = False
-    _time: Reading | str | None = None
-    _outcomes: dict[str, Reading | str] | None = None
-    events_after: Mapping[str, int] | None = None
-    """The machine's events at the end, where the round is judged later than that."""
+    __slots__ = (  # there is a round for each test
+        "_acting",
+        "_collector_was_on",
+        "_failed",
+        "_looks_back",
+        "_outcomes",
+        "_probes",
+        "_requested",
+        "_settings",
+        "_settles",
+        "_time",
+        "events_after",
+        "events_before",
+    )
 
     def __init__(
         self, settings: Settings, probes: Probes, requested: tuple[str, ...], *, settles: bool, looks_back: bool
@@ -39,6 +47,11 @@ class Round(Interval):
         self._settles = settles
         self._looks_back = looks_back
         self._failed = probes.failed
+        self._collector_was_on = False
+        self._time: Reading | str | None = None
+        self._outcomes: dict[str, Reading | str] | None = None
+        self.events_after: Mapping[str, int] | None = None
+        """The machine's events at the end, where the round is judged later than that."""
         self.count_children = settings.include_children
         self._acting: list[Probe] = []
         for probe in probes.acting:

@@ -27,6 +27,21 @@ T = TypeVar("T")
 class Window(Bracket):
     """What ``memperf.window`` returns: a context manager for one pass, whose metrics are attributes afterwards."""
 
+    __slots__ = (
+        "_disturbances",
+        "_judged_at_once",
+        "_probes",
+        "_registry",
+        "_remarks",
+        "_requested",
+        "_rounds_left",
+        "_settles",
+        "bytes",
+        "name",
+        "rounds",
+        "settings",
+    )
+
     def __init__(
         self,
         name: str,

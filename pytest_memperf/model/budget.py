@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.metric import Measured, Metric
@@ -81,8 +81,7 @@ class Budget:
 _VERDICTS = {status: Verdict(status.value) for status in Status}
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """A budget and its verdict."""
 
     budget: Budget
