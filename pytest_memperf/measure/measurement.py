@@ -132,6 +132,8 @@ class Measurement:
         """Keep a figure of the user's own as a metric of this test, with its limits."""
         if not isinstance(name, str) or not name or not isinstance(unit, str):
             raise UsageMistake("give the name and the unit as text")
+        if not name.isprintable():
+            raise UsageMistake("leave line breaks and control characters out of the name")
         self._refuse_after_the_test()
         if name in self.registry or name in self._recorded:
             raise UsageMistake("there is a metric of this name already: choose another")

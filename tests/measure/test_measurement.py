@@ -178,6 +178,7 @@ class TestMeasurement:
             ({"better": "more"}, "choose from 'lower', 'higher', 'neither'"),
             ({"value": "many"}, "'many' is not a count"),
             ({"max": -1}, "is negative"),
+            ({"name": "ro\nws"}, "leave line breaks"),
         ],
     )
     def test_record_refused(self, arguments: dict[str, Any], line: str) -> None:
