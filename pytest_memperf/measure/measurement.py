@@ -28,26 +28,6 @@ CALL_PHASE = "call"
 MEASURED_CALL = "memperf"
 
 
-class MeasuredFunction:
-    """A test function with a window round it; in all other respects the function. Cheaper than ``functools.wraps``."""
-
-    __slots__ = ("__wrapped__", "_measurement", "_window")
-
-    def __init__(self, measurement: Measurement, window: Window, function: Callable[..., Any]) -> None:
-        self.__wrapped__ = function
-        self._measurement = measurement
-        self._window = window
-
-    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
-        """Run the test, measured."""
-        outcome = with_frame_room(self._window.call, self.__wrapped__, arguments, keywords)
-        self._measurement.came_to_end = True
-        return outcome
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.__wrapped__, name)
-
-
 class Measurement:
     """Collects the windows of one test. The marker's budgets judge the measured call, or else the call phase."""
 
@@ -79,7 +59,14 @@ class Measurement:
     def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return the test function with the call-phase window as its innermost wrapper."""
         window = self._windows[CALL_PHASE] = Window(CALL_PHASE, self.settings, self.registry, judged_at_once=True)
-        return MeasuredFunction(self, window, function)
+
+        @wraps(function)  # a function, as others look at item.obj: an object would answer them slowly
+        def measured_function(*arguments: Any, **keywords: Any) -> Any:
+            outcome = with_frame_room(window.call, function, arguments, keywords)
+            self.came_to_end = True
+            return outcome
+
+        return measured_function
 
     def around_coroutine(self, function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         """Return the asynchronous test function with the call-phase window as its innermost wrapper."""
