@@ -1,10 +1,15 @@
-"""What the tests share: known work, and a plain suite to run the plugin on."""
+"""What the tests share: known work, a plain suite to run the plugin on, and folders of a known kind."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+
+from cyx import page_cache
 
 TOUCH = '''
 import mmap
@@ -79,3 +84,21 @@ def suite(pytester: pytest.Pytester) -> Callable[[str], None]:
         pytester.makepyfile(test_it=f"{imports}\n{text}")
 
     return make
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Path:
+    """Return a folder on a disk; skip where there is none."""
+    if page_cache.memory_file_system(tmp_path):
+        pytest.skip(f"{tmp_path} is in memory: pytest --basetemp=FOLDER on a disk")
+    return tmp_path
+
+
+@pytest.fixture
+def in_memory() -> Iterator[Path]:
+    """Return a folder on tmpfs."""
+    shared = Path("/dev/shm")
+    if not os.access(shared, os.W_OK) or page_cache.memory_file_system(shared) != "tmpfs":
+        pytest.skip("/dev/shm is no tmpfs that can be written")
+    with tempfile.TemporaryDirectory(dir=shared) as folder:
+        yield Path(folder)

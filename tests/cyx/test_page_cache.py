@@ -6,8 +6,7 @@ import ctypes
 import errno
 import mmap
 import os
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -42,13 +41,11 @@ def bytes_read_from_disk() -> int:
 
 
 @pytest.fixture
-def make_file(tmp_path: Path) -> Callable[[int], Path]:
-    """Return a function that writes a file of random bytes on a disk; skip where there is none to write to."""
-    if page_cache.memory_file_system(tmp_path):
-        pytest.skip(f"{tmp_path} is in memory: pytest --basetemp=FOLDER on a disk")
+def make_file(disk: Path) -> Callable[[int], Path]:
+    """Return a function that writes a file of random bytes on a disk."""
 
     def make(size: int) -> Path:
-        path = tmp_path / f"{size}.bin"
+        path = disk / f"{size}.bin"
         content = bytearray(size)
         patterns.fill(content)
         path.write_bytes(content)
@@ -58,15 +55,11 @@ def make_file(tmp_path: Path) -> Callable[[int], Path]:
 
 
 @pytest.fixture
-def memory_file() -> Iterator[Path]:
-    """Return a file in /dev/shm."""
-    folder = Path("/dev/shm")
-    if not os.access(folder, os.W_OK) or page_cache.memory_file_system(folder) != "tmpfs":
-        pytest.skip("/dev/shm is no tmpfs that can be written")
-    with tempfile.NamedTemporaryFile(dir=folder) as file:
-        file.write(bytes(3 * PAGE))
-        file.flush()
-        yield Path(file.name)
+def memory_file(in_memory: Path) -> Path:
+    """Return a file on tmpfs."""
+    path = in_memory / "file"
+    path.write_bytes(bytes(3 * PAGE))
+    return path
 
 
 class TestDrop:

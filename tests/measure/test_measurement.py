@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import mmap
 from typing import Any
 
 import pytest
+from known_windows import REGISTRY, touch
 
 from cyx.probes import Interval
 from pytest_memperf.measure.measurement import Measurement
 from pytest_memperf.measure.settings import parse_settings
-from pytest_memperf.metrics import BUILT_IN, Registry
 from pytest_memperf.model.budget import Status, Verdict
 from pytest_memperf.model.errors import UsageMistake
-
-REGISTRY = Registry(BUILT_IN)
-
-
-def touch(pages: int) -> int:
-    """Write to this many fresh pages."""
-    with mmap.mmap(-1, pages * mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
-        memory.madvise(mmap.MADV_NOHUGEPAGE)
-        for page in range(pages):
-            memory[page * mmap.PAGESIZE] = 1
-    return pages
 
 
 class TestMeasurement:

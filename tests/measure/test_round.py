@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from known_windows import touch, window
 
 from cyx.probes import Interval
 from pytest_memperf.measure.settings import parse_settings
@@ -18,22 +19,6 @@ from pytest_memperf.metrics import BUILT_IN, Probe, Registry
 from pytest_memperf.model.budget import Status
 from pytest_memperf.model.metric import Better, Cost, Metric, Reading, Trust
 from pytest_memperf.model.units import COUNT
-
-REGISTRY = Registry(BUILT_IN)
-
-
-def touch(pages: int) -> int:
-    """Write to this many fresh pages."""
-    with mmap.mmap(-1, pages * mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
-        memory.madvise(mmap.MADV_NOHUGEPAGE)
-        for page in range(pages):
-            memory[page * mmap.PAGESIZE] = 1
-    return pages
-
-
-def window(**keywords: Any) -> Window:
-    """Return a window with these settings that tells nobody of its end."""
-    return Window("w", parse_settings(keywords, REGISTRY), REGISTRY)
 
 
 class TestCollector:

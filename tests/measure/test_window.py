@@ -4,34 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import mmap
-from typing import Any
 
 import pytest
+from known_windows import REGISTRY, touch, window
 
 from pytest_memperf.measure.conditions import CONDITIONS
 from pytest_memperf.measure.measurement import Measurement
 from pytest_memperf.measure.settings import Settings, parse_settings
 from pytest_memperf.measure.window import Window
-from pytest_memperf.metrics import BUILT_IN, Registry
 from pytest_memperf.model.budget import Status
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.metric import Reading
-
-REGISTRY = Registry(BUILT_IN)
-
-
-def touch(pages: int) -> int:
-    """Write to this many fresh pages."""
-    with mmap.mmap(-1, pages * mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
-        memory.madvise(mmap.MADV_NOHUGEPAGE)
-        for page in range(pages):
-            memory[page * mmap.PAGESIZE] = 1
-    return pages
-
-
-def window(**keywords: Any) -> Window:
-    """Return a window with these settings that tells nobody of its end."""
-    return Window("w", parse_settings(keywords, REGISTRY), REGISTRY)
 
 
 class TestOnePass:
