@@ -92,8 +92,8 @@ class Registry:
             costly = any(metric.cost is not Cost.ALWAYS for metric in self if metric.name in wanted)
             chosen = dict.fromkeys(
                 probe
-                for metric, probe in ((metric, self._probes[metric.name]) for metric in self)
-                if metric.cost is Cost.ALWAYS or metric.name in wanted or (costly and probe.accompanies)
+                for name, probe in self._probes.items()
+                if self[name].cost is Cost.ALWAYS or name in wanted or (costly and probe.accompanies)
             )
             shared: list[Probe] = []
             failed: dict[str, str] = {}

@@ -10,7 +10,9 @@ isolation costs stands at the end.
 from __future__ import annotations
 
 import os
+import re
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -153,6 +155,54 @@ def test_cost_of_a_test(compare: Compare, tmp_path: Path) -> None:
     )
     assert costs.difference("unmarked, plugin", "unmarked, no plugin").median <= 10e-6
     assert costs.difference("marked, plugin", "unmarked, plugin").median <= 60e-6
+
+
+def instructions(session: Session, log: Path) -> int:
+    """Return the instructions of a session as callgrind counts them: the same number whatever else is running."""
+    tool = ("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", f"--log-file={log}")
+    subprocess.run(
+        [*tool, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *session.arguments],
+        cwd=session.folder,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONHASHSEED": "0"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    return int(re.findall(r"Collected : ([0-9]+)", log.read_text())[-1])
+
+
+@pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed: apt install valgrind")
+def test_instructions_of_a_test(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a test costs without the noise of time: what pytest takes for a mark, and what the plugin adds to that.
+
+    The plugin adds at most 2 % to an unmarked test, and at most 15 % of that to a marked one beyond pytest's part.
+    """
+    few, many = 100, 300
+    foreign = (*MEMPERF, "-o", "markers=foreign")
+    kinds = {
+        "unmarked, no plugin": ("", ()),
+        "unmarked, plugin": ("", MEMPERF),
+        "mark of nobody's, plugin": (MARK.replace("memperf", "foreign"), foreign),
+        "bare mark of nobody's, plugin": ("@pytest.mark.foreign\n", foreign),
+        "marked, plugin": (MARK, MEMPERF),
+        "bare mark, plugin": ("@pytest.mark.memperf\n", MEMPERF),
+    }
+    per_test: dict[str, float] = {}
+    for number, (name, (mark, arguments)) in enumerate(kinds.items()):
+        counts = []
+        for tests in (few, many):
+            folder = write_tests(tmp_path / f"{number}-{tests}", tests, mark)
+            session = Session(name, folder, arguments)
+            session.cpu_time()  # byte code is compiled
+            counts.append(instructions(session, tmp_path / "log"))
+        per_test[name] = (counts[1] - counts[0]) / (many - few)
+    plain = per_test["unmarked, no plugin"]
+    with capsys.disabled():
+        print(f"\ninstructions for each test ({many} less {few} tests)")
+        for name, count in per_test.items():
+            print(f"  {name:32} {count:12,.0f}  {count / plain - 1:+.1%}")
+    assert per_test["unmarked, plugin"] <= 1.02 * plain
+    assert per_test["marked, plugin"] - per_test["mark of nobody's, plugin"] <= 0.15 * plain
 
 
 def test_cost_beside_pytest_memray(compare: Compare, tmp_path: Path) -> None:
