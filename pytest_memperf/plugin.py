@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,8 +14,10 @@ from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.options import add_options, check_options, resolve
 
 if TYPE_CHECKING:
+    from pytest_memperf.fixtures.cpu_pinning import CpuPinning
     from pytest_memperf.fixtures.mapped_file import MappedFiles
     from pytest_memperf.fixtures.memperf import Memperf
+    from pytest_memperf.fixtures.numa_buffer import NumaBuffers
 
 
 @contextlib.contextmanager
@@ -106,3 +109,29 @@ def mapped_file(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFa
     files = MappedFiles(tmp_path_factory.getbasetemp)
     yield files
     files.close()
+
+
+@pytest.fixture
+def numa_buffer(pytestconfig: pytest.Config) -> Iterator[NumaBuffers]:
+    """Place memory on NUMA nodes by a policy: ``numa_buffer("128 MiB", policy="bind", nodes=[0])``."""
+    from pytest_memperf.fixtures.lacking import lacking
+    from pytest_memperf.fixtures.numa_buffer import NumaBuffers
+    from pytest_memperf.report.mistakes import register_mistakes
+
+    register_mistakes(pytestconfig)
+    buffers = NumaBuffers(partial(lacking, pytestconfig))
+    yield buffers
+    buffers.close()
+
+
+@pytest.fixture
+def cpu_pinning(pytestconfig: pytest.Config) -> Iterator[CpuPinning]:
+    """Run on these processors, or on those of a NUMA node, to the end of the test: ``cpu_pinning(node=0)``."""
+    from pytest_memperf.fixtures.cpu_pinning import CpuPinning
+    from pytest_memperf.fixtures.lacking import lacking
+    from pytest_memperf.report.mistakes import register_mistakes
+
+    register_mistakes(pytestconfig)
+    pinning = CpuPinning(partial(lacking, pytestconfig))
+    yield pinning
+    pinning.close()

@@ -1,0 +1,84 @@
+"""The NUMA nodes of the machine: their processors, their memory, how far apart they are, and which may be used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_memperf.environment.files import field, folders, text
+
+_FREE = ("MemFree", "Active(file)", "Inactive(file)")
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node; a memoryless one has ``memory`` 0, a CPU-less one no ``cpus``."""
+
+    number: int
+    cpus: tuple[int, ...]
+    memory: int
+    """Bytes."""
+    distances: Mapping[int, int]
+    """How far each node's memory is from here, as the firmware tells; 10 is this node's own."""
+    root: Path
+
+    def free(self) -> int:
+        """Return how many bytes can be had now: free ones, and those of cached files."""
+        return sum(_bytes(self.root, self.number, name) for name in _FREE)
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """The nodes by number; none where the kernel knows nothing of NUMA."""
+
+    nodes: Mapping[int, Node]
+    allowed: frozenset[int]
+    """Those whose memory the cpuset of the calling thread allows."""
+
+    @property
+    def with_memory(self) -> tuple[int, ...]:
+        """The nodes that memory can be put on: they have some, and it is allowed."""
+        return tuple(number for number, node in self.nodes.items() if node.memory and number in self.allowed)
+
+    @property
+    def with_cpus(self) -> tuple[int, ...]:
+        """The nodes that have processors."""
+        return tuple(number for number, node in self.nodes.items() if node.cpus)
+
+
+def topology(root: Path = Path("/")) -> Topology:
+    """Return the nodes that are online; asked each time, for memory and processors come and go.
+
+    Args:
+        root: where /proc and /sys are found.
+    """
+    base = root / "sys/devices/system/node"
+    numbers = sorted(int(path.name.removeprefix("node")) for path in folders(base, "node[0-9]*"))
+    nodes = {}
+    for number in numbers:
+        distances = (text(base / f"node{number}/distance") or "").split()
+        nodes[number] = Node(
+            number,
+            cpus=listed(text(base / f"node{number}/cpulist")),
+            memory=_bytes(root, number, "MemTotal"),
+            distances={other: int(distance) for other, distance in zip(numbers, distances, strict=False)},
+            root=root,
+        )
+    return Topology(nodes, frozenset(listed(field(root / "proc/thread-self/status", "Mems_allowed_list"))))
+
+
+def listed(told: str | None) -> tuple[int, ...]:
+    """Return the numbers of a list such as ``0-2,5``."""
+    numbers: list[int] = []
+    for part in filter(None, (told or "").split(",")):
+        first, _, last = part.partition("-")
+        numbers += range(int(first), int(last or first) + 1)
+    return tuple(numbers)
+
+
+def _bytes(root: Path, node: int, name: str) -> int:
+    """Return an amount of /sys/devices/system/node/nodeN/meminfo."""
+    told = field(root / f"sys/devices/system/node/node{node}/meminfo", f"Node {node} {name}")
+    amount = (told or "0").split()[0]
+    return int(amount) * 1024 if amount.isdecimal() else 0
