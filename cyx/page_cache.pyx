@@ -32,10 +32,10 @@ cdef extern from *:
     struct cyx_cachestat_range { uint64_t offset, length; };
     struct cyx_cachestat { uint64_t cached, dirty, writeback, evicted, recently_evicted; };
 
-    static long cyx_cachestat(int fd, struct cyx_cachestat *status)
+    static long cyx_cachestat(int fd, uint64_t offset, uint64_t length, struct cyx_cachestat *status)
     {
-        struct cyx_cachestat_range whole = {0, 0};
-        return syscall(SYS_cachestat, fd, &whole, status, 0);
+        struct cyx_cachestat_range range = {offset, length};
+        return syscall(SYS_cachestat, fd, &range, status, 0);
     }
     """
     struct Cachestat "cyx_cachestat":
@@ -45,7 +45,7 @@ cdef extern from *:
         uint64_t evicted
         uint64_t recently_evicted
 
-    long cachestat "cyx_cachestat"(int fd, Cachestat* status) nogil
+    long cachestat "cyx_cachestat"(int fd, uint64_t offset, uint64_t length, Cachestat* status) nogil
 
 cdef enum:
     FILL_BLOCK = 1024 * 1024  # bytes
@@ -74,16 +74,18 @@ def _opened(file):
         os.close(fd)
 
 
-def _pages(int fd):
-    return (os.fstat(fd).st_size + page - 1) // page
+def _pages(int fd, offset=0, length=None):
+    """Return how many pages the file has, or a part of it."""
+    there = max(0, os.fstat(fd).st_size - offset)
+    return (min(there, there if length is None else length) + page - 1) // page
 
 
-def _cached_by_cachestat(int fd):
+def _cached_by_cachestat(int fd, offset=0, length=None):
     """Return how many pages of the file are cached, from cachestat(2), Linux 6.5. OSError with ENOSYS before."""
     cdef Cachestat status
-    if cachestat(fd, &status) != 0:
+    if cachestat(fd, offset, length or 0, &status) != 0:  # 0 is all of it
         raise OSError(errno, os.strerror(errno))
-    return min(status.cached, _pages(fd))  # a large folio may reach beyond the end of the file
+    return min(status.cached, _pages(fd, offset, length))  # a large folio may reach beyond the end of the file
 
 
 def cachestat_unavailable():
@@ -98,9 +100,9 @@ def cachestat_unavailable():
     return None
 
 
-def _cached_by_mincore(int fd):
+def _cached_by_mincore(int fd, long offset=0, length=None):
     """Return how many pages of the file are cached, from mincore(2) over a mapping of it."""
-    cdef size_t pages = _pages(fd)
+    cdef size_t pages = _pages(fd, offset, length)
     cdef size_t cached = 0
     cdef size_t i
     cdef int error = 0
@@ -114,7 +116,7 @@ def _cached_by_mincore(int fd):
     vector = <unsigned char*>malloc(pages)
     if vector == NULL:
         raise MemoryError()
-    address = mmap(NULL, pages * page, PROT_READ, MAP_SHARED, fd, 0)
+    address = mmap(NULL, pages * page, PROT_READ, MAP_SHARED, fd, offset)
     if address == MAP_FAILED:
         error = errno
     else:
@@ -130,10 +132,10 @@ def _cached_by_mincore(int fd):
     return cached
 
 
-def _cached(int fd):
+def _cached(int fd, offset=0, length=None):
     with contextlib.suppress(OSError):  # too old a kernel, a filter that does not know the call, a file of others
-        return _cached_by_cachestat(fd)
-    return _cached_by_mincore(fd)
+        return _cached_by_cachestat(fd, offset, length)
+    return _cached_by_mincore(fd, offset, length)
 
 
 def memory_file_system(file):
@@ -145,11 +147,19 @@ def memory_file_system(file):
         return MEMORY_FILE_SYSTEMS.get(status.f_type & 0xFFFFFFFF)
 
 
-def share(file):
-    """Return the share of the file's pages that are in the page cache, 0.0 to 1.0; 1.0 for an empty file."""
+def share(file, offset=0, length=None):
+    """Return the share of the file's pages that are in the page cache, 0.0 to 1.0; 1.0 where there is no page.
+
+    Args:
+        file: see above.
+        offset: where the part to be looked at begins, a multiple of the page size.
+        length: its bytes; all from the offset on where it is left out.
+    """
+    if offset % page or offset < 0:
+        raise ValueError(f"offset={offset!r}: give a multiple of {page}")
     with _opened(file) as fd:
-        pages = _pages(fd)
-        return _cached(fd) / pages if pages else 1.0
+        pages = _pages(fd, offset, length)
+        return _cached(fd, offset, length) / pages if pages else 1.0
 
 
 def drop(file):
