@@ -1,0 +1,81 @@
+# cython: language_level=3
+"""The one place where a kernel runs: operands, threads, guard and clock."""
+
+from libc.stdint cimport uint64_t, uintptr_t
+
+from cyx.patterns.transfer cimport Transfer
+
+cdef enum:
+    OPERANDS = 4  # as many as a guard has ranges
+
+# What a kernel goes through, and how. Each reads the fields that it has arguments for.
+cdef struct Access:
+    # Memory from the offset on; NULL where there is none. All but the index are of `size` bytes.
+    unsigned char* target
+    const unsigned char* source
+    const unsigned char* second
+    const uint64_t* index
+    size_t size
+    # A file, where source is NULL, and where it begins.
+    int fd
+    size_t start
+    # The steps that this thread does, of those of the whole: bytes, accesses, or whatever the kernel counts.
+    size_t first
+    size_t last
+    # Arguments.
+    size_t stride
+    size_t count
+    uint64_t seed
+    uint64_t value
+    double factor
+    size_t block
+    unsigned char* buffer  # of block bytes, for this thread
+    void* more
+    # What came of it.
+    uint64_t bytes
+    uint64_t accesses
+    uint64_t checksum
+
+# Returns 0 or an errno value; calls nothing of Python and allocates nothing.
+ctypedef int (*Kernel)(Access* access) noexcept nogil
+
+cdef struct Part  # a thread's share of a pass
+
+
+cdef class Pass:
+    """One call of a kernel: takes its operands, runs it over its steps, and gives the operands back.
+
+    The GIL is released meanwhile, and the memory cannot be resized or unmapped by its owner.
+    """
+
+    cdef Access access
+    cdef Part* parts  # one for each thread
+    cdef Py_buffer views[OPERANDS]
+    cdef int operands
+    cdef list names  # of the operands
+    cdef object offset
+    cdef object length
+    cdef size_t threads
+    cdef bint first_touch
+    cdef bint anywhere  # it follows pointers that it finds: any address may be its fault
+
+    cdef unsigned char* take(self, str name, object memory, bint write, bint whole_of_it=*) except? NULL
+    cdef int read(self, str name, object memory) except -1
+    cdef int read_second(self, str name, object memory) except -1
+    cdef int read_or_open(self, str name, object source) except -1
+    cdef int write(self, str name, object memory) except -1
+    cdef int set_size(self, str name, size_t available) except -1
+    cdef int divisible(self, str name, size_t unit) except -1
+    cdef bint overlaps(self, uintptr_t begin, size_t size) noexcept
+    cdef Transfer run(self, Kernel kernel, size_t steps, size_t grain=*, Kernel afterwards=*)
+    cdef int run_parts(self) except -1
+    cdef uint64_t run_afterwards(self, Kernel kernel) except? 0
+    cdef Transfer sum_of_parts(self)
+    cdef int check(self, Part* part) except -1
+
+
+# The checksum of those that write: the sum of 64 words evenly spread over the target, as it is afterwards.
+# Place number i of 64 from 0 to the last, at even distances rounded down.
+cdef size_t spread(size_t last, size_t i) noexcept nogil
+
+cdef int sample(Access* access) noexcept nogil

@@ -1,0 +1,1 @@
+# Nothing for Python: other modules cimport the declarations of running.pxd.

@@ -1,0 +1,37 @@
+from typing import SupportsIndex
+
+from cyx.patterns.transfer import Transfer
+
+# An object with the buffer protocol has no type of its own before Python 3.12 (PEP 688).
+_Memory = object
+_Source = object  # memory or an open file
+
+def scan(
+    source: _Source,
+    *,
+    offset: SupportsIndex = 0,
+    length: SupportsIndex | None = None,
+    threads: SupportsIndex = 1,
+    first_touch: bool = False,
+) -> Transfer: ...
+
+def write(
+    target: _Memory,
+    value: SupportsIndex = 0,
+    *,
+    offset: SupportsIndex = 0,
+    length: SupportsIndex | None = None,
+    threads: SupportsIndex = 1,
+    first_touch: bool = False,
+) -> Transfer: ...
+
+def fill(
+    target: _Memory,
+    seed: SupportsIndex = 0,
+    start: SupportsIndex = 0,
+    *,
+    offset: SupportsIndex = 0,
+    length: SupportsIndex | None = None,
+    threads: SupportsIndex = 1,
+    first_touch: bool = False,
+) -> Transfer: ...

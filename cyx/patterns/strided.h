@@ -1,0 +1,23 @@
+/* One byte at each multiple of a stride. */
+#ifndef CYX_PATTERNS_STRIDED_H
+#define CYX_PATTERNS_STRIDED_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+static inline uint64_t sum_at_stride(const unsigned char *memory, size_t begin, size_t end, size_t stride)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = begin; i < end; i += stride)
+        sum += memory[i];
+    return sum;
+}
+
+static inline void write_at_stride(unsigned char *memory, size_t begin, size_t end, size_t stride, unsigned char value)
+{
+    for (size_t i = begin; i < end; i += stride)
+        memory[i] = value;
+}
+
+#endif

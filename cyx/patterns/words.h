@@ -1,0 +1,21 @@
+/* Words of 8 bytes at any address, and the random streams of them. */
+#ifndef CYX_PATTERNS_WORDS_H
+#define CYX_PATTERNS_WORDS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Operands come from anywhere: they need not begin at a multiple of 8, nor hold what the pointer says. */
+typedef uint64_t __attribute__((aligned(1), may_alias)) word;
+typedef double __attribute__((aligned(1), may_alias)) real;
+
+/* Word number `index` of the stream that the seed names (SplitMix64: Steele, Lea and Flood, 2014). */
+static inline uint64_t random_word(uint64_t seed, uint64_t index)
+{
+    uint64_t z = seed + (index + 1) * UINT64_C(0x9E3779B97F4A7C15);
+    z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
+    return z ^ (z >> 31);
+}
+
+#endif
