@@ -6,19 +6,35 @@ every call gives the same answer. A checksum does not depend on whether the same
 through a file, nor on the number of threads.
 """
 
+from cyx.patterns.adler import checksum
 from cyx.patterns.at_random import touch_random
 from cyx.patterns.blocks import read_blocks
+from cyx.patterns.indexed import gather, scatter
+from cyx.patterns.nontemporal import copy_nontemporal, write_nontemporal
+from cyx.patterns.search import count, find_lines
 from cyx.patterns.sequential import fill, scan, write
+from cyx.patterns.stream import add, copy, scale, triad
 from cyx.patterns.strided import touch, touch_write
 from cyx.patterns.transfer import Transfer
 
 __all__ = [
     "Transfer",
+    "add",
+    "checksum",
+    "copy",
+    "copy_nontemporal",
+    "count",
     "fill",
+    "find_lines",
+    "gather",
     "read_blocks",
+    "scale",
     "scan",
+    "scatter",
     "touch",
     "touch_random",
     "touch_write",
+    "triad",
     "write",
+    "write_nontemporal",
 ]

@@ -3,19 +3,21 @@
 #define CYX_PATTERNS_CREW_H
 
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 
 typedef void (*crew_work)(void *part);
 
 enum { CREW_WAIT, CREW_GO, CREW_GO_HOME };
+enum { CREW_SPINS = 20000 }; /* some tens of microseconds */
 
 struct crew {
     crew_work prepare; /* by each on its own, or NULL */
     crew_work work;    /* by all together */
-    atomic_int ready;
+    atomic_int ready;  /* how many wait for the order */
     atomic_int order;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
 };
 
 struct crew_member {
@@ -24,18 +26,39 @@ struct crew_member {
     pthread_t thread;
 };
 
+static inline void crew_set(struct crew *crew, atomic_int *what, int value)
+{
+    pthread_mutex_lock(&crew->lock);
+    atomic_store(what, value);
+    pthread_cond_broadcast(&crew->changed);
+    pthread_mutex_unlock(&crew->lock);
+}
+
+/* Wait until it is no longer below the value. Awake at first: those who are woken begin one after the other. */
+static inline void crew_wait(struct crew *crew, atomic_int *what, int value)
+{
+    for (int i = 0; i < CREW_SPINS; i++)
+        if (atomic_load(what) >= value)
+            return;
+    pthread_mutex_lock(&crew->lock);
+    while (atomic_load(what) < value)
+        pthread_cond_wait(&crew->changed, &crew->lock);
+    pthread_mutex_unlock(&crew->lock);
+}
+
 static void *crew_member_main(void *argument)
 {
     struct crew_member *member = argument;
     struct crew *crew = member->crew;
-    int order;
 
     if (crew->prepare != NULL)
         crew->prepare(member->part);
+    pthread_mutex_lock(&crew->lock);
     atomic_fetch_add(&crew->ready, 1);
-    while ((order = atomic_load(&crew->order)) == CREW_WAIT)
-        sched_yield(); /* and not a lock: those who wait for one begin one after the other */
-    if (order == CREW_GO)
+    pthread_cond_broadcast(&crew->changed);
+    pthread_mutex_unlock(&crew->lock);
+    crew_wait(crew, &crew->order, CREW_GO);
+    if (atomic_load(&crew->order) == CREW_GO)
         crew->work(member->part);
     return NULL;
 }
@@ -62,17 +85,21 @@ static inline int crew_run(struct crew *crew, struct crew_member *members, int c
 
     atomic_init(&crew->ready, 0);
     atomic_init(&crew->order, CREW_WAIT);
+    pthread_mutex_init(&crew->lock, NULL);
+    pthread_cond_init(&crew->changed, NULL);
     while (started < count && (error = crew_start(&members[started])) == 0)
         started++;
     if (error == 0 && crew->prepare != NULL)
         crew->prepare(members[0].part);
-    while (error == 0 && atomic_load(&crew->ready) < count - 1)
-        sched_yield();
-    atomic_store(&crew->order, error == 0 ? CREW_GO : CREW_GO_HOME);
+    if (error == 0)
+        crew_wait(crew, &crew->ready, count - 1);
+    crew_set(crew, &crew->order, error == 0 ? CREW_GO : CREW_GO_HOME);
     if (error == 0)
         crew->work(members[0].part);
     while (--started > 0)
         pthread_join(members[started].thread, NULL);
+    pthread_cond_destroy(&crew->changed);
+    pthread_mutex_destroy(&crew->lock);
     return error;
 }
 

@@ -7,15 +7,16 @@ from cyx.patterns.transfer cimport Transfer
 
 cdef enum:
     OPERANDS = 4  # as many as a guard has ranges
+    LINE = 64     # bytes: threads that write share no cache line
+    SAMPLES = 64  # places of a target that its checksum is made of
 
 # What a kernel goes through, and how. Each reads the fields that it has arguments for.
 cdef struct Access:
-    # Memory from the offset on; NULL where there is none. All but the index are of `size` bytes.
+    # Memory from the offset on; NULL where there is none.
     unsigned char* target
     const unsigned char* source
     const unsigned char* second
-    const uint64_t* index
-    size_t size
+    size_t size  # of each
     # A file, where source is NULL, and where it begins.
     int fd
     size_t start
@@ -55,6 +56,8 @@ cdef class Pass:
     cdef list names  # of the operands
     cdef object offset
     cdef object length
+    cdef bint sized    # by its operands
+    cdef size_t taken  # bytes of the operand that was taken last
     cdef size_t threads
     cdef bint first_touch
     cdef bint anywhere  # it follows pointers that it finds: any address may be its fault
@@ -69,7 +72,7 @@ cdef class Pass:
     cdef bint overlaps(self, uintptr_t begin, size_t size) noexcept
     cdef Transfer run(self, Kernel kernel, size_t steps, size_t grain=*, Kernel afterwards=*)
     cdef int run_parts(self) except -1
-    cdef uint64_t run_afterwards(self, Kernel kernel) except? 0
+    cdef uint64_t look(self, Kernel kernel) except? 0
     cdef Transfer sum_of_parts(self)
     cdef int check(self, Part* part) except -1
 

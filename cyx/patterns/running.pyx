@@ -2,6 +2,7 @@
 """The one place where a kernel runs: operands, threads, guard and clock."""
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer
+from libc.errno cimport EFAULT
 from libc.stdint cimport uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
@@ -13,8 +14,6 @@ from cyx.patterns.transfer cimport Transfer
 
 import os
 import stat
-
-from cyx.patterns.faults import explain
 
 cdef extern from "guard.h" nogil:
     struct guard_range:
@@ -63,7 +62,6 @@ cdef struct Part:
 
 cdef enum:
     MOST_THREADS = 1024
-    SAMPLES = 64
 
 cdef size_t PAGE = sysconf(_SC_PAGESIZE)
 
@@ -156,11 +154,12 @@ cdef class Pass:
             if self.length > available:
                 raise ValueError(f"length={self.length}: {name} has {available} bytes from offset {self.offset} on")
             available = self.length
-        elif self.operands > 1 and available != self.access.size:
+        elif self.sized and available != self.access.size:
             raise ValueError(
-                f"{name} has {available} bytes, {self.names[0]} {self.access.size}: give equal sizes, or length="
+                f"{name} has {available} bytes where {self.access.size} are wanted: give equal sizes, or length="
             )
         self.access.size = available
+        self.sized = True
         return 0
 
     cdef unsigned char* take(self, str name, object memory, bint write, bint whole_of_it=False) except? NULL:
@@ -188,6 +187,7 @@ cdef class Pass:
             self.set_size(name, size)
             begin += <size_t>self.offset
             size = self.access.size
+        self.taken = size
         i = part.guard.count
         if size and self.access.target != NULL and self.overlaps(<uintptr_t>begin, size):
             raise ValueError(f"{name} overlaps {self.names[0]}: give memory of its own to each")
@@ -258,17 +258,17 @@ cdef class Pass:
             part.kernel = kernel
             part.steps = steps
             part.access = self.access
-            part.access.first = share(steps // grain, i, self.threads) * grain
-            part.access.last = share(steps // grain, i + 1, self.threads) * grain
             if self.access.block:
                 part.access.buffer = <unsigned char*>malloc(self.access.block)
                 if part.access.buffer == NULL:
                     raise MemoryError(f"block={self.access.block}")
+            part.access.first = share(steps // grain, i, self.threads) * grain
+            part.access.last = share(steps // grain, i + 1, self.threads) * grain
         self.parts[self.threads - 1].access.last = steps  # and what the grain leaves over
         self.run_parts()
         transfer = self.sum_of_parts()
         if afterwards != NULL:
-            transfer.checksum = self.run_afterwards(afterwards)
+            transfer.checksum = self.look(afterwards)
         return transfer
 
     cdef int run_parts(self) except -1:
@@ -295,9 +295,11 @@ cdef class Pass:
             raise OSError(error, f"threads={self.threads}: the system gives no more threads ({os.strerror(error)})")
         return 0
 
-    cdef uint64_t run_afterwards(self, Kernel kernel) except? 0:
-        """Run a kernel over the whole, outside of the clock, and return its checksum."""
+    cdef uint64_t look(self, Kernel kernel) except? 0:
+        """Run a kernel over the whole in this thread, outside of the clock, and return its checksum."""
         self.parts.kernel = kernel
+        self.parts.access = self.access
+        self.parts.error = 0
         with nogil:
             guard_enter()
             work(self.parts)
@@ -331,9 +333,10 @@ cdef class Pass:
             raise OSError(part.error, os.strerror(part.error))
         if part.error == 0:
             return 0
+        from cyx.patterns.faults import explain  # which few will need
         for i in range(part.guard.count):
             memory = part.guard.ranges[i]
             if part.guard.address - memory.begin < memory.size:
                 offset = part.guard.address - <uintptr_t>self.views[i].buf
                 raise explain(self.names[i], offset, part.guard.address, part.guard.signal)
-        raise explain(self.names[0], part.guard.address, part.guard.address, part.guard.signal)
+        raise OSError(EFAULT, f"{self.names[0]}: a pointer in it leads to {part.guard.address:#x}, which is elsewhere")

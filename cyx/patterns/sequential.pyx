@@ -4,7 +4,7 @@
 from libc.stdint cimport uint64_t
 
 from cyx.patterns.arguments cimport LARGEST, WORD, whole
-from cyx.patterns.running cimport Access, Pass, sample
+from cyx.patterns.running cimport LINE, Access, Pass, sample
 
 cdef extern from "sequential.h" nogil:
     uint64_t sum_of_words(const unsigned char* memory, size_t size)
@@ -76,7 +76,7 @@ def scan(source, *, offset=0, length=None, threads=1, first_touch=False):
     this.read_or_open("source", source)
     if this.access.source == NULL:
         this.access.block = FILE_BLOCK
-    return this.run(scan_memory if this.access.source != NULL else scan_file, this.access.size, WORD)
+    return this.run(scan_memory if this.access.source != NULL else scan_file, this.access.size, LINE)
 
 
 def write(target, value=0, *, offset=0, length=None, threads=1, first_touch=False):
@@ -93,7 +93,7 @@ def write(target, value=0, *, offset=0, length=None, threads=1, first_touch=Fals
     cdef Pass this = Pass(offset, length, threads, first_touch)
     this.access.value = whole("value", value, 0, <uint64_t>-1)
     this.write("target", target)
-    return this.run(write_part, this.access.size, WORD, sample)
+    return this.run(write_part, this.access.size, LINE, sample)
 
 
 def fill(target, seed=0, start=0, *, offset=0, length=None, threads=1, first_touch=False):
@@ -117,4 +117,4 @@ def fill(target, seed=0, start=0, *, offset=0, length=None, threads=1, first_tou
         raise ValueError(f"start={start}: give a multiple of {WORD}")
     this.access.value //= WORD
     this.write("target", target)
-    return this.run(fill_part, this.access.size, WORD, sample)
+    return this.run(fill_part, this.access.size, LINE, sample)

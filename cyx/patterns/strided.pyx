@@ -4,7 +4,7 @@
 from libc.stdint cimport uint64_t
 
 from cyx.patterns.arguments cimport LARGEST, whole
-from cyx.patterns.running cimport Access, Pass, spread
+from cyx.patterns.running cimport SAMPLES, Access, Pass, spread
 
 import mmap
 
@@ -61,7 +61,7 @@ cdef int sample_touched(Access* access) noexcept nogil:
     cdef size_t i
     access.checksum = 0
     if steps:
-        for i in range(64):
+        for i in range(SAMPLES):
             access.checksum += access.target[spread(steps - 1, i) * access.stride]
     return 0
 

@@ -6,33 +6,25 @@ import mmap
 import os
 import tempfile
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from kernels import (
+    BYTE_KERNELS,
+    FILE_READERS,
+    KERNELS,
+    READERS,
+    WORD_KERNELS,
+    WORD_WRITERS,
+    WRITERS,
+    content,
+    figures,
+    sample,
+)
 
 from cyx import patterns
-from cyx.patterns import Transfer
-
-READERS: dict[str, Callable[..., Transfer]] = {
-    "scan": patterns.scan,
-    "touch": lambda source, **rest: patterns.touch(source, 7, **rest),
-    "touch_random": lambda source, **rest: patterns.touch_random(source, 100, **rest),
-    "read_blocks": lambda source, **rest: patterns.read_blocks(source, 64, 7, **rest),
-}
-WRITERS: dict[str, Callable[..., Transfer]] = {
-    "write": lambda target, **rest: patterns.write(target, 0x0123456789ABCDEF, **rest),
-    "fill": patterns.fill,
-    "touch_write": lambda target, **rest: patterns.touch_write(target, 7, 1, **rest),
-}
-KERNELS = {**READERS, **WRITERS}
-
-
-def figures(transfer: Transfer) -> tuple[int, int, int]:
-    """Return what does not depend on time."""
-    return transfer.bytes, transfer.accesses, transfer.checksum
 
 
 def in_memory(content: bytes) -> tuple[mmap.mmap, tempfile._TemporaryFileWrapper[bytes]]:
@@ -58,9 +50,10 @@ def test_an_extent_is_a_slice_for_readers(name: str, content: bytes, numbers: tu
     with memory, file:
         assert figures(KERNELS[name](content, offset=begin, length=length)) == expected
         assert figures(KERNELS[name](memory, offset=begin, length=length)) == expected
-        assert figures(KERNELS[name](file, offset=begin, length=length)) == expected
+        if name in FILE_READERS:
+            assert figures(KERNELS[name](file, offset=begin, length=length)) == expected
         if begin + length == len(content):
-            assert figures(KERNELS[name](file, offset=begin)) == expected
+            assert figures(KERNELS[name](memory, offset=begin)) == expected
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -72,17 +65,24 @@ def test_an_extent_is_a_slice_for_writers(name: str, size: int, numbers: tuple[i
     background = b"\xaa" * size
     whole, piece = bytearray(background), bytearray(background[begin : begin + length])
 
-    expected = figures(KERNELS[name](piece))
+    if name.startswith("copy"):  # from the same place of a source
+        expected = (2 * length, -(-length // 8), sample(content(size)[begin : begin + length]))
+        piece[:] = content(size)[begin : begin + length]
+    else:
+        expected = figures(KERNELS[name](piece))
     assert figures(KERNELS[name](whole, offset=begin, length=length)) == expected
     assert whole == background[:begin] + piece + background[begin + length :]
 
 
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("name", [*BYTE_KERNELS, *WORD_KERNELS])
 @pytest.mark.parametrize("first_touch", [False, True])
+@settings(deadline=None)
 @given(size=st.integers(1, 5000), threads=st.integers(2, 9))
 @example(size=1, threads=9)
 def test_threads_change_nothing(name: str, first_touch: bool, size: int, threads: int) -> None:
     """Whatever the number of threads, the same bytes are read and written."""
+    if name in WORD_KERNELS:
+        size *= 8
     alone, together = bytearray(os.urandom(size)), bytearray(size)
     together[:] = alone
     expected = figures(KERNELS[name](alone))
@@ -100,7 +100,7 @@ def test_threads_read_a_file() -> None:
     content = os.urandom(1_000_003)
     memory, file = in_memory(content)
     with memory, file:
-        for name, kernel in READERS.items():
+        for name, kernel in FILE_READERS.items():
             assert kernel(file, threads=3).checksum == kernel(content).checksum, name
 
 
@@ -169,11 +169,11 @@ class TestMistakes:
     def test_extent(self, name: str, value: Any) -> None:
         """Offsets and lengths are whole numbers within the operand."""
         with pytest.raises(ValueError, match=r"^offset="):
-            KERNELS[name](bytearray(100), offset=value)
+            KERNELS[name](bytearray(96), offset=value)
         with pytest.raises(ValueError, match=r"^length="):
-            KERNELS[name](bytearray(100), length=value)
-        with pytest.raises(ValueError, match=r"^length=51: \w+ has 50 bytes from offset 50 on"):
-            KERNELS[name](bytearray(100), offset=50, length=51)
+            KERNELS[name](bytearray(96), length=value)
+        with pytest.raises(ValueError, match=r"^length=49: \w+ has 48 bytes from offset 48 on"):
+            KERNELS[name](bytearray(96), offset=48, length=49)
 
     @pytest.mark.parametrize("name", KERNELS)
     @pytest.mark.parametrize("value", [0, -1, 1.5, "2", None, True, 1025], ids=repr)
@@ -188,18 +188,42 @@ class TestMistakes:
         with pytest.raises(ValueError, match=r"^first_touch="):
             patterns.scan(b"x", first_touch=value)
 
-    @pytest.mark.parametrize("name", WRITERS)
+    @pytest.mark.parametrize("name", [*WRITERS, *WORD_WRITERS])
     def test_memory_that_cannot_be_written(self, name: str) -> None:
         """Bytes and mappings for reading are refused before a signal tells."""
-        memory, file = in_memory(b"content")
-        with memory, file, mmap.mmap(file.fileno(), 7, access=mmap.ACCESS_READ) as read_only:
+        memory, file = in_memory(b"contents")
+        with memory, file, mmap.mmap(file.fileno(), 8, access=mmap.ACCESS_READ) as read_only:
             for target in (b"constant", read_only, memoryview(b"constant")):
                 with pytest.raises(ValueError, match=r"^target: its memory cannot be written"):
                     KERNELS[name](target)
 
-    @pytest.mark.parametrize("name", WRITERS)
     @pytest.mark.parametrize("target", [3, "abc", None], ids=repr)
-    def test_what_is_no_memory(self, name: str, target: Any) -> None:
+    def test_what_is_no_memory(self, target: Any) -> None:
         """A file cannot be written by a kernel: its type is named, and what to give."""
-        with pytest.raises(TypeError, match=rf"^target is of type {type(target).__name__}: give .*bytearray"):
-            KERNELS[name](target)
+        for kernel in (patterns.write, patterns.fill, patterns.touch_write, patterns.write_nontemporal):
+            with pytest.raises(TypeError, match=rf"^target is of type {type(target).__name__}: give .*bytearray"):
+                kernel(target)
+
+    @pytest.mark.parametrize("kernel", [patterns.copy, patterns.copy_nontemporal, patterns.scale])
+    def test_operands_that_overlap(self, kernel: Any) -> None:
+        """The target and the source share no byte; neighbours are fine."""
+        memory = memoryview(bytearray(64))
+        for begin in (0, 8, 31):
+            with pytest.raises(ValueError, match=r"^source overlaps target"):
+                kernel(memory[:32], memory[begin : begin + 32])
+        assert kernel(memory[:32], memory[32:]).accesses == 4
+        with pytest.raises(ValueError, match=r"^source overlaps target"):
+            kernel(memory, memory, offset=8, length=8)
+
+    @pytest.mark.parametrize("kernel", [patterns.copy, patterns.copy_nontemporal, patterns.scale])
+    def test_operands_of_two_sizes(self, kernel: Any) -> None:
+        """They must be equal, unless a length says how much of them is meant."""
+        with pytest.raises(ValueError, match=r"^source has 16 bytes where 8 are wanted"):
+            kernel(bytearray(8), bytes(16))
+        assert kernel(bytearray(8), bytes(16), length=8).accesses == 1
+
+    @pytest.mark.parametrize("name", WORD_KERNELS)
+    def test_parts_of_words(self, name: str) -> None:
+        """Kernels of words take whole ones."""
+        with pytest.raises(ValueError, match=r" has 9 bytes: give a multiple of 8|^length=9"):
+            KERNELS[name](bytearray(16), length=9)

@@ -1,0 +1,15 @@
+from typing import SupportsIndex
+
+from cyx.patterns.transfer import Transfer
+
+# An object with the buffer protocol has no type of its own before Python 3.12 (PEP 688).
+_Memory = object
+
+def checksum(
+    source: _Memory,
+    *,
+    offset: SupportsIndex = 0,
+    length: SupportsIndex | None = None,
+    threads: SupportsIndex = 1,
+    first_touch: bool = False,
+) -> Transfer: ...
