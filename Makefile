@@ -15,7 +15,7 @@ SOURCES := pyproject.toml MANIFEST.in README.md LICENSE \
 PIP_INSTALL = bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test wheel develop bench check-real lint types clean
+.PHONY: help demo test numa wheel develop bench check-real lint types clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ demo: $(VENVS)/demo/ready ## run the example suite on real input
 
 test: $(VENVS)/test/ready ## run the tests on the built wheel, in random order
 	$(VENVS)/test/bin/pytest --random-order -rs $(ARGS)
+
+numa: $(VENVS)/test/ready ## run the tests on several NUMA nodes, in virtual machines (on Debian; minutes)
+	$(VENVS)/test/bin/python tests/numa/machines.py $(ARGS)
 
 wheel: $(DIST)/ready ## build the sdist, and the wheel from it, into dist
 

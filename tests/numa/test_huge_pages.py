@@ -1,0 +1,105 @@
+"""Huge pages of the pools that nodes have."""
+
+from __future__ import annotations
+
+import errno
+import mmap
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from cyx import numa
+from pytest_memperf.environment.numa import Topology
+
+HUGE = 2 * 1024 * 1024
+SMALL = HUGE // mmap.PAGESIZE
+MAP_HUGETLB = 0x40000
+MAP_HUGE_2MB = 21 << 26
+MADV_POPULATE_WRITE = 23
+EHWPOISON = 133
+
+Map = Callable[[int], mmap.mmap]
+
+pytestmark = pytest.mark.usefixtures("pools")
+
+
+def free(node: int) -> int:
+    """Return how many huge pages of the node are free."""
+    folder = Path(f"/sys/devices/system/node/node{node}/hugepages/hugepages-2048kB")
+    return int((folder / "free_hugepages").read_text()) if folder.exists() else 0
+
+
+@pytest.fixture
+def pools(nodes: Topology, require: Callable[[bool, str], None]) -> Iterator[None]:
+    """Nodes 0 and 1 have huge pages of 2 MiB; each has as many after the test."""
+    before = free(0), free(1)
+    require(min(before) >= 8, "nodes 0 and 1 with 8 free huge pages each")
+    yield
+    assert (free(0), free(1)) == before
+
+
+@pytest.fixture
+def huge() -> Iterator[Map]:
+    """Return a function that maps so many huge pages, none of them touched or reserved."""
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_HUGETLB | MAP_HUGE_2MB | 0x4000  # MAP_NORESERVE
+    with ExitStack() as mapped:
+        yield lambda pages: mapped.enter_context(mmap.mmap(-1, pages * HUGE, flags=flags))
+
+
+@pytest.mark.parametrize("node", [0, 1])
+def test_bound_pages_come_from_the_pool_of_the_node(
+    huge: Map, numa_maps: Callable[[int], dict[int, int]], node: int
+) -> None:
+    """The other one keeps all of its pages."""
+    before = free(0), free(1)
+    memory = huge(4)
+    address, length = numa.address_of(memory)
+    numa.mbind(address, length, "bind", [node])
+    memory.madvise(MADV_POPULATE_WRITE)
+
+    assert numa.pages_by_node(address, length) == {node: 4 * SMALL}
+    assert numa_maps(address) == {node: 4}
+    assert before[node] - free(node) == 4
+    assert before[1 - node] == free(1 - node)
+
+
+def test_interleaved_pages_come_from_both(huge: Map, numa_maps: Callable[[int], dict[int, int]]) -> None:
+    """In turn, huge page by huge page."""
+    memory = huge(6)
+    address, length = numa.address_of(memory)
+    numa.mbind(address, length, "interleave", [0, 1])
+    memory.madvise(MADV_POPULATE_WRITE)
+
+    assert numa.pages_by_node(address, length) == {0: 3 * SMALL, 1: 3 * SMALL}
+    assert numa_maps(address) == {0: 3, 1: 3}
+    assert set(numa.pages_by_node(address, HUGE)) != set(numa.pages_by_node(address + HUGE, HUGE))
+
+
+@pytest.mark.parametrize("how", ["mbind", "move_pages"])
+def test_pages_move(huge: Map, how: str) -> None:
+    """Whole ones, with what is in them."""
+    memory = huge(3)
+    address, length = numa.address_of(memory)
+    numa.mbind(address, length, "bind", [0])
+    for page in range(3):
+        memory[page * HUGE + 5] = page + 1
+    if how == "mbind":
+        numa.mbind(address, length, "bind", [1], move=True, strict=True)
+    else:
+        numa.move_pages(address, length, 1)
+
+    assert numa.pages_by_node(address, length) == {1: 3 * SMALL}
+    assert [memory[page * HUGE + 5] for page in range(3)] == [1, 2, 3]
+
+
+def test_an_empty_pool_is_an_error(huge: Map) -> None:
+    """What is bound to the node does not come from the other one, and the process lives."""
+    memory = huge(free(1) + 1)
+    address, length = numa.address_of(memory)
+    numa.mbind(address, length, "bind", [1])
+    with pytest.raises(OSError, match=r"\[Errno") as caught:
+        memory.madvise(MADV_POPULATE_WRITE)
+    assert caught.value.errno in (errno.EFAULT, errno.ENOMEM, EHWPOISON)
+    assert numa.pages_by_node(address, length).keys() <= {1}
