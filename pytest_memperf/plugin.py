@@ -15,6 +15,7 @@ from pytest_memperf.options import add_options, check_options, resolve
 
 if TYPE_CHECKING:
     from pytest_memperf.fixtures.cpu_pinning import CpuPinning
+    from pytest_memperf.fixtures.hugepage_region import HugePageRegions
     from pytest_memperf.fixtures.mapped_file import MappedFiles
     from pytest_memperf.fixtures.memperf import Memperf
     from pytest_memperf.fixtures.numa_buffer import NumaBuffers
@@ -109,6 +110,19 @@ def mapped_file(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFa
     files = MappedFiles(tmp_path_factory.getbasetemp)
     yield files
     files.close()
+
+
+@pytest.fixture
+def hugepage_region(pytestconfig: pytest.Config) -> Iterator[HugePageRegions]:
+    """Map memory on huge pages, reserved or transparent: ``hugepage_region("512 MiB", kind="thp")``."""
+    from pytest_memperf.fixtures.hugepage_region import HugePageRegions
+    from pytest_memperf.fixtures.lacking import lacking
+    from pytest_memperf.report.mistakes import register_mistakes
+
+    register_mistakes(pytestconfig)
+    regions = HugePageRegions(partial(lacking, pytestconfig))
+    yield regions
+    regions.close()
 
 
 @pytest.fixture

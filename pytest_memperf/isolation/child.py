@@ -233,6 +233,7 @@ def _become_part_of(config: pytest.Config, request: dict[str, Any]) -> None:
         factory._given_basetemp, factory._basetemp = Path(request["folder"]), None
     if request["worker"] is not None:
         config.workerinput = request["worker"]  # type: ignore[attr-defined]
+    config.option.memperf_strict = request["strict"]  # for fixtures that find something lacking
 
 
 def _protocol(config: pytest.Config) -> Callable[..., Any]:

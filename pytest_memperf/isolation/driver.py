@@ -24,6 +24,7 @@ from pytest_memperf.isolation.plugins import TemplatePlugins
 from pytest_memperf.isolation.recipe import dump, environment_changes, recipe_for, with_seed
 from pytest_memperf.measure.measurement import RESULTS
 from pytest_memperf.model.joining import join_results
+from pytest_memperf.options import resolve
 
 T = TypeVar("T", BaseTemplate, ModuleTemplate)
 
@@ -188,6 +189,7 @@ class Driver:
             "worker": plain(getattr(config, "workerinput", None)),
             "benchmarks_disabled": benchmark.is_disabled(config),
             "live_logs": live_log_level(config),
+            "strict": resolve(config, "strict"),
             "coverage": str(config.rootpath / f".memperf-coverage.{os.getpid()}") if measured else None,
         }
 

@@ -129,6 +129,8 @@ class ChildRun:
         data["location"] = item.location
         data["user_properties"] = [tuple(pair) for pair in data["user_properties"]]
         data["sections"] = [tuple(section) for section in data["sections"]]
+        if isinstance(data["longrepr"], list):  # that of a skip, which pytest's -rs takes apart
+            data["longrepr"] = tuple(data["longrepr"])
         report = item.config.hook.pytest_report_from_serializable(config=item.config, data=data)
         for result in getattr(report, "memperf", ()):
             result.test = item.nodeid
@@ -182,6 +184,7 @@ class ChildRun:
         self._connection.close()
         if self._request["folder"]:
             remains.delete_all(Path(self._request["folder"]))
+        remains.give_back_huge_pages()
         if self._request["coverage"]:
             coverage.merge(self._request["coverage"])
         return status

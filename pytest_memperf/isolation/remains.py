@@ -1,4 +1,4 @@
-"""The data of mapped files: deleted by the fixture after the test, or by the driver where a child did not get there."""
+"""What fixtures take away after the test, mapped files and huge pages; the driver does it where a child did not."""
 
 from __future__ import annotations
 
@@ -27,3 +27,11 @@ def delete_all(folder: Path) -> None:
     for made in folder.glob(f"{_PREFIX}*"):
         with suppress(OSError):  # the test took away the right to do so
             delete(made / _NAME)
+
+
+def give_back_huge_pages() -> None:
+    """Give back the huge pages that children which have ended had reserved."""
+    from pytest_memperf.environment.reservations import Ledger  # which hardly any session needs
+
+    with suppress(OSError):  # some other user's
+        Ledger().clear()

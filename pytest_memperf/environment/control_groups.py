@@ -1,0 +1,85 @@
+"""What the control groups of this process still allow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_memperf.environment.files import number, text
+
+_ROOT = Path("/")
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many bytes more there may be, and the file that says so."""
+
+    left: int
+    limit: Path
+
+
+def memory(root: Path = _ROOT) -> Room | None:
+    """Return the room for memory in the tightest group; None without a limit. Cached files make way."""
+    return min(
+        [
+            *_rooms("memory", "memory.max", "memory.current", root),
+            *_rooms("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", root),
+        ],
+        key=lambda room: room.left,
+        default=None,
+    )
+
+
+def huge_pages(page_size: int, root: Path = _ROOT) -> Room | None:
+    """Return the room for reserved huge pages of a size in the tightest group; None without a limit."""
+    name = f"hugetlb.{_size_name(page_size)}"
+    pairs = [
+        (f"{name}.max", f"{name}.current"),
+        (f"{name}.rsvd.max", f"{name}.rsvd.current"),
+        (f"{name}.limit_in_bytes", f"{name}.usage_in_bytes"),
+        (f"{name}.rsvd.limit_in_bytes", f"{name}.rsvd.usage_in_bytes"),
+    ]
+    rooms = [room for limit, usage in pairs for room in _rooms("hugetlb", limit, usage, root)]
+    return min(rooms, key=lambda room: room.left, default=None)
+
+
+def _size_name(size: int) -> str:
+    for unit, name in ((2**30, "GB"), (2**20, "MB")):
+        if size >= unit:
+            return f"{size // unit}{name}"
+    return f"{size // 1024}KB"
+
+
+def _rooms(controller: str, limit: str, usage: str, root: Path) -> Iterator[Room]:
+    for group in _groups(controller, root):
+        most, used = number(group / limit), number(group / usage)  # "max" is no number
+        if most is not None and used is not None and most < 2**62:
+            yield Room(max(0, most - used + _reclaimable(group, controller)), group / limit)
+
+
+def _reclaimable(group: Path, controller: str) -> int:
+    if controller != "memory":
+        return 0
+    figures = dict(line.split(" ", 1) for line in (text(group / "memory.stat") or "").splitlines() if " " in line)
+    prefix = "total_" if "total_inactive_file" in figures else ""
+    names = (f"{prefix}inactive_file", f"{prefix}active_file")
+    return sum(int(figures.get(name, 0)) for name in names)
+
+
+def _groups(controller: str, root: Path) -> Iterator[Path]:
+    """Yield this process's groups for a controller, from its own up; a container sees its own as the top."""
+    for line in (text(root / "proc/self/cgroup") or "").splitlines():
+        number_of_tree, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        top = root / "sys/fs/cgroup"
+        if number_of_tree == "0":
+            top = top if (top / "cgroup.controllers").exists() else top / "unified"
+        elif controller in controllers.split(","):
+            top = top / controllers
+        else:
+            continue
+        group = top / path.strip("/")
+        while group != top.parent:
+            yield group
+            group = group.parent

@@ -1,0 +1,154 @@
+"""Huge pages that were reserved for a while: who has how many, so that exactly those are given back.
+
+Each reservation is a small file, written before the pool changes and again after it, so that a process that is killed
+in between leaves behind what the next one needs to put the pool back. All of it happens under one lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from cyx import hugepages
+from pytest_memperf.environment.owner import Owner, this_boot
+
+FOLDER = Path("/run/pytest-memperf/hugepages")  # as short-lived as the pools are: to the machine's next start
+_ROOT = Path("/")
+
+
+class NotEnough(Exception):
+    """The kernel finds fewer pages in one piece than are wanted."""
+
+    def __init__(self, found: int) -> None:
+        super().__init__(found)
+        self.found = found
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Pages that were added to a pool, by a process or, without an owner, by hand."""
+
+    page_size: int
+    pages: int
+    boot: str
+    owner: Owner | None = None
+    from_kept: int | None = None
+    """How many pages the pool kept before a change that is under way."""
+    most: int = 0
+    """What ``pages`` can be at most, whatever came of that change."""
+
+    @property
+    def is_left_behind(self) -> bool:
+        """Whether its owner has ended without giving it back, or its pool is gone."""
+        return self.is_void or (self.owner is not None and self.owner.is_dead())
+
+    @property
+    def is_void(self) -> bool:
+        """Whether the machine was started anew, and with it the pools."""
+        return self.boot.partition("-")[0] != this_boot().partition("-")[0]
+
+
+class Ledger:
+    """The reservations of this machine. What the system forbids is an OSError.
+
+    Args:
+        folder: where their files are.
+        root: where /sys is found.
+    """
+
+    def __init__(self, folder: Path = FOLDER, root: Path = _ROOT) -> None:
+        self._folder = folder
+        self._root = root
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other process from changing a pool through its ledger."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        fd = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
+
+    def entries(self) -> dict[Path, Reservation]:
+        """Return the reservations by their files."""
+        found = {}
+        for file in sorted(self._folder.glob("*.json")) if self._folder.is_dir() else []:
+            with contextlib.suppress(FileNotFoundError):  # given back meanwhile
+                found[file] = _read(file)
+        return found
+
+    def reserve(self, pages: int, page_size: int, owner: Owner | None) -> Path:
+        """Add so many pages to the pool, under the lock, and return the file that says so. NotEnough where it cannot.
+
+        Args:
+            owner: the process after whose end they are given back; None for pages that are kept until asked for.
+        """
+        before = self._kept(page_size)
+        name = f"{owner.pid}-{owner.start}" if owner else "by-hand"
+        number = sum(file.name.startswith(f"{name}-") for file in self.entries())
+        while (file := self._folder / f"{name}-{number}.json").exists():
+            number += 1
+        entry = Reservation(page_size, 0, this_boot(), owner, from_kept=before, most=pages)
+        _write(file, entry)
+        try:
+            self._keep(page_size, before + pages)
+        except OSError:
+            file.unlink()
+            raise
+        entry = replace(entry, pages=max(0, self._kept(page_size) - before), from_kept=None)
+        _write(file, entry)
+        if entry.pages < pages:
+            self.give_back(file)
+            raise NotEnough(entry.pages)
+        return file
+
+    def give_back(self, file: Path) -> int:
+        """Take the pages of a reservation out of its pool, under the lock, and return how many they were.
+
+        Those that someone uses go when they are not used any more, for the kernel keeps them in surplus until then.
+        """
+        entry = _read(file)
+        if entry.is_void:
+            file.unlink()
+            return 0
+        kept = self._kept(entry.page_size)
+        pages = entry.pages
+        if entry.from_kept is not None:  # whoever changed the pool did not live to write how far it came
+            pages = min(max(0, entry.pages + kept - entry.from_kept), entry.most)
+        _write(file, replace(entry, pages=pages, from_kept=kept, most=pages))
+        self._keep(entry.page_size, max(0, kept - pages))
+        file.unlink()
+        return pages
+
+    def clear(self) -> int:
+        """Give back what processes that have ended left behind, and return how many pages those were."""
+        if not any(entry.is_left_behind for entry in self.entries().values()):
+            return 0
+        with self.locked():
+            return sum(self.give_back(file) for file, entry in self.entries().items() if entry.is_left_behind)
+
+    def _kept(self, page_size: int) -> int:
+        return hugepages.pool(page_size, self._root).kept
+
+    def _keep(self, page_size: int, pages: int) -> None:
+        (hugepages.folder(page_size, self._root) / "nr_hugepages").write_text(str(pages))
+
+
+def _read(file: Path) -> Reservation:
+    fields = json.loads(file.read_text())
+    owner = fields.pop("owner")
+    return Reservation(owner=Owner(**owner) if owner else None, **fields)
+
+
+def _write(file: Path, entry: Reservation) -> None:
+    """Write the file whole or not at all."""
+    new = file.with_suffix(".new")
+    new.write_text(json.dumps(asdict(entry)))
+    new.replace(file)

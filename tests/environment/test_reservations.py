@@ -1,0 +1,237 @@
+"""Huge pages reserved and given back: on the real pools as root, and every moment of a kill on a made-up tree."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from cyx import hugepages
+from cyx.region import Region
+from pytest_memperf.environment.owner import Owner, start_of, this_boot, this_process
+from pytest_memperf.environment.reservations import FOLDER, Ledger, NotEnough, Reservation
+
+SIZE = 2 * 2**20
+real = pytest.mark.skipif(
+    not hugepages.sizes() or not os.access(hugepages.folder(hugepages.sizes()[0]) / "nr_hugepages", os.W_OK),
+    reason="the pools of huge pages can be changed by root alone",
+)
+
+
+def tree(root: Path, total: int = 10) -> Path:
+    """Make a /sys with one pool below this folder, and return its file."""
+    folder = hugepages.folder(SIZE, root)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("free_hugepages", "resv_hugepages", "surplus_hugepages", "nr_overcommit_hugepages"):
+        (folder / name).write_text("0")
+    (folder / "nr_hugepages").write_text(str(total))
+    return folder / "nr_hugepages"
+
+
+def ended() -> Owner:
+    """Return a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    owner = Owner(process.pid, start_of(process.pid) or "", this_boot())
+    process.communicate(b"\n")
+    return owner
+
+
+class TestLedger:
+    """Reservations on a tree of our own."""
+
+    def test_adds_and_takes_away(self, tmp_path: Path) -> None:
+        """Two owners and one by hand add to what is kept, and each takes its own away."""
+        pool = tree(tmp_path)
+        ledger = Ledger(tmp_path / "run", tmp_path)
+        with ledger.locked():
+            files = [ledger.reserve(pages, SIZE, owner) for pages, owner in ((3, this_process()), (4, None), (5, None))]
+            assert pool.read_text() == "22"
+            assert sorted(entry.pages for entry in ledger.entries().values()) == [3, 4, 5]
+            assert [ledger.give_back(file) for file in files] == [3, 4, 5]
+
+        assert pool.read_text() == "10"
+        assert ledger.entries() == {}
+
+    def test_keeps_what_others_changed(self, tmp_path: Path) -> None:
+        """Someone who sets the pool meanwhile finds it less by what was reserved here, no more and no less."""
+        pool = tree(tmp_path)
+        ledger = Ledger(tmp_path / "run", tmp_path)
+        with ledger.locked():
+            file = ledger.reserve(3, SIZE, None)
+            pool.write_text("50")
+            ledger.give_back(file)
+            assert pool.read_text() == "47"
+            file = ledger.reserve(3, SIZE, None)
+            pool.write_text("1")
+            ledger.give_back(file)
+            assert pool.read_text() == "0"
+
+    @pytest.mark.parametrize("owner", ["ended", "alive", "by hand", "another machine's start"])
+    def test_clears_what_the_dead_left(self, tmp_path: Path, owner: str) -> None:
+        """Only what a process had that has ended is given back; after a new start of the machine there is nothing."""
+        pool = tree(tmp_path)
+        ledger = Ledger(tmp_path / "run", tmp_path)
+        owners = {"ended": ended(), "alive": this_process(), "by hand": None, "another machine's start": None}
+        with ledger.locked():
+            file = ledger.reserve(3, SIZE, owners[owner])
+        if owner == "another machine's start":
+            file.write_text(file.read_text().replace(this_boot(), "00000000-1"))
+        given_back = ledger.clear()
+
+        assert given_back == (3 if owner == "ended" else 0)
+        assert pool.read_text() == ("10" if owner == "ended" else "13")
+        assert file.exists() is (owner in ("alive", "by hand"))
+
+    def test_a_number_that_was_used_again_is_another_process(self) -> None:
+        """A living process that started at another time is not the owner."""
+        me = this_process()
+        assert not me.is_dead()
+        assert Owner(me.pid, "1", me.boot).is_dead()
+        assert not Owner(me.pid, "1", "elsewhere-1").is_dead()
+
+    def test_a_zombie_is_dead(self) -> None:
+        """Nobody has asked for its exit status yet."""
+        process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        owner = Owner(process.pid, start_of(process.pid) or "", this_boot())
+        assert not owner.is_dead()
+        assert process.stdin is not None
+        process.stdin.write(b"\n")
+        process.stdin.close()
+        while not owner.is_dead():
+            time.sleep(0.001)
+        assert Path(f"/proc/{process.pid}").exists()
+        process.wait()
+
+    @pytest.mark.parametrize(
+        ("pages", "from_kept", "most", "kept", "left"),
+        [
+            (0, 10, 3, 10, 10),  # killed before the pool was raised
+            (0, 10, 3, 13, 10),  # after it
+            (0, 10, 3, 11, 10),  # the kernel found one page only
+            (3, 13, 3, 13, 10),  # killed before it was lowered
+            (3, 13, 3, 10, 10),  # after it
+            (0, 10, 3, 40, 37),  # someone else raised it too
+        ],
+    )
+    def test_every_moment_of_a_kill(
+        self, tmp_path: Path, pages: int, from_kept: int, most: int, kept: int, left: int
+    ) -> None:
+        """Whatever was under way, the pool is put back to what it was."""
+        pool = tree(tmp_path, total=kept)
+        ledger = Ledger(tmp_path / "run", tmp_path)
+        entry = Reservation(SIZE, pages, this_boot(), ended(), from_kept, most)
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "1-1-0.json").write_text(json.dumps(asdict(entry)))
+        ledger.clear()
+
+        assert pool.read_text() == str(left)
+        assert ledger.entries() == {}
+
+    def test_a_pool_that_cannot_be_changed(self, tmp_path: Path) -> None:
+        """The system's reason comes through, and there is no reservation."""
+        tree(tmp_path).unlink()
+        ledger = Ledger(tmp_path / "run", tmp_path)
+        with ledger.locked(), pytest.raises(FileNotFoundError):
+            ledger.reserve(3, SIZE, None)
+        assert ledger.entries() == {}
+
+
+@real
+class TestRealPools:
+    """Reservations of this machine."""
+
+    @pytest.mark.parametrize("page_size", hugepages.sizes(), ids=str)
+    def test_each_size(self, tmp_path: Path, page_size: int) -> None:
+        """Two pages more are kept, and then as many as before."""
+        ledger = Ledger(tmp_path)
+        before = hugepages.pool(page_size)
+        with Ledger().locked(), ledger.locked():
+            try:
+                file = ledger.reserve(2, page_size, this_process())
+            except NotEnough as error:
+                pytest.skip(f"the kernel finds {error.found} pages of {page_size} bytes")
+            assert hugepages.pool(page_size).kept == before.kept + 2
+            assert ledger.give_back(file) == 2
+        assert hugepages.pool(page_size) == before
+
+    def test_more_than_there_is(self, tmp_path: Path) -> None:
+        """What the kernel did find is given back at once."""
+        page_size = hugepages.sizes()[-1]
+        before = hugepages.pool(page_size)
+        ledger = Ledger(tmp_path)
+        with Ledger().locked(), ledger.locked():
+            if page_size < 2**30:
+                pytest.skip("no pages of 1 GiB")
+            pages = 1 + os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGESIZE") // page_size
+            with pytest.raises(NotEnough):
+                ledger.reserve(pages, page_size, None)
+        assert hugepages.pool(page_size) == before
+        assert ledger.entries() == {}
+
+    def test_pages_in_use_and_in_surplus(self, tmp_path: Path) -> None:
+        """Pages that are used when they are given back leave with their user, and surplus pages stay what they are."""
+        page_size = hugepages.default_size()
+        overcommit = hugepages.folder(page_size) / "nr_overcommit_hugepages"
+        former = overcommit.read_text()
+        before = hugepages.pool(page_size)
+        ledger = Ledger(tmp_path)
+        with Ledger().locked(), ledger.locked():
+            overcommit.write_text("1")
+            try:
+                surplus = Region((before.available + 1) * page_size, kind="hugetlb")
+                surplus.populate()
+                assert hugepages.pool(page_size).surplus == before.surplus + 1
+                file = ledger.reserve(2, page_size, this_process())
+                used = Region(page_size, kind="hugetlb")
+                used.populate()
+                ledger.give_back(file)
+                assert hugepages.pool(page_size).kept == before.kept
+                used.close()
+                surplus.close()
+            finally:
+                overcommit.write_text(former)
+        assert hugepages.pool(page_size) == before
+
+    def test_killed_at_any_moment(self, tmp_path: Path) -> None:
+        """Of 30 processes that reserve and give back without end, each killed, the pool is put back to what it was."""
+        page_size = hugepages.default_size()
+        script = (
+            "import sys\n"
+            "from pathlib import Path\n"
+            "from pytest_memperf.environment.owner import this_process\n"
+            "from pytest_memperf.environment.reservations import Ledger\n"
+            "ledger = Ledger(Path(sys.argv[1]))\n"
+            "print(flush=True)\n"
+            "while True:\n"
+            "    with ledger.locked():\n"
+            "        file = ledger.reserve(2, int(sys.argv[2]), this_process())\n"
+            "    with ledger.locked():\n"
+            "        ledger.give_back(file)\n"
+        )
+        before = hugepages.pool(page_size)
+        ledger = Ledger(tmp_path)
+        caught = 0
+        with Ledger().locked():
+            for i in range(30):
+                command = [sys.executable, "-c", script, str(tmp_path), str(page_size)]
+                process = subprocess.Popen(command, stdout=subprocess.PIPE)
+                assert process.stdout is not None
+                process.stdout.readline()
+                time.sleep(0.0007 * i)
+                process.kill()
+                process.communicate()
+                caught += bool(ledger.entries())
+                ledger.clear()
+                assert hugepages.pool(page_size) == before
+                assert ledger.entries() == {}
+        assert caught
+
+    def test_the_folder_of_the_machine(self) -> None:
+        """Reservations are kept where a new start of the machine, or a temporary folder's cleaner, does no harm."""
+        assert FOLDER.is_relative_to("/run")
