@@ -9,6 +9,7 @@ through a file, nor on the number of threads.
 from cyx.patterns.adler import checksum
 from cyx.patterns.at_random import touch_random
 from cyx.patterns.blocks import read_blocks
+from cyx.patterns.chase import Cycle
 from cyx.patterns.indexed import gather, scatter
 from cyx.patterns.nontemporal import copy_nontemporal, write_nontemporal
 from cyx.patterns.search import count, find_lines
@@ -18,6 +19,7 @@ from cyx.patterns.strided import touch, touch_write
 from cyx.patterns.transfer import Transfer
 
 __all__ = [
+    "Cycle",
     "Transfer",
     "add",
     "checksum",

@@ -1,4 +1,4 @@
-from typing import SupportsIndex
+from typing import Literal, SupportsFloat, SupportsIndex
 
 from cyx.patterns.transfer import Transfer
 
@@ -10,6 +10,10 @@ def touch_random(
     count: SupportsIndex,
     seed: SupportsIndex = 0,
     *,
+    unit: SupportsIndex = 1,
+    repeat: bool = True,
+    distribution: Literal["uniform", "zipf"] = "uniform",
+    skew: SupportsFloat = 0.99,
     offset: SupportsIndex = 0,
     length: SupportsIndex | None = None,
     threads: SupportsIndex = 1,

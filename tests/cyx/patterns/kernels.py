@@ -24,6 +24,8 @@ FILE_READERS: dict[str, Kernel] = {
 }
 READERS: dict[str, Kernel] = {
     **FILE_READERS,
+    "touch_random once": lambda source, **rest: patterns.touch_random(source, 9, repeat=False, **rest),
+    "touch_random zipf": lambda source, **rest: patterns.touch_random(source, 99, distribution="zipf", **rest),
     "count": lambda source, **rest: patterns.count(source, 65, **rest),
     "find_lines": patterns.find_lines,
     "checksum": patterns.checksum,

@@ -83,32 +83,6 @@ class TestTouch:
         assert patterns.touch(b"ab", 2**63 - 1).accesses == 1
 
 
-class TestTouchRandom:
-    """``touch_random``: bytes at offsets that the seed names."""
-
-    @given(st.binary(min_size=1, max_size=5000), st.integers(0, 300), seeds)
-    def test_touches_the_offsets_of_the_stream(self, content: bytes, count: int, seed: int) -> None:
-        """Each offset is a word of SplitMix64 modulo the size."""
-        transfer = patterns.touch_random(content, count, seed)
-
-        expected = sum(content[random_word(seed, i) % len(content)] for i in range(count))
-        assert (transfer.checksum, transfer.accesses, transfer.bytes) == (expected, count, count)
-
-    def test_reaches_the_whole_source(self) -> None:
-        """20,000 accesses to 1,000 bytes miss none of them."""
-        reached = {random_word(7, i) % 1000 for i in range(20_000)}
-        only_last = bytes(999) + b"\1"
-
-        assert len(reached) == 1000
-        assert patterns.touch_random(only_last, 20_000, 7).checksum > 0
-
-    def test_other_seeds_take_other_offsets(self) -> None:
-        """The seed changes the answer."""
-        content = os.urandom(100_000)
-
-        assert len({patterns.touch_random(content, 1000, seed).checksum for seed in range(20)}) > 15
-
-
 class TestReadBlocks:
     """``read_blocks``: block by block into one buffer."""
 
