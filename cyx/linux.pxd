@@ -75,6 +75,7 @@ cdef extern from "<sys/mman.h>" nogil:
 cdef extern from "<sys/vfs.h>" nogil:
     struct statfs:
         long f_type
+        long f_bsize
 
     int fstatfs(int fd, statfs* status)
 

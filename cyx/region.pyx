@@ -64,8 +64,8 @@ cdef enum:
     # The kernel maps the cached neighbours of a page that faults, in blocks that are aligned by address (64 KiB as it
     # stands, filemap_map_pages): only a mapping that always begins at such a block always takes the same faults.
     ALIGNMENT = 2 * 1024 * 1024
-    HUGETLBFS = 0x958458F6
 
+cdef unsigned int HUGETLBFS = 0x958458F6  # as statfs(2) calls it
 cdef size_t page = sysconf(_SC_PAGESIZE)
 cdef size_t LARGEST = <size_t>1 << 62  # bytes; rounding up to whole pages cannot overflow
 
@@ -260,7 +260,7 @@ cdef class Region:
         file_size = os.fstat(fd).st_size
         if file_size == 0:
             raise ValueError("fd: an empty file cannot be mapped")
-        if fstatfs(fd, &status) == 0 and (status.f_type & 0xFFFFFFFF) == HUGETLBFS:
+        if fstatfs(fd, &status) == 0 and <unsigned int>status.f_type == HUGETLBFS:
             self.page_size = status.f_bsize
         try:
             begin = operator.index(offset)

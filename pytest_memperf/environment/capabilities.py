@@ -118,7 +118,7 @@ def reserved_huge_pages() -> str | None:
     if not sizes:
         return "the kernel has no huge pages: use one with CONFIG_HUGETLBFS"
     if not any(number(size / "free_hugepages") for size in sizes):
-        return f"none is free: {_HOST_ONLY}echo 64 > {sizes[-1]}/nr_hugepages"
+        return f"none is free: {_HOST_ONLY}memperf hugepages reserve 64"
     return None
 
 
