@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from cyx import numa
+from cyx.region import Region
 from pytest_memperf.environment.numa import Topology
+from pytest_memperf.fixtures.numa_buffer import NumaBuffers
 
 HUGE = 2 * 1024 * 1024
 SMALL = HUGE // mmap.PAGESIZE
@@ -103,3 +105,27 @@ def test_an_empty_pool_is_an_error(huge: Map) -> None:
         memory.madvise(MADV_POPULATE_WRITE)
     assert caught.value.errno in (errno.EFAULT, errno.ENOMEM, EHWPOISON)
     assert numa.pages_by_node(address, length).keys() <= {1}
+
+
+def test_the_fixture(numa_buffer: NumaBuffers) -> None:
+    """Its buffer is on the node's huge pages, and moves with them."""
+    buffer = numa_buffer("8 MiB", "bind", [1], kind="hugetlb")
+    assert buffer.node_fractions == {0: 0.0, 1: 1.0}
+    assert buffer.huge_coverage == 1.0
+    buffer.migrate(to=0)
+    assert buffer.node_fractions == {0: 1.0, 1: 0.0}
+    assert buffer.huge_coverage == 1.0
+    buffer.discard()
+
+
+@pytest.mark.parametrize("size", ["24 MiB", "1 GiB"])
+def test_too_few_are_a_reason(refusing: NumaBuffers, size: str) -> None:
+    """On the node, though the machine has enough, and on the machine; the pools are as before."""
+    with ExitStack() as taken:
+        if size == "24 MiB":
+            other = taken.enter_context(Region((free(1) - 8) * HUGE, kind="hugetlb"))
+            numa.mbind(other.address, other.mapped, "bind", [1])
+            other.populate()
+        with pytest.raises(Exception, match="huge pages"):
+            refusing(size, "bind", [1], kind="hugetlb")
+        refusing.close()

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 
-from cyx import numa
 from pytest_memperf.environment.numa import Topology
 from pytest_memperf.fixtures.cpu_pinning import CpuPinning
 from pytest_memperf.fixtures.numa_buffer import NumaBuffers
@@ -39,7 +38,7 @@ def test_memory_is_where_there_is_some(
     """Also from a memoryless node, and on one without processors."""
     buffer = numa_buffer(SIZE, "bind", [node], touch_from=touch_from)
     assert buffer.node_fractions == {0: float(node == 0), 1: 0.0, 2: float(node == 2)}
-    assert numa_maps(numa.address_of(buffer)[0]) == {node: 1024}
+    assert numa_maps(buffer.address) == {node: 1024}
     buffer.migrate(to=2 - node)
     assert buffer.node_fractions[2 - node] == 1.0
 

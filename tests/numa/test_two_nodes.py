@@ -79,7 +79,7 @@ class TestPlacement:
         """From whichever node the pages are touched."""
         buffer = numa_buffer(SIZE, policy, chosen, touch_from=touch_from)
         assert [buffer.node_fractions[0], buffer.node_fractions[1]] == fractions
-        pages = numa_maps(numa.address_of(buffer)[0])
+        pages = numa_maps(buffer.address)
         assert [pages.get(node, 0) / (SIZE // PAGE) for node in (0, 1)] == fractions
 
     @pytest.mark.parametrize("node", [0, 1])
@@ -119,21 +119,21 @@ class TestMoving:
         """All of them, with what is written in them; later pages go to the new node too."""
         buffer = numa_buffer(SIZE, policy, None if policy in ("local", "interleave") else [0])
         for number in range(SIZE // PAGE):
-            buffer[number * PAGE] = number % 251
+            buffer.array[number * PAGE] = number % 251
         for node in (1, 0, 1):
             buffer.migrate(to=node)
             assert buffer.node_fractions == {0: float(node == 0), 1: float(node == 1)}
-            assert numa_maps(numa.address_of(buffer)[0]) == {node: SIZE // PAGE}
-        assert all(buffer[number * PAGE] == number % 251 for number in range(SIZE // PAGE))
+            assert numa_maps(buffer.address) == {node: SIZE // PAGE}
+        assert all(buffer.array[number * PAGE] == number % 251 for number in range(SIZE // PAGE))
         assert (buffer.policy, buffer.nodes) == ("bind", (1,))
-        buffer.madvise(mmap.MADV_DONTNEED)
+        buffer.forget()
         buffer.array.fill(1)
         assert buffer.node_fractions[1] == 1.0
 
     def test_a_part_of_it(self, numa_buffer: NumaBuffers) -> None:
         """move_pages moves a range, over the policy, and tells what is where."""
         buffer = numa_buffer(SIZE, "bind", [0])
-        address, _ = numa.address_of(buffer)
+        address = buffer.address
         assert numa.move_pages(address, SIZE // 4, 1) == {1: SIZE // 4 // PAGE}
         assert buffer.node_fractions == {0: 0.75, 1: 0.25}
         assert numa.move_pages(address + PAGE, 1, 0) == {0: 1}
@@ -144,7 +144,7 @@ class TestMoving:
         """Without a move it is an error."""
         buffer = numa_buffer(SIZE, "bind", [0])
         with pytest.raises(OSError, match=r"\[Errno 5\]"):
-            numa.mbind(*numa.address_of(buffer), "bind", [1], strict=True)
+            numa.mbind(buffer.address, buffer.mapped, "bind", [1], strict=True)
 
     def test_pages_that_someone_else_shares_stay(self, numa_buffer: NumaBuffers) -> None:
         """After a fork they are not this process's alone: that is told, and the buffer stays usable."""
