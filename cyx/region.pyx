@@ -27,6 +27,7 @@ from cyx.linux cimport (
     fstatfs,
     ftruncate,
     madvise,
+    mincore,
     mmap,
     munmap,
     statfs,
@@ -38,7 +39,7 @@ import os
 import resource
 import weakref
 
-from cyx import hugepages, mappings, page_cache
+from cyx import hugepages, mappings, numa, page_cache, page_map
 
 cdef extern from "<sys/mman.h>" nogil:
     int MAP_HUGETLB
@@ -618,6 +619,31 @@ cdef class Region:
         """How much of the file's part is in the page cache now, 0.0 to 1.0. ValueError without a file."""
         self._require_file("page_cache_share")
         return page_cache.share(self.fd, self.offset, self.size)
+
+
+    @property
+    def pages_by_node(self):
+        """How many of the pages, of the usual size, are on each NUMA node; see ``numa.pages_by_node``."""
+        self._require_open()
+        return numa.pages_by_node(<uintptr_t>self.start, self.mapped)
+
+    def map(self):
+        """Return a picture of the region to print: one character for a page, or for several, by where they are."""
+        cdef uintptr_t begin
+        cdef unsigned char* cached
+        cdef size_t i
+        self._require_open()
+        begin = <uintptr_t>self.start
+        pages = page_map.states(begin, begin + self.mapped)
+        if self.fd >= 0 and self.page_size == page:
+            vector = bytearray(len(pages))
+            cached = vector
+            if mincore(self.start, self.mapped, cached) != 0:
+                refuse("mincore")
+            for i in range(len(pages)):
+                if pages[i] == page_map.NOWHERE and cached[i] & 1:
+                    pages[i] = page_map.CACHED
+        return page_map.picture(pages, f"{self.size:,} bytes, {self.kind}, at {begin:#x}")
 
 
 def _huge_page_size(page_size):

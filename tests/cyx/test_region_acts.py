@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cyx import hugepages, page_cache
+from cyx import hugepages, page_cache, page_map
 from cyx.region import ADVICE, PROTECTIONS, Region
 
 PAGE = mmap.PAGESIZE
@@ -392,3 +392,74 @@ class TestQuestions:
                 assert whole.page_cache_share == touched / PAGES
             with Region(5 * PAGE, kind="file", fd=opened.fileno(), offset=5 * PAGE, writable=False) as part:
                 assert part.page_cache_share == min(max(touched - 5, 0), 5) / 5
+
+
+class TestMap:
+    """``map``: a picture of where the pages are."""
+
+    @pytest.mark.parametrize("how", [page_map.by_scan, page_map.by_entries])
+    @pytest.mark.parametrize("touched", [[], [0], [0, 1, 2, 39], list(range(0, PAGES, 2)), list(range(PAGES))], ids=len)
+    def test_shows_each_page(self, how: Callable[[int, int], bytearray], touched: list[int]) -> None:
+        """The pages that were written are resident, the others nowhere."""
+        with Region(PAGES * PAGE) as region:
+            region.advise("nohugepage")
+            for page in touched:
+                memoryview(region)[page * PAGE] = 1
+            try:
+                pages = how(region.address, region.address + region.mapped)
+            except OSError as error:
+                pytest.skip(f"PAGEMAP_SCAN came with Linux 6.7: {error}")
+            assert pages == bytes(page_map.RESIDENT if page in touched else page_map.NOWHERE for page in range(PAGES))
+            assert region.map().splitlines()[1] == "0x0 " + pages.decode()
+
+    def test_many_ranges(self) -> None:
+        """More of them than one call tells."""
+        pages = 20_000
+        with Region(pages * PAGE) as region:
+            region.advise("nohugepage")
+            for page in range(0, pages, 2):
+                memoryview(region)[page * PAGE] = 1
+            assert page_map.states(region.address, region.address + region.mapped) == b"#." * (pages // 2)
+
+    def test_shows_what_is_cached(self, file: Region) -> None:
+        """Pages of a file that are in the page cache only are told from those that are mapped."""
+        assert file.map().splitlines()[1] == "0x0 " + "." * PAGES
+        assert page_cache.share(file.fd) == 0
+        os.pread(file.fd, PAGES * PAGE, 0)
+        assert file.map().splitlines()[1] == "0x0 " + "o" * PAGES
+        file.populate(write=False)
+        assert file.map().splitlines()[1] == "0x0 " + "#" * PAGES
+
+    def test_shows_huge_pages(self, pool: Callable[[int, int], None]) -> None:
+        """Reserved and transparent ones alike."""
+        if tuple(int(part) for part in os.uname().release.split(".")[:2]) < (6, 7):
+            pytest.skip("PAGEMAP_SCAN came with Linux 6.7")
+        size = hugepages.default_size()
+        pool(1, size)
+        with Region(2 * hugepages.thp_size(), kind="thp") as region:
+            memoryview(region)[0] = 1
+            letters = "".join(line.split()[1] for line in region.map().splitlines()[1:-1])
+            assert letters.count("H") == letters.count(".") == hugepages.thp_size() // PAGE
+        with Region(size, kind="hugetlb") as region:
+            memoryview(region)[0] = 1
+            assert set("".join(line.split()[1] for line in region.map().splitlines()[1:-1])) == {"H"}
+
+    def test_fits_a_screen(self) -> None:
+        """A character stands for more pages then, a power of two, and for a mixture where they differ."""
+        pages = 5 * 2048
+        with Region(pages * PAGE) as region:
+            region.advise("nohugepage")
+            memoryview(region)[0 : 8 * PAGE] = bytes(8 * PAGE)
+            memoryview(region)[8 * PAGE] = 1
+            first, *rows, _ = region.map().splitlines()
+            assert first.startswith(f"{pages * PAGE:,} bytes, anonymous, at 0x")
+            assert first.endswith(f"; each character is {8 * PAGE // 1024} KiB")
+            assert len(rows) == 20
+            assert rows[0].endswith(" #+" + "." * 62)
+
+    def test_pages_by_node(self, memory: Region) -> None:
+        """All of them are somewhere."""
+        try:
+            assert sum(memory.pages_by_node.values()) == PAGES
+        except OSError as error:
+            pytest.skip(f"move_pages(2): {error}")
