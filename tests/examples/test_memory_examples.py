@@ -1,0 +1,62 @@
+"""The examples ``madvise``, ``sliding_window`` and ``shared_mapping``, run with smaller files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+MIB = 1024 * 1024
+SMALLER = {"MADVISE_MIB": "32", "SLIDING_WINDOW_MIB": "80", "SHARED_MAPPING_MIB": "16"}
+Results = Callable[[], list[dict[str, Any]]]
+Run = Callable[..., pytest.RunResult]
+
+
+@pytest.mark.usefixtures("disk")
+@pytest.mark.parametrize(("name", "tests"), [("madvise", 3), ("sliding_window", 4), ("shared_mapping", 2)])
+def test_holds_its_budgets(run_example: Run, results: Results, name: str, tests: int) -> None:
+    """Every test passes, and none of its budgets is unchecked."""
+    run_example(name, **SMALLER).assert_outcomes(passed=tests)
+    statuses = [check["status"] for each in results() for check in each["checks"]]
+    assert len(statuses) >= tests
+    assert set(statuses) == {"passed"}
+
+
+@pytest.mark.usefixtures("disk")
+def test_a_stream_needs_a_window_whatever_the_size(run_example: Run, results: Results) -> None:
+    """The peak of the file that is ten times as large is the same, and a fraction of it."""
+    run_example("sliding_window", **SMALLER)
+    peaks = {each["window"]: each["metrics"]["peak_rss"]["value"] for each in results() if "footprint" in each["test"]}
+    assert peaks["whole"] < 10 * MIB
+    assert abs(peaks["whole"] - peaks["tenth"]) <= 2 * MIB
+
+
+def test_a_mapping_is_shared(run_example: Run, results: Results) -> None:
+    """One process alone has all of the file, of four each a quarter, and together they have it once."""
+    run_example("shared_mapping", "-k", "there_once", **SMALLER)
+    figures = next(each["metrics"] for each in results() if each["window"] == "call")
+    assert figures["alone"]["value"] == pytest.approx(16 * MIB, rel=0.05)
+    assert figures["share_of_one"]["value"] == pytest.approx(4 * MIB, rel=0.2)
+    assert figures["all_together"]["value"] == pytest.approx(16 * MIB, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("name", "variable", "tests"), [("madvise", "MADVISE_FOLDER", 2), ("sliding_window", "SLIDING_WINDOW_FOLDER", 4)]
+)
+def test_says_when_there_is_no_disk(run_example: Run, name: str, variable: str, tests: int) -> None:
+    """In memory, or in a folder that is not there, the tests are skipped, and the reason names what to set."""
+    result = run_example(name, **{variable: "/no/such/folder"})
+    result.assert_outcomes(skipped=tests, passed=1 if name == "madvise" else 0)
+    result.stdout.fnmatch_lines([f"SKIPPED*{variable}*"])
+
+
+@pytest.mark.usefixtures("disk")
+@pytest.mark.parametrize(
+    ("name", "variable"), [("madvise", "MADVISE_FOLDER"), ("sliding_window", "SLIDING_WINDOW_FOLDER")]
+)
+def test_leaves_nothing_behind(pytester: pytest.Pytester, run_example: Run, name: str, variable: str) -> None:
+    """The files are gone at the end."""
+    folder = pytester.mkdir("disk")
+    run_example(name, **SMALLER, **{variable: str(folder)})
+    assert list(folder.iterdir()) == []
