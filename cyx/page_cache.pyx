@@ -133,6 +133,8 @@ def _cached_by_mincore(int fd, long offset=0, length=None):
 
 
 def _cached(int fd, offset=0, length=None):
+    if memory_file_system(fd) == "hugetlbfs":  # which neither call counts
+        return min(_pages(fd, offset, length), os.fstat(fd).st_blocks * 512 // page)
     with contextlib.suppress(OSError):  # too old a kernel, a filter that does not know the call, a file of others
         return _cached_by_cachestat(fd, offset, length)
     return _cached_by_mincore(fd, offset, length)
@@ -188,6 +190,8 @@ def fill(file):
     one fault for each of its fault-around blocks (16 pages as it stands), whatever the read-ahead of this machine.
     """
     with _opened(file) as fd:
+        if memory_file_system(fd) == "hugetlbfs":  # there is nowhere to read it from
+            return
         for attempt in range(ATTEMPTS):
             # Without read-ahead no folio grows. The advice belongs to the open file, so it is taken back.
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)

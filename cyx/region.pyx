@@ -263,6 +263,8 @@ cdef class Region:
             raise ValueError("fd: an empty file cannot be mapped")
         if fstatfs(fd, &status) == 0 and <unsigned int>status.f_type == HUGETLBFS:
             self.page_size = status.f_bsize
+            if not self.writable:
+                self.shared = True  # a private mapping would take pages of the pool for copies that nobody can make
         try:
             begin = operator.index(offset)
         except (TypeError, OverflowError):
@@ -619,7 +621,6 @@ cdef class Region:
         """How much of the file's part is in the page cache now, 0.0 to 1.0. ValueError without a file."""
         self._require_file("page_cache_share")
         return page_cache.share(self.fd, self.offset, self.size)
-
 
     @property
     def pages_by_node(self):

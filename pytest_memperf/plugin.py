@@ -103,11 +103,12 @@ def memperf(request: pytest.FixtureRequest) -> Memperf:
 @pytest.fixture
 def mapped_file(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MappedFiles]:
     """Map a file, new or given, with its page cache cold or warm: ``mapped_file("256 MiB", cache="warm")``."""
+    from pytest_memperf.fixtures.lacking import lacking
     from pytest_memperf.fixtures.mapped_file import MappedFiles
     from pytest_memperf.report.mistakes import register_mistakes
 
     register_mistakes(pytestconfig)
-    files = MappedFiles(tmp_path_factory.getbasetemp)
+    files = MappedFiles(tmp_path_factory.getbasetemp, partial(lacking, pytestconfig))
     yield files
     files.close()
 

@@ -1,32 +1,58 @@
-"""What fixtures take away after the test, mapped files and huge pages; the driver does it where a child did not."""
+"""What fixtures take away after the test, mapped files and huge pages; the driver does it where a child did not.
+
+Each file of data is written down in a folder of the user's until it is deleted, with the process that made it: where
+that was killed, the next one that makes files deletes it.
+"""
 
 from __future__ import annotations
 
+import os
+import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+
+from pytest_memperf.environment.owner import Owner, this_process
 
 _PREFIX = "mapped_file_"
 _NAME = "data"
 
 
 def new_path(folder: Path) -> Path:
-    """Return the path for a new file of data, alone in a new folder within this one."""
-    return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder)) / _NAME
+    """Return the path for a new file of data, alone in a new folder within this one, and write it down."""
+    path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder)).absolute() / _NAME
+    owner = this_process()
+    with suppress(OSError):  # there is no list, then, but the file can be had all the same
+        _entry(path, owner).symlink_to(path)
+    return path
 
 
 def delete(path: Path) -> None:
     """Delete a file of data where it is there, and the folder that was made for it."""
-    path.unlink(missing_ok=True)
-    with suppress(OSError):  # gone already, or the test put a file of its own there
-        path.parent.rmdir()
+    _remove(path)
+    with suppress(OSError):
+        _entry(path.absolute(), this_process()).unlink()
 
 
 def delete_all(folder: Path) -> None:
-    """Delete what is left of the data in the folder of a child that has ended."""
+    """Delete what is left of the data in the folder of a child that has ended, and what others left elsewhere."""
     for made in folder.glob(f"{_PREFIX}*"):
         with suppress(OSError):  # the test took away the right to do so
-            delete(made / _NAME)
+            _remove(made / _NAME)
+    delete_left_behind()
+
+
+def delete_left_behind() -> None:
+    """Delete the files of data whose processes have ended without doing so."""
+    with suppress(OSError):
+        for entry in _list().iterdir():
+            pid, start, boot, _ = entry.name.split("_", 3)
+            if Owner(int(pid), start, boot).is_dead():
+                with suppress(OSError):
+                    path = Path(os.readlink(entry))
+                    if path.name == _NAME and path.parent.name.startswith(_PREFIX):
+                        _remove(path)
+                    entry.unlink()
 
 
 def give_back_huge_pages() -> None:
@@ -35,3 +61,23 @@ def give_back_huge_pages() -> None:
 
     with suppress(OSError):  # some other user's
         Ledger().clear()
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    with suppress(OSError):  # gone already, or the test put a file of its own there
+        path.parent.rmdir()
+
+
+def _entry(path: Path, owner: Owner) -> Path:
+    return _list() / f"{owner.pid}_{owner.start}_{owner.boot}_{path.parent.name.removeprefix(_PREFIX)}"
+
+
+def _list() -> Path:
+    """Return the folder of the files written down, which nobody else may write to. OSError where there can be none."""
+    folder = Path(tempfile.gettempdir(), f"pytest-memperf-{os.geteuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+        raise OSError(f"{folder} is not a folder of this user")
+    return folder

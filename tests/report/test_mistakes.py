@@ -22,8 +22,8 @@ NO_SIZE = """
         (TWICE, [], "memperf(...) * measures one call a test: *"),
         (TWICE, ["--memperf-disable"], "memperf(...) * measures one call a test: *"),
         (TWICE, ["--memperf-isolation=process"], "memperf(...) * measures one call a test: *"),
-        (NO_SIZE, [], "mapped_file(0): give a size from 1 byte to 8 EiB"),
-        (NO_SIZE, ["--memperf-all"], "mapped_file(0): give a size from 1 byte to 8 EiB"),
+        (NO_SIZE, [], "mapped_file(0): give a size from 1 byte to 4 EiB"),
+        (NO_SIZE, ["--memperf-all"], "mapped_file(0): give a size from 1 byte to 4 EiB"),
     ],
 )
 def test_a_mistake_in_a_test_is_one_line(pytester: pytest.Pytester, text: str, options: list[str], line: str) -> None:
