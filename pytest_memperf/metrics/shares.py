@@ -1,4 +1,4 @@
-"""Resident memory by how many processes share it, from the page tables themselves."""
+"""Resident memory by how many processes share it and what pages it is on, from the page tables themselves."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 from cyx.probes import smaps
 from pytest_memperf.metrics.probe import Observation, Probe
 from pytest_memperf.model.metric import Better, Cost, Metric, Reading, Trust
-from pytest_memperf.model.units import BYTES
+from pytest_memperf.model.units import BYTES, SHARE
 
 _FIELDS = {"pss": ("Pss",), "uss": ("Private_Clean", "Private_Dirty")}
+_RESERVED = ("Private_Hugetlb", "Shared_Hugetlb")
 
 
 class Shares(Probe):
-    """Proportional and unique set size at the end of the window."""
+    """Proportional and unique set size, and the share on huge pages, at the end of the window."""
 
     root: str | os.PathLike[str] = Path("/proc")
     metrics = (
@@ -36,6 +37,15 @@ class Shares(Probe):
             Cost.ON_REQUEST,
             help="resident memory at the end that no other process maps",
             source="Private_Clean + Private_Dirty of /proc/self/smaps_rollup",
+        ),
+        Metric(
+            "huge_coverage",
+            SHARE,
+            Better.HIGHER,
+            Trust.EXACT,
+            Cost.ON_REQUEST,
+            help="anonymous and reserved memory at the end that is on huge pages",
+            source="AnonHugePages and Hugetlb of /proc/self/smaps_rollup",
         ),
     )
 
@@ -59,7 +69,7 @@ class Shares(Probe):
         except OSError as error:
             mend = "mount /proc, and run a kernel with CONFIG_PROC_PAGE_MONITOR"
             reason = f"/proc/self/smaps_rollup cannot be read ({error.strerror}): {mend}"
-            self._values = dict.fromkeys(_FIELDS, reason)
+            self._values = dict.fromkeys((metric.name for metric in self.metrics), reason)
             return
         for name, fields in _FIELDS.items():
             missing = [field for field in fields if field not in figures]
@@ -69,6 +79,17 @@ class Shares(Probe):
                 else Reading(sum(figures[field] for field in fields))
             )
 
+        self._values["huge_coverage"] = _huge_coverage(figures)
+
     def read(self, observation: Observation) -> Mapping[str, Reading | str]:
-        """Return both totals."""
+        """Return the totals and the share."""
         return self._values
+
+
+def _huge_coverage(figures: Mapping[str, int]) -> Reading | str:
+    """Return the share on huge pages; the kernel counts reserved ones as neither resident nor anonymous."""
+    if "AnonHugePages" not in figures:
+        return "this kernel shows no AnonHugePages in /proc/self/smaps_rollup: use one with CONFIG_TRANSPARENT_HUGEPAGE"
+    reserved = sum(figures.get(field, 0) for field in _RESERVED)
+    whole = figures.get("Anonymous", 0) + reserved
+    return Reading((figures["AnonHugePages"] + reserved) / whole if whole else 0.0)

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from cyx.probes import batches, smaps
+from pytest_memperf.fixtures.hugepage_region import HugePageRegions
 from pytest_memperf.measure.settings import Settings
 from pytest_memperf.measure.window import Window
 from pytest_memperf.metrics import BUILT_IN, Registry
@@ -223,6 +224,23 @@ class TestTotals:
     def test_pss_is_not_below_uss(self) -> None:
         """Shared pages count in part in the one, not at all in the other."""
         assert measure("pss", int).value >= measure("uss", int).value - 16 * PAGE
+
+    @pytest.mark.parametrize("kind", ["thp", "none", "hugetlb"])
+    def test_huge_coverage(self, kind: str, hugepage_region: HugePageRegions) -> None:
+        """It is what the mappings themselves say, added up, with memory on huge pages and without."""
+        size = 64 * MIB
+        region = hugepage_region(size, kind, reserve=True)
+        measured = measure("huge_coverage", int).value
+        huge = whole = 0
+        for line in Path("/proc/self/smaps").read_text().splitlines():
+            name, _, rest = line.partition(":")
+            if name in ("AnonHugePages", "Private_Hugetlb"):
+                huge += int(rest.split()[0]) * 1024
+            if name in ("Anonymous", "Private_Hugetlb"):
+                whole += int(rest.split()[0]) * 1024
+
+        assert huge >= region.huge == (0 if kind == "none" else size)
+        assert measured == pytest.approx(huge / whole, abs=0.02)
 
     def test_uss_holds_a_private_block(self, kept: list[Any]) -> None:
         """Private memory adds its size."""
