@@ -190,8 +190,8 @@ class Measuring:
         error = call.excinfo.value
         if isinstance(error, MemoryBudgetExceeded):  # which xfail may have expected, or a test may raise by itself
             failed = [result for result in getattr(report, "memperf", ()) if self._failing(result)]
-            if failed:
-                report.longrepr = budget_failure(item, str(error), failed)
+            if failed or error.details:
+                report.longrepr = budget_failure(item, str(error), failed, error.details)
                 report.memperf_failed = report.failed  # type: ignore[attr-defined]
         word_mistake(item, call, report)
         return report

@@ -97,7 +97,7 @@ def memperf(request: pytest.FixtureRequest) -> Memperf:
     from pytest_memperf.report.mistakes import register_mistakes
 
     register_mistakes(request.config)
-    return Memperf(begin_measurement(request.node))
+    return Memperf(begin_measurement(request.node), request.config)
 
 
 @pytest.fixture

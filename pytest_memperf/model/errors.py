@@ -26,7 +26,15 @@ def nearest(name: str, valid: Iterable[str], spell: Callable[[str], str] = str) 
 
 
 class MemoryBudgetExceeded(Exception):
-    """A budget of a test was exceeded; what ``pytest.mark.xfail(raises=...)`` may name."""
+    """A budget of a test was exceeded; what ``pytest.mark.xfail(raises=...)`` may name.
+
+    Args:
+        details: the lines that a reader is shown, where no result has them.
+    """
+
+    def __init__(self, sentence: str = "", details: str = "") -> None:
+        super().__init__(sentence)
+        self.details = details
 
 
 class MemoryBudgetWarning(UserWarning):

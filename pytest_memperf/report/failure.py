@@ -41,9 +41,9 @@ def _representation(item: pytest.Item, place: ReprFileLocation, text: str) -> Re
     )
 
 
-def budget_failure(item: pytest.Item, sentence: str, results: list[Result]) -> ReprExceptionInfo:
-    """Return the budgets of the windows that failed, as a table."""
-    tables = "\n\n".join("\n".join(budget_table(result)) for result in results)
+def budget_failure(item: pytest.Item, sentence: str, results: list[Result], details: str = "") -> ReprExceptionInfo:
+    """Return the budgets of the windows that failed, as a table, or else these details."""
+    tables = details or "\n\n".join("\n".join(budget_table(result)) for result in results)
     return _representation(item, _place(item, sentence), tables)
 
 
