@@ -20,27 +20,34 @@ if TYPE_CHECKING:
 MARKER = "memperf"
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _REPEATING = {"rounds", "warmup", "setup"}
+INHERITED = pytest.StashKey[tuple[pytest.Mark, ...]]()
 PARSED = pytest.StashKey["dict[tuple[Any, ...], Settings]"]()
 DEFAULTS = pytest.StashKey[tuple[dict[Path, Mapping[str, Any]], dict[str, Any]]]()
 
 
 def marks_of(item: pytest.Item) -> list[pytest.Mark]:
     """Return the marks that reach the test, the closest first: parameter, function, class, module, package."""
-    marks = [*item.iter_markers(MARKER), *_package_marks(item)]
+    marks = [mark for mark in item.own_markers if mark.name == MARKER]
+    marks += _inherited(item)
     callspec = getattr(item, "callspec", None)
     if callspec is not None and callspec.marks:
         marks.sort(key=lambda mark: mark not in callspec.marks)
     return marks
 
 
-def is_marked(item: pytest.Item) -> bool:
-    """Tell whether a mark reaches the test."""
-    return item.get_closest_marker(MARKER) is not None or any(True for _ in _package_marks(item))
+def _inherited(item: pytest.Item) -> tuple[pytest.Mark, ...]:
+    """Return the marks that reach the test from what it lies in, which are looked up once for all tests there."""
+    parent = item.parent
+    if parent is None:
+        return ()
+    if INHERITED not in parent.stash:
+        parent.stash[INHERITED] = (*parent.iter_markers(MARKER), *_package_marks(item))
+    return parent.stash[INHERITED]
 
 
 def is_measured(item: pytest.Item) -> bool:
     """Tell whether the test carries the marker or takes the fixture."""
-    return "memperf" in getattr(item, "fixturenames", ()) or is_marked(item)
+    return "memperf" in getattr(item, "fixturenames", ()) or bool(marks_of(item))
 
 
 def settings_of(item: pytest.Item, registry: Registry) -> Settings:
