@@ -152,13 +152,17 @@ def _plain(probe: Probe, outcome: Any) -> Reading | str:
     """Return a reason as it is and a reading in Python's own finite numbers; anything else becomes a reason."""
     if type(outcome) is Reading:
         value, uncertainty = outcome
-        if type(value) is int and type(uncertainty) is int:
+        if _is_plain(value) and _is_plain(uncertainty):
             return outcome
         if _is_number(value) and _is_number(uncertainty):
             return Reading(_number(value), _number(uncertainty))
     elif isinstance(outcome, str):
         return outcome
     return f"{type(probe).__name__} read {outcome!r}, no Reading of finite numbers and no reason: mend the probe"
+
+
+def _is_plain(value: Any) -> bool:
+    return type(value) is int or (type(value) is float and isfinite(value))
 
 
 def _is_number(value: Any) -> bool:

@@ -27,6 +27,7 @@ QUICK = os.environ.get("MEMPERF_BENCH") == "quick"
 ROUNDS = 5 if QUICK else 20
 TESTS = 4_000 if QUICK else 20_000
 TESTS_A_MODULE = 1_000
+ENVIRONMENT = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "OPENBLAS_NUM_THREADS": "1"}
 MEMPERF = ("-p", "memperf")
 MARK = '@pytest.mark.memperf(max_peak_rss="1 MiB")\n'
 
@@ -41,7 +42,7 @@ class Session:
 
     def cpu_time(self) -> float:
         """Run it; return the seconds of CPU of the process and its reaped children. AssertionError where tests fail."""
-        environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "OPENBLAS_NUM_THREADS": "1"}
+        environment = {**os.environ, **ENVIRONMENT, "PYTHONPATH": str(self.folder.parent)}
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         ended = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *self.arguments],
@@ -145,11 +146,13 @@ def test_cost_of_a_test(compare: Compare, tmp_path: Path) -> None:
     """
     unmarked = write_tests(tmp_path / "unmarked", TESTS)
     foreign = write_tests(tmp_path / "foreign", TESTS, MARK.replace("memperf", "foreign"))
+    bare = write_tests(tmp_path / "bare", TESTS, "@pytest.mark.memperf\n")
     marked = write_tests(tmp_path / "marked", TESTS, MARK)
     costs = compare(
         Session("unmarked, no plugin", unmarked, ()),
         Session("unmarked, plugin", unmarked, MEMPERF),
         Session("mark of nobody's, plugin", foreign, (*MEMPERF, "-o", "markers=foreign")),
+        Session("marked without a budget, plugin", bare, MEMPERF),
         Session("marked, plugin", marked, MEMPERF),
         tests=TESTS,
     )
@@ -163,7 +166,7 @@ def instructions(session: Session, log: Path) -> int:
     subprocess.run(
         [*tool, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *session.arguments],
         cwd=session.folder,
-        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONHASHSEED": "0"},
+        env={**os.environ, **ENVIRONMENT, "PYTHONPATH": str(session.folder.parent), "PYTHONHASHSEED": "0"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         check=True,
@@ -171,21 +174,61 @@ def instructions(session: Session, log: Path) -> int:
     return int(re.findall(r"Collected : ([0-9]+)", log.read_text())[-1])
 
 
+LEAST_PLUGIN = """\
+import resource
+
+import pytest
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item):
+    mark, function = item.get_closest_marker("foreign"), item.obj
+    def measured(**arguments):
+        before = resource.getrusage(resource.RUSAGE_SELF)
+        function(**arguments)
+        after = resource.getrusage(resource.RUSAGE_SELF)
+        item.result = after.ru_minflt - before.ru_minflt
+        assert item.result < 1_000 or not mark.kwargs
+    item.obj = measured
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if call.when == "call":
+        report.result = item.result
+    return report
+
+def pytest_runtest_logreport(report):
+    report.__dict__.pop("result", None)
+"""
+QUIET_WATCH = """\
+import sys
+
+def pytest_collection_finish():
+    if watch := sys.modules.get("pytest_memperf.measure.watch"):
+        watch.PERIOD = float("inf")  # its look at the machine each second would come 50 times as often
+"""
+
+
 @pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed: apt install valgrind")
 def test_instructions_of_a_test(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What a test costs without the noise of time: what pytest takes for a mark, and what the plugin adds to that.
 
-    The plugin adds at most 2 % to an unmarked test, and at most 15 % of that to a marked one beyond pytest's part.
+    The plugin adds at most 2 % to an unmarked test, and at most 12 % of that to a marked one beyond pytest's part.
+    The least plugin holds one budget and knows nothing of windows, units or reports: less than it costs cannot be had.
     """
     few, many = 100, 300
+    (tmp_path / "least.py").write_text(LEAST_PLUGIN, encoding="utf-8")
+    (tmp_path / "quiet_watch.py").write_text(QUIET_WATCH, encoding="utf-8")
     foreign = (*MEMPERF, "-o", "markers=foreign")
+    foreign_mark = MARK.replace("memperf", "foreign")
     kinds = {
         "unmarked, no plugin": ("", ()),
         "unmarked, plugin": ("", MEMPERF),
-        "mark of nobody's, plugin": (MARK.replace("memperf", "foreign"), foreign),
+        "mark of nobody's, plugin": (foreign_mark, foreign),
         "bare mark of nobody's, plugin": ("@pytest.mark.foreign\n", foreign),
-        "marked, plugin": (MARK, MEMPERF),
-        "bare mark, plugin": ("@pytest.mark.memperf\n", MEMPERF),
+        "mark of nobody's, least plugin": (foreign_mark, ("-p", "least", "-o", "markers=foreign")),
+        "marked, plugin": (MARK, (*MEMPERF, "-p", "quiet_watch")),
+        "bare mark, plugin": ("@pytest.mark.memperf\n", (*MEMPERF, "-p", "quiet_watch")),
     }
     per_test: dict[str, float] = {}
     for number, (name, (mark, arguments)) in enumerate(kinds.items()):
@@ -202,13 +245,13 @@ def test_instructions_of_a_test(tmp_path: Path, capsys: pytest.CaptureFixture[st
         for name, count in per_test.items():
             print(f"  {name:32} {count:12,.0f}  {count / plain - 1:+.1%}")
     assert per_test["unmarked, plugin"] <= 1.02 * plain
-    assert per_test["marked, plugin"] - per_test["mark of nobody's, plugin"] <= 0.15 * plain
+    assert per_test["marked, plugin"] - per_test["mark of nobody's, plugin"] <= 0.12 * plain
 
 
 def test_cost_beside_pytest_memray(compare: Compare, tmp_path: Path) -> None:
     """A marked, empty test costs at most 1/100 of what pytest-memray adds to it."""
     pytest.importorskip("pytest_memray", reason="pytest-memray is not installed: make bench installs it")
-    tests = 1_000  # at some 10 ms each under pytest-memray
+    tests = 1_000 if QUICK else 4_000  # at some 10 ms each under pytest-memray
     unmarked = write_tests(tmp_path / "unmarked", tests)
     marked = write_tests(tmp_path / "marked", tests, MARK)
     costs = compare(
@@ -216,6 +259,7 @@ def test_cost_beside_pytest_memray(compare: Compare, tmp_path: Path) -> None:
         Session("marked, plugin", marked, MEMPERF),
         Session("pytest-memray", unmarked, ("-p", "memray", "--memray")),
         tests=tests,
+        rounds=min(ROUNDS, 6),
     )
     memray = costs.difference("pytest-memray", "no plugin").median
     assert costs.difference("marked, plugin", "no plugin").median <= memray / 100
