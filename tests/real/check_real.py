@@ -4,7 +4,8 @@
 
 * the outcome of every test, phase by phase, is the same with and without the plugin;
 * every test whose function ran is measured;
-* the time of a part of the suite, in interleaved runs: the ratio with / without, beside that of without / without.
+* the time of a part of the suite, or of all of it, in interleaved runs: the ratio with / without, beside that of
+  without / without.
 
 The exit code is 1 where a suite fails one of the first two, or takes more than its ratio allows.
 """
@@ -92,16 +93,16 @@ def compare_outcomes(suite: Suite, folder: Path) -> bool:
     return not different and not unmeasured
 
 
-def compare_times(suite: Suite, folder: Path, pairs: int) -> bool:
-    """Run a part without, with and without the plugin, in turn; print the ratios and tell whether they are allowed."""
+def compare_times(suite: Suite, tests: tuple[str, ...], folder: Path, pairs: int) -> bool:
+    """Run tests without, with and without the plugin, in turn; print the ratios and tell whether they are allowed."""
     ratios, unchanged = [], []
     for _ in range(pairs):
-        first, measured, second = (run(folder, (*mode, *suite.part)) for mode in (WITHOUT, WITH, WITHOUT))
+        first, measured, second = (run(folder, (*mode, *tests)) for mode in (WITHOUT, WITH, WITHOUT))
         ratios.append(measured / ((first + second) / 2))
         unchanged.append(second / first)
     ratio = median(ratios)
     print(
-        f"{suite.name}: {' '.join(suite.part[1:])}: CPU time with / without {ratio:.3f} "
+        f"{suite.name}: {' '.join(tests[1:])}: CPU time with / without {ratio:.3f} "
         f"({min(ratios):.3f} to {max(ratios):.3f} in {pairs} runs); "
         f"without / without {median(unchanged):.3f} ({min(unchanged):.3f} to {max(unchanged):.3f})"
     )
@@ -114,6 +115,7 @@ def main() -> int:
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=", ".join(suite.name for suite in SUITES))
     parser.add_argument("--pairs", type=int, default=5, help="runs of the part whose times are compared; 0 for none")
     parser.add_argument("--times-only", action="store_true", help="leave out the outcomes")
+    parser.add_argument("--whole", action="store_true", help="compare the times of the whole suite, not of a part")
     arguments = parser.parse_args()
     good = True
     for suite in SUITES:
@@ -123,7 +125,9 @@ def main() -> int:
             if not arguments.times_only:
                 good &= compare_outcomes(suite, Path(folder))
             if arguments.pairs:
-                good &= compare_times(suite, Path(folder), arguments.pairs)
+                good &= compare_times(
+                    suite, suite.everything if arguments.whole else suite.part, Path(folder), arguments.pairs
+                )
     return 0 if good else 1
 
 
