@@ -15,10 +15,10 @@ SOURCES := pyproject.toml MANIFEST.in README.md LICENSE \
 PIP_INSTALL = bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test numa wheel develop bench check-real lint types clean
+.PHONY: help demo test numa wheel develop bench bench-kernels check-real lint types clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENVS)/demo/ready ## run the example suite on real input
 	$(VENVS)/demo/bin/pytest examples -rsx --xfail-tb $(ARGS)
@@ -35,6 +35,9 @@ develop: $(VENVS)/develop/ready ## an environment with an editable install and e
 
 bench: $(VENVS)/bench/ready ## measure our own cost and precision against the claims (long; BENCH=quick is shorter)
 	MEMPERF_BENCH=$(BENCH) $(VENVS)/bench/bin/pytest tests/benchmarks -s $(ARGS)
+
+bench-kernels: $(VENVS)/bench/ready ## compare the access patterns with plain C, built in the run (minutes; on a quiet machine)
+	$(VENVS)/bench/bin/pytest tests/benchmarks/test_kernels.py -s $(ARGS)
 
 check-real: $(VENVS)/real/ready ## run NumPy's and networkx's own suites with and without the plugin (long)
 	$(VENVS)/real/bin/python tests/real/check_real.py $(ARGS)

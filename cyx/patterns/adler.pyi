@@ -12,4 +12,5 @@ def checksum(
     length: SupportsIndex | None = None,
     threads: SupportsIndex = 1,
     first_touch: bool = False,
+    passes: SupportsIndex = 1,
 ) -> Transfer: ...

@@ -17,7 +17,7 @@ cdef int checksum_part(Access* access) noexcept nogil:
     return 0
 
 
-def checksum(source, *, offset=0, length=None, threads=1, first_touch=False):
+def checksum(source, *, offset=0, length=None, threads=1, first_touch=False, passes=1):
     """Compute Adler-32, that of ``zlib.adler32``; an access is a byte.
 
     Args:
@@ -26,8 +26,9 @@ def checksum(source, *, offset=0, length=None, threads=1, first_touch=False):
         length: bytes from there on; without it, all that follow.
         threads: that share the work, each a stretch of its own.
         first_touch: each thread touches its share of memory before the clock starts.
+        passes: over the same memory, one after the other while the clock runs; all of them count.
     """
-    cdef Pass this = Pass(offset, length, threads, first_touch)
+    cdef Pass this = Pass(offset, length, threads, first_touch, passes)
     cdef Transfer transfer
     this.read("source", source)
     transfer = this.run(checksum_part, this.access.size, LINE)

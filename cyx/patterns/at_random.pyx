@@ -33,6 +33,7 @@ cdef int touch_random_file(Access* access) noexcept nogil:
     cdef size_t got
     cdef unsigned char value
     cdef int error
+    access.accesses = access.checksum = 0
     for i in range(access.first, access.last):
         error = read_at(access.fd, &value, 1, access.start + draw_offset(<draw*>access.more, i), &got)
         if error:
@@ -59,7 +60,7 @@ cdef int kind_of(object repeat, object distribution, double skew) except -1:
 
 
 def touch_random(source, count, seed=0, *, unit=1, repeat=True, distribution="uniform", skew=0.99, offset=0,
-                 length=None, threads=1, first_touch=False):
+                 length=None, threads=1, first_touch=False, passes=1):
     """Read one byte at each of ``count`` random offsets; the checksum is the sum of these bytes.
 
     The offsets depend on the seed and on the size of the source alone: the same in every run, in the same order. They
@@ -78,8 +79,9 @@ def touch_random(source, count, seed=0, *, unit=1, repeat=True, distribution="un
         length: bytes from there on; without it, all that follow.
         threads: that share the accesses.
         first_touch: each thread touches its share of memory before the clock starts.
+        passes: over the same memory, one after the other while the clock runs; all of them count.
     """
-    cdef Pass this = Pass(offset, length, threads, first_touch)
+    cdef Pass this = Pass(offset, length, threads, first_touch, passes)
     cdef draw draws
     cdef size_t units
     cdef int kind = kind_of(repeat, distribution, number("skew", skew))

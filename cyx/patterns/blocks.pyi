@@ -15,4 +15,5 @@ def read_blocks(
     length: SupportsIndex | None = None,
     threads: SupportsIndex = 1,
     first_touch: bool = False,
+    passes: SupportsIndex = 1,
 ) -> Transfer: ...

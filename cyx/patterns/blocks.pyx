@@ -15,8 +15,16 @@ import os
 cdef extern from "blocks.h" nogil:
     uint64_t sum_of_block(const unsigned char* block, size_t length, size_t offset, size_t stride)
 
+cdef extern from "<unistd.h>" nogil:
+    int SEEK_SET
+    long lseek(int fd, long offset, int whence)
+
 cdef extern from "files.h" nogil:
     int read_at(int fd, void* buffer, size_t wanted, size_t offset, size_t* got)
+
+
+cdef void start(Access* access) noexcept nogil:
+    access.bytes = access.accesses = access.checksum = 0
 
 
 cdef void take_block(Access* access, size_t offset, size_t length) noexcept nogil:
@@ -28,6 +36,7 @@ cdef void take_block(Access* access, size_t offset, size_t length) noexcept nogi
 cdef int copy_blocks(Access* access) noexcept nogil:
     cdef size_t offset = access.first
     cdef size_t length
+    start(access)
     while offset < access.last:
         length = min(access.block, access.last - offset)
         memcpy(access.buffer, access.source + offset, length)
@@ -40,6 +49,7 @@ cdef int pread_blocks(Access* access) noexcept nogil:
     cdef size_t offset = access.first
     cdef size_t got
     cdef int error
+    start(access)
     while offset < access.last:
         error = read_at(access.fd, access.buffer, min(access.block, access.last - offset), access.start + offset, &got)
         if error or got == 0:
@@ -53,6 +63,9 @@ cdef int read_blocks_on(Access* access) noexcept nogil:
     """Read from the file's position on; a short read is a short block, as programs see it."""
     cdef size_t offset = access.first
     cdef long got
+    start(access)
+    if lseek(access.fd, access.start, SEEK_SET) < 0:
+        return errno
     while offset < access.last:
         got = read(access.fd, access.buffer, min(access.block, access.last - offset))
         if got == 0:
@@ -66,7 +79,7 @@ cdef int read_blocks_on(Access* access) noexcept nogil:
 
 
 def read_blocks(source, block=64 * 1024, stride=mmap.PAGESIZE, *, call="pread", offset=0, length=None, threads=1,
-                first_touch=False):
+                first_touch=False, passes=1):
     """Copy the source, block by block, into one buffer, and read a byte at every multiple of the stride there.
 
     The checksum is that of ``touch`` with this stride; an access is a block.
@@ -80,8 +93,9 @@ def read_blocks(source, block=64 * 1024, stride=mmap.PAGESIZE, *, call="pread", 
         length: bytes from there on; without it, all that follow.
         threads: that share the work, each a stretch of its own; one for ``"read"``.
         first_touch: each thread touches its share of memory before the clock starts.
+        passes: over the same memory, one after the other while the clock runs; all of them count.
     """
-    cdef Pass this = Pass(offset, length, threads, first_touch)
+    cdef Pass this = Pass(offset, length, threads, first_touch, passes)
     this.access.block = whole("block", block, 1, LARGEST)
     this.access.stride = whole("stride", stride, 1, LARGEST)
     if call not in ("pread", "read"):
@@ -97,7 +111,6 @@ def read_blocks(source, block=64 * 1024, stride=mmap.PAGESIZE, *, call="pread", 
         raise ValueError(f"threads={threads}: a file has one position, give threads=1 or call='pread'")
     position = os.lseek(this.access.fd, 0, os.SEEK_CUR)
     try:
-        os.lseek(this.access.fd, this.access.start, os.SEEK_SET)
         return this.run(read_blocks_on, this.access.size)
     finally:
         os.lseek(this.access.fd, position, os.SEEK_SET)

@@ -50,15 +50,24 @@ static inline uint64_t cycle_length(const struct cycle *cycle, const unsigned ch
     return 0;
 }
 
-/* One function for each number of chains, so that each chain is in a register. */
+#define CHAIN_BY_CHAIN(CHAINS) _Pragma("GCC unroll 16") for (int i = 0; i < CHAINS; i++)
+
+/* One function for each number of chains, so that each chain is in a register, and four steps in a row, because there is
+ * none left to count them in. */
 #define CHASE(CHAINS)                                                                                                  \
     static inline void chase_##CHAINS(uintptr_t *chains, size_t steps)                                                 \
     {                                                                                                                  \
         uintptr_t at[CHAINS];                                                                                          \
-        _Pragma("GCC unroll 16") for (int i = 0; i < CHAINS; i++) at[i] = chains[i];                                   \
-        for (size_t step = 0; step < steps; step++)                                                                    \
-            _Pragma("GCC unroll 16") for (int i = 0; i < CHAINS; i++) at[i] = *(const pointer *)at[i];                 \
-        _Pragma("GCC unroll 16") for (int i = 0; i < CHAINS; i++) chains[i] = at[i];                                   \
+        CHAIN_BY_CHAIN(CHAINS) at[i] = chains[i];                                                                      \
+        for (; steps >= 4; steps -= 4) {                                                                               \
+            CHAIN_BY_CHAIN(CHAINS) at[i] = *(const pointer *)at[i];                                                    \
+            CHAIN_BY_CHAIN(CHAINS) at[i] = *(const pointer *)at[i];                                                    \
+            CHAIN_BY_CHAIN(CHAINS) at[i] = *(const pointer *)at[i];                                                    \
+            CHAIN_BY_CHAIN(CHAINS) at[i] = *(const pointer *)at[i];                                                    \
+        }                                                                                                              \
+        for (; steps > 0; steps--)                                                                                     \
+            CHAIN_BY_CHAIN(CHAINS) at[i] = *(const pointer *)at[i];                                                    \
+        CHAIN_BY_CHAIN(CHAINS) chains[i] = at[i];                                                                      \
     }
 
 CHASE(1) CHASE(2) CHASE(3) CHASE(4) CHASE(5) CHASE(6) CHASE(7) CHASE(8)

@@ -53,6 +53,7 @@ cdef int chase_part(Access* access) noexcept nogil:
         chains[i] = <uintptr_t>cycle_link(nodes, access.source, nodes.order.size // all_chains * number
                                           + nodes.order.size % all_chains * number // all_chains)
     run_chains(chains, access.count, access.stride)
+    access.checksum = 0
     for i in range(access.count):
         if chains[i] - <uintptr_t>access.source > access.size - WORD:
             return EFAULT

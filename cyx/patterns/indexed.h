@@ -21,6 +21,7 @@ static inline void gather_words(unsigned char *restrict target, const unsigned c
     word *restrict a = (word *)target;
     const word *restrict b = (const word *)source, *restrict at = (const word *)index;
 
+    UNROLLED
     for (size_t i = first; i < last; i++)
         a[i] = b[at[i]];
 }

@@ -14,6 +14,7 @@ def gather(
     length: SupportsIndex | None = None,
     threads: SupportsIndex = 1,
     first_touch: bool = False,
+    passes: SupportsIndex = 1,
 ) -> Transfer: ...
 
 def scatter(
@@ -25,4 +26,5 @@ def scatter(
     length: SupportsIndex | None = None,
     threads: SupportsIndex = 1,
     first_touch: bool = False,
+    passes: SupportsIndex = 1,
 ) -> Transfer: ...

@@ -67,7 +67,7 @@ cdef int take_index(Pass this, object index, str table) except -1:
     return 0
 
 
-def gather(target, source, index, *, offset=0, length=None, threads=1, first_touch=False):
+def gather(target, source, index, *, offset=0, length=None, threads=1, first_touch=False, passes=1):
     """Read words at places from all over: ``target[i] = source[index[i]]``.
 
     The bytes are those of the index, of what is read and of what is written; an access is a word written.
@@ -80,8 +80,9 @@ def gather(target, source, index, *, offset=0, length=None, threads=1, first_tou
         length: bytes of both from there on; without it, all that follow.
         threads: that share the work, each a stretch of the target.
         first_touch: each thread touches its share of memory before the clock starts.
+        passes: over the same memory, one after the other while the clock runs; all of them count.
     """
-    cdef Pass this = Pass(offset, length, threads, first_touch)
+    cdef Pass this = Pass(offset, length, threads, first_touch, passes)
     this.write("target", target)
     this.access.source = this.take("source", source, False, True)
     this.access.count = this.taken // WORD
@@ -89,7 +90,7 @@ def gather(target, source, index, *, offset=0, length=None, threads=1, first_tou
     return this.run(gather_part, this.access.size // WORD, 8, sample)
 
 
-def scatter(target, source, index, *, offset=0, length=None, threads=1, first_touch=False):
+def scatter(target, source, index, *, offset=0, length=None, threads=1, first_touch=False, passes=1):
     """Write words to places all over: ``target[index[i]] = source[i]``.
 
     The bytes are those of the index, of what is read and of what is written; an access is a word written. Where an
@@ -103,8 +104,9 @@ def scatter(target, source, index, *, offset=0, length=None, threads=1, first_to
         length: bytes of both from there on; without it, all that follow.
         threads: that share the work, each a stretch of the source.
         first_touch: each thread touches its share of memory before the clock starts.
+        passes: over the same memory, one after the other while the clock runs; all of them count.
     """
-    cdef Pass this = Pass(offset, length, threads, first_touch)
+    cdef Pass this = Pass(offset, length, threads, first_touch, passes)
     this.access.target = this.take("target", target, True, True)
     this.access.count = this.taken // WORD
     this.read("source", source)

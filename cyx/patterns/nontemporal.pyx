@@ -35,18 +35,18 @@ cdef int known() except -1:
     return 0
 
 
-def write_nontemporal(target, value=0, *, offset=0, length=None, threads=1, first_touch=False):
+def write_nontemporal(target, value=0, *, offset=0, length=None, threads=1, first_touch=False, passes=1):
     """Write one 8-byte word again and again, past the caches: otherwise as ``write``."""
-    cdef Pass this = Pass(offset, length, threads, first_touch)
+    cdef Pass this = Pass(offset, length, threads, first_touch, passes)
     known()
     this.access.value = whole("value", value, 0, <uint64_t>-1)
     this.write("target", target)
     return this.run(write_part, this.access.size, LINE, sample)
 
 
-def copy_nontemporal(target, source, *, offset=0, length=None, threads=1, first_touch=False):
+def copy_nontemporal(target, source, *, offset=0, length=None, threads=1, first_touch=False, passes=1):
     """Copy bytes, past the caches where they are written: otherwise as ``copy``."""
-    cdef Pass this = Pass(offset, length, threads, first_touch)
+    cdef Pass this = Pass(offset, length, threads, first_touch, passes)
     known()
     this.write("target", target)
     this.read("source", source)

@@ -32,7 +32,7 @@ cdef struct Access:
     size_t block
     unsigned char* buffer  # of block bytes, for this thread
     void* more
-    # What came of it.
+    # What came of it: a kernel sets all three, whatever they were.
     uint64_t bytes
     uint64_t accesses
     uint64_t checksum
@@ -59,6 +59,7 @@ cdef class Pass:
     cdef bint sized    # by its operands
     cdef size_t taken  # bytes of the operand that was taken last
     cdef size_t threads
+    cdef size_t passes
     cdef bint first_touch
     cdef bint anywhere  # it follows pointers that it finds: any address may be its fault
 

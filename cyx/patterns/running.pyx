@@ -56,6 +56,7 @@ cdef struct Part:
     guard guard
     bint writable[OPERANDS]  # its guarded memory
     size_t steps             # of the whole
+    size_t passes
     long begin
     long end
     int error                # 0, an errno value, or -1 for a signal
@@ -111,22 +112,36 @@ cdef void prepare(void* argument) noexcept nogil:
         part.error = guard_call(&part.guard, <int (*)(void*) noexcept nogil>touch_part, part)
 
 
+cdef int run_part(Part* part) noexcept nogil:
+    """Run the kernel over this thread's share, as often as wanted."""
+    cdef size_t _pass
+    cdef int error = 0
+    part.begin = clock.now()
+    for _pass in range(part.passes):
+        error = part.kernel(&part.access)
+        if error:
+            break
+    part.end = clock.now()
+    part.access.bytes *= part.passes
+    part.access.accesses *= part.passes
+    return error
+
+
 cdef void work(void* argument) noexcept nogil:
     cdef Part* part = <Part*>argument
-    part.begin = clock.now()
     if part.error == 0:
-        part.error = guard_call(&part.guard, <int (*)(void*) noexcept nogil>part.kernel, &part.access)
-    part.end = clock.now()
+        part.error = guard_call(&part.guard, <int (*)(void*) noexcept nogil>run_part, part)
 
 
 # --- the pass --------------------------------------------------------------------------------------------------------
 
 cdef class Pass:
 
-    def __cinit__(self, offset, length, threads, first_touch):
+    def __cinit__(self, offset, length, threads, first_touch, passes=1):
         self.offset = whole("offset", offset, 0, LARGEST)
         self.length = None if length is None else whole("length", length, 0, LARGEST)
         self.threads = whole("threads", threads, 1, MOST_THREADS)
+        self.passes = whole("passes", passes, 1, LARGEST)
         if not isinstance(first_touch, bool):
             raise ValueError(f"first_touch={first_touch!r}: give True or False")
         self.first_touch = first_touch
@@ -257,6 +272,7 @@ cdef class Pass:
             part.writable = self.parts.writable
             part.kernel = kernel
             part.steps = steps
+            part.passes = self.passes
             part.access = self.access
             if self.access.block:
                 part.access.buffer = <unsigned char*>malloc(self.access.block)
@@ -298,6 +314,7 @@ cdef class Pass:
     cdef uint64_t look(self, Kernel kernel) except? 0:
         """Run a kernel over the whole in this thread, outside of the clock, and return its checksum."""
         self.parts.kernel = kernel
+        self.parts.passes = 1
         self.parts.access = self.access
         self.parts.error = 0
         with nogil:

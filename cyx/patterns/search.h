@@ -47,15 +47,15 @@ static inline uint64_t count_byte(const unsigned char *memory, size_t size, unsi
 static inline uint64_t find_byte(const unsigned char *memory, size_t begin, size_t end, unsigned char value,
                                  uint64_t *sum)
 {
-    uint64_t found = 0;
-    const unsigned char *at;
+    const unsigned char *at = memory + begin, *behind = memory + end;
+    uint64_t found = 0, offsets = 0;
 
-    *sum = 0;
-    while (begin < end && (at = memchr(memory + begin, value, end - begin)) != NULL) {
+    while ((at = memchr(at, value, (size_t)(behind - at))) != NULL) {
+        offsets += (uint64_t)(at - memory);
         found++;
-        *sum += (uint64_t)(at - memory);
-        begin = (size_t)(at - memory) + 1;
+        at++;
     }
+    *sum = offsets;
     return found;
 }
 

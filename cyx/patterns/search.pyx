@@ -23,7 +23,7 @@ cdef int find_part(Access* access) noexcept nogil:
     return 0
 
 
-def count(source, value, *, offset=0, length=None, threads=1, first_touch=False):
+def count(source, value, *, offset=0, length=None, threads=1, first_touch=False, passes=1):
     """Count the bytes of this value; their number is the checksum, and an access is a byte.
 
     Args:
@@ -33,14 +33,15 @@ def count(source, value, *, offset=0, length=None, threads=1, first_touch=False)
         length: bytes from there on; without it, all that follow.
         threads: that share the work, each a stretch of its own.
         first_touch: each thread touches its share of memory before the clock starts.
+        passes: over the same memory, one after the other while the clock runs; all of them count.
     """
-    cdef Pass this = Pass(offset, length, threads, first_touch)
+    cdef Pass this = Pass(offset, length, threads, first_touch, passes)
     this.access.value = whole("value", value, 0, 255)
     this.read("source", source)
     return this.run(count_part, this.access.size, LINE)
 
 
-def find_lines(source, end=10, *, offset=0, length=None, threads=1, first_touch=False):
+def find_lines(source, end=10, *, offset=0, length=None, threads=1, first_touch=False, passes=1):
     """Go from line end to line end with memchr(3); an access is a line end, the checksum the sum of their offsets.
 
     Args:
@@ -50,8 +51,9 @@ def find_lines(source, end=10, *, offset=0, length=None, threads=1, first_touch=
         length: bytes from there on; without it, all that follow.
         threads: that share the work, each a stretch of its own.
         first_touch: each thread touches its share of memory before the clock starts.
+        passes: over the same memory, one after the other while the clock runs; all of them count.
     """
-    cdef Pass this = Pass(offset, length, threads, first_touch)
+    cdef Pass this = Pass(offset, length, threads, first_touch, passes)
     this.access.value = whole("end", end, 0, 255)
     this.read("source", source)
     return this.run(find_part, this.access.size, LINE)

@@ -40,6 +40,7 @@ static inline void write_words(unsigned char *memory, size_t size, uint64_t valu
     word *words = (word *)memory;
     size_t count = size / sizeof(word);
 
+    UNROLLED
     for (size_t i = 0; i < count; i++)
         words[i] = value;
     memcpy(memory + count * sizeof(word), &value, size % sizeof(word));
@@ -52,6 +53,7 @@ static inline void write_stream(unsigned char *memory, size_t size, uint64_t see
     size_t count = size / sizeof(word);
     uint64_t rest = random_word(seed, index + count);
 
+    UNROLLED
     for (size_t i = 0; i < count; i++)
         words[i] = random_word(seed, index + i);
     memcpy(memory + count * sizeof(word), &rest, size % sizeof(word));

@@ -18,49 +18,48 @@ cdef enum:
     FILE_BLOCK = 256 * 1024  # bytes of a call by which scan reads a file: whole words, and little enough for L2
 
 
-cdef void count_words(Access* access) noexcept nogil:
-    access.bytes = access.last - access.first
-    access.accesses = (access.bytes + WORD - 1) // WORD
+cdef void count_words(Access* access, size_t size) noexcept nogil:
+    access.bytes = size
+    access.accesses = (size + WORD - 1) // WORD
 
 
 cdef int scan_memory(Access* access) noexcept nogil:
     access.checksum = sum_of_words(access.source + access.first, access.last - access.first)
-    count_words(access)
+    count_words(access, access.last - access.first)
     return 0
 
 
 cdef int scan_file(Access* access) noexcept nogil:
+    cdef size_t offset = access.first
     cdef size_t got
-    cdef size_t end = access.last
     cdef int error
-    access.last = access.first
-    while access.last < end:
-        error = read_at(access.fd, access.buffer, min(access.block, end - access.last), access.start + access.last,
-                        &got)
+    access.checksum = 0
+    while offset < access.last:
+        error = read_at(access.fd, access.buffer, min(access.block, access.last - offset), access.start + offset, &got)
         if error:
             return error
         if got == 0:
             break
         access.checksum += sum_of_words(access.buffer, got)
-        access.last += got
-    count_words(access)
+        offset += got
+    count_words(access, offset - access.first)
     return 0
 
 
 cdef int write_part(Access* access) noexcept nogil:
     write_words(access.target + access.first, access.last - access.first, access.value)
-    count_words(access)
+    count_words(access, access.last - access.first)
     return 0
 
 
 cdef int fill_part(Access* access) noexcept nogil:
     write_stream(access.target + access.first, access.last - access.first, access.seed,
                  access.value + access.first // WORD)
-    count_words(access)
+    count_words(access, access.last - access.first)
     return 0
 
 
-def scan(source, *, offset=0, length=None, threads=1, first_touch=False):
+def scan(source, *, offset=0, length=None, threads=1, first_touch=False, passes=1):
     """Read every byte in order; the checksum is the sum of the 8-byte words.
 
     The bytes behind the last whole word are added one by one; an access is a word.
@@ -71,15 +70,16 @@ def scan(source, *, offset=0, length=None, threads=1, first_touch=False):
         length: bytes from there on; without it, all that follow.
         threads: that share the work, each a stretch of its own.
         first_touch: each thread touches its share of memory before the clock starts.
+        passes: over the same memory, one after the other while the clock runs; all of them count.
     """
-    cdef Pass this = Pass(offset, length, threads, first_touch)
+    cdef Pass this = Pass(offset, length, threads, first_touch, passes)
     this.read_or_open("source", source)
     if this.access.source == NULL:
         this.access.block = FILE_BLOCK
     return this.run(scan_memory if this.access.source != NULL else scan_file, this.access.size, LINE)
 
 
-def write(target, value=0, *, offset=0, length=None, threads=1, first_touch=False):
+def write(target, value=0, *, offset=0, length=None, threads=1, first_touch=False, passes=1):
     """Write one 8-byte word again and again.
 
     Args:
@@ -89,14 +89,15 @@ def write(target, value=0, *, offset=0, length=None, threads=1, first_touch=Fals
         length: bytes from there on; without it, all that follow.
         threads: that share the work, each a stretch of its own.
         first_touch: each thread touches its share of memory before the clock starts.
+        passes: over the same memory, one after the other while the clock runs; all of them count.
     """
-    cdef Pass this = Pass(offset, length, threads, first_touch)
+    cdef Pass this = Pass(offset, length, threads, first_touch, passes)
     this.access.value = whole("value", value, 0, <uint64_t>-1)
     this.write("target", target)
     return this.run(write_part, this.access.size, LINE, sample)
 
 
-def fill(target, seed=0, start=0, *, offset=0, length=None, threads=1, first_touch=False):
+def fill(target, seed=0, start=0, *, offset=0, length=None, threads=1, first_touch=False, passes=1):
     """Fill memory with the bytes from ``start`` on of the random stream that the seed names.
 
     The stream is the same on every machine, and does not compress. ``start`` lets it be written piece by piece.
@@ -109,8 +110,9 @@ def fill(target, seed=0, start=0, *, offset=0, length=None, threads=1, first_tou
         length: bytes from there on; without it, all that follow.
         threads: that share the work, each a stretch of its own.
         first_touch: each thread touches its share of memory before the clock starts.
+        passes: over the same memory, one after the other while the clock runs; all of them count.
     """
-    cdef Pass this = Pass(offset, length, threads, first_touch)
+    cdef Pass this = Pass(offset, length, threads, first_touch, passes)
     this.access.seed = whole("seed", seed, 0, <uint64_t>-1)
     this.access.value = whole("start", start, 0, LARGEST)
     if this.access.value % WORD:

@@ -17,6 +17,7 @@ static inline void stream_scale(unsigned char *restrict target, const unsigned c
     real *restrict a = (real *)target;
     const real *restrict b = (const real *)source;
 
+    UNROLLED
     for (size_t i = 0; i < size / sizeof(real); i++)
         a[i] = factor * b[i];
 }
@@ -27,6 +28,7 @@ static inline void stream_add(unsigned char *restrict target, const unsigned cha
     real *restrict a = (real *)target;
     const real *restrict b = (const real *)source, *restrict c = (const real *)second;
 
+    UNROLLED
     for (size_t i = 0; i < size / sizeof(real); i++)
         a[i] = b[i] + c[i];
 }
@@ -37,6 +39,7 @@ static inline void stream_triad(unsigned char *restrict target, const unsigned c
     real *restrict a = (real *)target;
     const real *restrict b = (const real *)source, *restrict c = (const real *)second;
 
+    UNROLLED
     for (size_t i = 0; i < size / sizeof(real); i++)
         a[i] = b[i] + factor * c[i];
 }

@@ -13,6 +13,7 @@ def copy(
     length: SupportsIndex | None = None,
     threads: SupportsIndex = 1,
     first_touch: bool = False,
+    passes: SupportsIndex = 1,
 ) -> Transfer: ...
 
 def scale(
@@ -24,6 +25,7 @@ def scale(
     length: SupportsIndex | None = None,
     threads: SupportsIndex = 1,
     first_touch: bool = False,
+    passes: SupportsIndex = 1,
 ) -> Transfer: ...
 
 def add(
@@ -35,6 +37,7 @@ def add(
     length: SupportsIndex | None = None,
     threads: SupportsIndex = 1,
     first_touch: bool = False,
+    passes: SupportsIndex = 1,
 ) -> Transfer: ...
 
 def triad(
@@ -47,4 +50,5 @@ def triad(
     length: SupportsIndex | None = None,
     threads: SupportsIndex = 1,
     first_touch: bool = False,
+    passes: SupportsIndex = 1,
 ) -> Transfer: ...

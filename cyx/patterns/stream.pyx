@@ -1,9 +1,9 @@
 # cython: language_level=3, embedsignature=True, cdivision=True
 """The four loops of STREAM: copy, scale, add and triad.
 
-All take ``offset`` and ``length`` in bytes of each operand, ``threads`` that share the work, and ``first_touch``, by
-which each thread touches its share of memory before the clock starts. Bytes are those read and those written; an access
-is a word written.
+All take ``offset`` and ``length`` in bytes of each operand, ``threads`` that share the work, ``first_touch``, by which
+each thread touches its share of memory before the clock starts, and ``passes``, as many of which follow each other
+while the clock runs. Bytes are those read and those written; an access is a word written.
 """
 
 from cyx.patterns.arguments cimport WORD, number
@@ -47,20 +47,20 @@ cdef int triad_part(Access* access) noexcept nogil:
     return 0
 
 
-def copy(target, source, *, offset=0, length=None, threads=1, first_touch=False):
+def copy(target, source, *, offset=0, length=None, threads=1, first_touch=False, passes=1):
     """Copy bytes: ``target[i] = source[i]``.
 
     Args:
         target: memory that can be written, as long as the source and apart from it.
         source: memory.
     """
-    cdef Pass this = Pass(offset, length, threads, first_touch)
+    cdef Pass this = Pass(offset, length, threads, first_touch, passes)
     this.write("target", target)
     this.read("source", source)
     return this.run(copy_part, this.access.size, LINE, sample)
 
 
-def scale(target, source, factor=3.0, *, offset=0, length=None, threads=1, first_touch=False):
+def scale(target, source, factor=3.0, *, offset=0, length=None, threads=1, first_touch=False, passes=1):
     """Multiply numbers of 8 bytes: ``target[i] = factor * source[i]``.
 
     Args:
@@ -68,7 +68,7 @@ def scale(target, source, factor=3.0, *, offset=0, length=None, threads=1, first
         source: memory with numbers of type double.
         factor: a number.
     """
-    cdef Pass this = Pass(offset, length, threads, first_touch)
+    cdef Pass this = Pass(offset, length, threads, first_touch, passes)
     this.access.factor = number("factor", factor)
     this.write("target", target)
     this.read("source", source)
@@ -76,7 +76,7 @@ def scale(target, source, factor=3.0, *, offset=0, length=None, threads=1, first
     return this.run(scale_part, this.access.size, LINE, sample)
 
 
-def add(target, source, second, *, offset=0, length=None, threads=1, first_touch=False):
+def add(target, source, second, *, offset=0, length=None, threads=1, first_touch=False, passes=1):
     """Add numbers of 8 bytes: ``target[i] = source[i] + second[i]``.
 
     Args:
@@ -84,7 +84,7 @@ def add(target, source, second, *, offset=0, length=None, threads=1, first_touch
         source: memory with numbers of type double.
         second: the same.
     """
-    cdef Pass this = Pass(offset, length, threads, first_touch)
+    cdef Pass this = Pass(offset, length, threads, first_touch, passes)
     this.write("target", target)
     this.read("source", source)
     this.read_second("second", second)
@@ -92,7 +92,7 @@ def add(target, source, second, *, offset=0, length=None, threads=1, first_touch
     return this.run(add_part, this.access.size, LINE, sample)
 
 
-def triad(target, source, second, factor=3.0, *, offset=0, length=None, threads=1, first_touch=False):
+def triad(target, source, second, factor=3.0, *, offset=0, length=None, threads=1, first_touch=False, passes=1):
     """Multiply and add numbers of 8 bytes: ``target[i] = source[i] + factor * second[i]``.
 
     Args:
@@ -101,7 +101,7 @@ def triad(target, source, second, factor=3.0, *, offset=0, length=None, threads=
         second: the same.
         factor: a number.
     """
-    cdef Pass this = Pass(offset, length, threads, first_touch)
+    cdef Pass this = Pass(offset, length, threads, first_touch, passes)
     this.access.factor = number("factor", factor)
     this.write("target", target)
     this.read("source", source)

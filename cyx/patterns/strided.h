@@ -2,13 +2,13 @@
 #ifndef CYX_PATTERNS_STRIDED_H
 #define CYX_PATTERNS_STRIDED_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "words.h"
 
 static inline uint64_t sum_at_stride(const unsigned char *memory, size_t begin, size_t end, size_t stride)
 {
     uint64_t sum = 0;
 
+    UNROLLED
     for (size_t i = begin; i < end; i += stride)
         sum += memory[i];
     return sum;
@@ -16,6 +16,7 @@ static inline uint64_t sum_at_stride(const unsigned char *memory, size_t begin, 
 
 static inline void write_at_stride(unsigned char *memory, size_t begin, size_t end, size_t stride, unsigned char value)
 {
+    UNROLLED
     for (size_t i = begin; i < end; i += stride)
         memory[i] = value;
 }

@@ -14,6 +14,7 @@ def touch(
     length: SupportsIndex | None = None,
     threads: SupportsIndex = 1,
     first_touch: bool = False,
+    passes: SupportsIndex = 1,
 ) -> Transfer: ...
 
 def touch_write(
@@ -25,4 +26,5 @@ def touch_write(
     length: SupportsIndex | None = None,
     threads: SupportsIndex = 1,
     first_touch: bool = False,
+    passes: SupportsIndex = 1,
 ) -> Transfer: ...

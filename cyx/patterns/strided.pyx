@@ -23,7 +23,7 @@ cdef size_t steps_of(Access* access) noexcept nogil:
 
 cdef size_t end_of(Access* access) noexcept nogil:
     """Return where this thread's share of the bytes ends."""
-    return access.size if access.last == steps_of(access) else access.last * access.stride
+    return access.size if access.last == access.count else access.last * access.stride
 
 
 cdef int touch_memory(Access* access) noexcept nogil:
@@ -37,6 +37,7 @@ cdef int touch_file(Access* access) noexcept nogil:
     cdef size_t got
     cdef unsigned char value
     cdef int error
+    access.accesses = access.checksum = 0
     for step in range(access.first, access.last):
         error = read_at(access.fd, &value, 1, access.start + step * access.stride, &got)
         if error:
@@ -57,16 +58,15 @@ cdef int touch_write_part(Access* access) noexcept nogil:
 
 cdef int sample_touched(Access* access) noexcept nogil:
     """Sum up bytes that were written, so that no other page is touched."""
-    cdef size_t steps = steps_of(access)
     cdef size_t i
     access.checksum = 0
-    if steps:
+    if access.count:
         for i in range(SAMPLES):
-            access.checksum += access.target[spread(steps - 1, i) * access.stride]
+            access.checksum += access.target[spread(access.count - 1, i) * access.stride]
     return 0
 
 
-def touch(source, stride=mmap.PAGESIZE, *, offset=0, length=None, threads=1, first_touch=False):
+def touch(source, stride=mmap.PAGESIZE, *, offset=0, length=None, threads=1, first_touch=False, passes=1):
     """Read one byte at every multiple of the stride, in order; the checksum is the sum of these bytes.
 
     Args:
@@ -76,14 +76,17 @@ def touch(source, stride=mmap.PAGESIZE, *, offset=0, length=None, threads=1, fir
         length: bytes from there on; without it, all that follow.
         threads: that share the work, each a stretch of its own.
         first_touch: each thread touches its share of memory before the clock starts.
+        passes: over the same memory, one after the other while the clock runs; all of them count.
     """
-    cdef Pass this = Pass(offset, length, threads, first_touch)
+    cdef Pass this = Pass(offset, length, threads, first_touch, passes)
     this.access.stride = whole("stride", stride, 1, LARGEST)
     this.read_or_open("source", source)
-    return this.run(touch_memory if this.access.source != NULL else touch_file, steps_of(&this.access))
+    this.access.count = steps_of(&this.access)
+    return this.run(touch_memory if this.access.source != NULL else touch_file, this.access.count)
 
 
-def touch_write(target, stride=mmap.PAGESIZE, value=0, *, offset=0, length=None, threads=1, first_touch=False):
+def touch_write(target, stride=mmap.PAGESIZE, value=0, *, offset=0, length=None, threads=1, first_touch=False,
+                passes=1):
     """Write one byte at every multiple of the stride, in order, without reading what is there.
 
     Args:
@@ -94,9 +97,11 @@ def touch_write(target, stride=mmap.PAGESIZE, value=0, *, offset=0, length=None,
         length: bytes from there on; without it, all that follow.
         threads: that share the work, each a stretch of its own.
         first_touch: each thread touches its share of memory before the clock starts.
+        passes: over the same memory, one after the other while the clock runs; all of them count.
     """
-    cdef Pass this = Pass(offset, length, threads, first_touch)
+    cdef Pass this = Pass(offset, length, threads, first_touch, passes)
     this.access.stride = whole("stride", stride, 1, LARGEST)
     this.access.value = whole("value", value, 0, 255)
     this.write("target", target)
-    return this.run(touch_write_part, steps_of(&this.access), 1, sample_touched)
+    this.access.count = steps_of(&this.access)
+    return this.run(touch_write_part, this.access.count, 1, sample_touched)

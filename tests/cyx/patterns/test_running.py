@@ -96,6 +96,30 @@ def test_threads_change_nothing(name: str, first_touch: bool, size: int, threads
     assert alone == together
 
 
+@pytest.mark.parametrize("name", KERNELS)
+def test_passes(name: str) -> None:
+    """All passes count; the checksum is that of one."""
+    alone, often = bytearray(content(4096)), bytearray(content(4096))
+    transfer, five = KERNELS[name](alone), KERNELS[name](often, passes=5, threads=2)
+
+    assert five.bytes == 5 * transfer.bytes
+    assert five.accesses == 5 * transfer.accesses
+    assert five.checksum == transfer.checksum
+    assert alone == often
+
+
+def test_passes_over_a_file() -> None:
+    """Each pass begins where the first one did."""
+    memory, file = in_memory(content(5000))
+    with memory, file:
+        for name, kernel in FILE_READERS.items():
+            transfer, five = kernel(file, offset=8), kernel(file, offset=8, passes=5)
+            assert figures(five) == (5 * transfer.bytes, 5 * transfer.accesses, transfer.checksum), name
+        for call in ("pread", "read"):
+            assert patterns.read_blocks(file, 1000, 1, call=call, passes=3, offset=2).bytes == 3 * 4998
+        assert file.tell() == 5000
+
+
 def test_threads_read_a_file() -> None:
     """A file is shared out as memory is."""
     content = os.urandom(1_000_003)
@@ -182,6 +206,13 @@ class TestMistakes:
         """There is a thread at least, and not more than anyone has processors for."""
         with pytest.raises(ValueError, match=r"^threads="):
             KERNELS[name](bytearray(8), threads=value)
+
+    @pytest.mark.parametrize("name", KERNELS)
+    @pytest.mark.parametrize("value", [0, -1, 1.5, None], ids=repr)
+    def test_passes(self, name: str, value: Any) -> None:
+        """There is a pass at least."""
+        with pytest.raises(ValueError, match=r"^passes="):
+            KERNELS[name](bytearray(96), passes=value)
 
     @pytest.mark.parametrize("value", [1, None, "yes"], ids=repr)
     def test_first_touch(self, value: Any) -> None:
