@@ -12,6 +12,7 @@ from pathlib import Path
 from cyx import page_cache, process
 from cyx.probes import perf
 from pytest_memperf.environment.files import folders, number, selected
+from pytest_memperf.environment.numa import placement_unavailable
 
 _MADV_POPULATE_WRITE = 23
 _HOST_ONLY = "on the host, as root: "
@@ -134,4 +135,5 @@ CAPABILITIES: tuple[Capability, ...] = (
     Capability("tracepoints", "counts of system calls", tracepoints),
     Capability("transparent huge pages", "tests of huge pages", transparent_huge_pages),
     Capability("reserved huge pages", "tests of huge pages", reserved_huge_pages),
+    Capability("NUMA placement", "numa_buffer", placement_unavailable),
 )

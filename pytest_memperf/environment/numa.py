@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cyx import numa
 from pytest_memperf.environment.files import field, folders, text
 
 _FREE = ("MemFree", "Active(file)", "Inactive(file)")
@@ -66,6 +69,28 @@ def topology(root: Path = Path("/")) -> Topology:
             root=root,
         )
     return Topology(nodes, frozenset(listed(field(root / "proc/thread-self/status", "Mems_allowed_list"))))
+
+
+def placement_unavailable() -> str | None:
+    """Return why memory cannot be placed on nodes, or not be found there, and the mend; None where it can."""
+    with mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as page:
+        what = "mbind(2)"
+        try:
+            numa.mbind(*numa.address_of(page), "local")
+            what = "move_pages(2)"
+            numa.pages_by_node(*numa.address_of(page))
+        except OSError as error:
+            return refusal(what, error)
+    return None
+
+
+def refusal(what: str, error: OSError) -> str:
+    """Return why a system call is not to be had, with the mend."""
+    mends = {
+        errno.EPERM: "allow it in the container's seccomp profile, or docker run --security-opt seccomp=unconfined",
+        errno.ENOSYS: "use a kernel with CONFIG_NUMA",
+    }
+    return f"{what} is refused ({error.strerror}): {mends.get(error.errno or 0, 'see the limits of this container')}"
 
 
 def listed(told: str | None) -> tuple[int, ...]:
