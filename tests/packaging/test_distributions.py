@@ -20,7 +20,7 @@ setuptools = pytest.importorskip("setuptools", minversion="77", reason="setuptoo
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = shutil.ignore_patterns(
     *(".git", ".venv*", ".tox", ".*_cache", ".hypothesis", ".benchmarks", ".coverage*"),
-    *("*.so", "*.c", "build", "dist", "*.egg-info", "__pycache__"),
+    *("*.so", "build", "dist", "*.egg-info", "__pycache__"),
 )
 
 COMPILER = Path(__file__).with_name("unoptimised_cc")
@@ -42,6 +42,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a copy of the checkout, without what builds leave behind."""
     copy = tmp_path_factory.mktemp("checkout") / "pytest-memperf"
     shutil.copytree(ROOT, copy, ignore=LEFT_OUT)
+    for source in copy.joinpath("cyx").rglob("*.pyx"):
+        source.with_suffix(".c").unlink(missing_ok=True)
     return copy
 
 
