@@ -58,7 +58,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("only", "run only the tests that are measured"),
     Option("skip", "leave out the tests that are measured"),
     Option("disable", "judge no budget and report nothing"),
-    Option("strict", "fail a budget that could not be checked"),
+    Option("strict", "fail a budget that could not be checked, and a test whose fixture this machine cannot serve"),
     Option("json", "write the results to this file", parse=str, metavar="FILE"),
     Option("columns", "the metrics in the table of results, separated by commas", parse=_words, metavar="NAMES"),
     Option("sort", "sort the table of results by 'name' or by a metric, largest first", parse=str, metavar="NAME"),
