@@ -1,14 +1,15 @@
-"""The examples ``madvise``, ``sliding_window`` and ``shared_mapping``, run with smaller files."""
+"""The examples ``madvise``, ``sliding_window``, ``shared_mapping`` and ``huge_pages``, with less memory."""
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 MIB = 1024 * 1024
-SMALLER = {"MADVISE_MIB": "32", "SLIDING_WINDOW_MIB": "80", "SHARED_MAPPING_MIB": "16"}
+SMALLER = {"MADVISE_MIB": "32", "SLIDING_WINDOW_MIB": "80", "SHARED_MAPPING_MIB": "16", "HUGE_PAGES_MIB": "8"}
 Results = Callable[[], list[dict[str, Any]]]
 Run = Callable[..., pytest.RunResult]
 
@@ -60,3 +61,18 @@ def test_leaves_nothing_behind(pytester: pytest.Pytester, run_example: Run, name
     folder = pytester.mkdir("disk")
     run_example(name, **SMALLER, **{variable: str(folder)})
     assert list(folder.iterdir()) == []
+
+
+def test_each_page_is_a_fault(run_example: Run, results: Results) -> None:
+    """Whatever this machine has of the kinds of pages: as many faults as pages, and no budget exceeded."""
+    result = run_example("huge_pages", "-k", "not GiB", **SMALLER)
+    result.assert_outcomes(**{**result.parseoutcomes(), "deselected": 3, "failed": 0, "errors": 0})
+    faults = {
+        each["test"].rpartition("[")[2]: each["metrics"]["minor_faults"]["value"]
+        for each in results()
+        if each["window"] == "touch"
+    }
+    pages = 8 * MIB // mmap.PAGESIZE
+    assert pages <= faults["small]"] < pages + 64
+    assert faults.get("2 MiB]", 4) in range(4, 68)
+    assert faults.get("transparent]", 4) < pages / 10
