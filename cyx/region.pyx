@@ -138,6 +138,13 @@ cdef size_t in_whole(size_t size, size_t unit) noexcept:
     return (size + unit - 1) // unit * unit
 
 
+cdef object chosen(str name, value, words):
+    """Return one of the words, or raise the ValueError that names the argument and them all."""
+    if not isinstance(value, str) or value not in words:
+        raise ValueError(f"{name}={value!r}: choose from {', '.join(map(repr, words))}")
+    return str(value)
+
+
 cdef size_t checked_size(str name, value) except? 0:
     """Return a size, or raise the ValueError that names the argument."""
     try:
@@ -177,6 +184,7 @@ cdef class Region:
     cdef readonly int fd            # -1 without a file
     cdef readonly size_t offset
     cdef readonly bint closed
+    cdef size_t first_mapped        # what the kernel made of shared memory, which stays so
     cdef Py_ssize_t exports
     cdef bint guarded               # a touch may be the end of the process
     cdef object array_alive         # a weak reference, so that an array is alive only where someone else wants it to be
@@ -185,8 +193,8 @@ cdef class Region:
         self,
         size=None,
         *,
-        str kind not None="anonymous",
-        int fd=-1,
+        kind="anonymous",
+        fd=-1,
         offset=0,
         bint shared=False,
         bint writable=True,
@@ -195,10 +203,8 @@ cdef class Region:
         self.start = NULL
         self.closed = True
         self.fd = -1
-        self.kind = kind
         self.page_size = page
-        if kind not in KINDS:
-            raise ValueError(f"kind={kind!r}: choose from {', '.join(map(repr, KINDS))}")
+        self.kind = chosen("kind", kind, KINDS)
         if kind != "file" and (fd != -1 or offset != 0):
             raise ValueError(f"fd, offset: kind={kind!r} is not of a file of yours")
         if kind not in ("hugetlb", "memfd") and page_size is not None:
@@ -255,9 +261,14 @@ cdef class Region:
 
     # --- what it is made of ------------------------------------------------------------------------------------------
 
-    cdef int _take_file(self, size, int fd, offset) except -1:
+    cdef int _take_file(self, size, given, offset) except -1:
         cdef statfs status
         cdef size_t begin
+        cdef int fd
+        try:
+            fd = operator.index(given)
+        except (TypeError, OverflowError):
+            raise ValueError(f"fd={given!r}: give the descriptor of an open file") from None
         file_size = os.fstat(fd).st_size
         if file_size == 0:
             raise ValueError("fd: an empty file cannot be mapped")
@@ -309,6 +320,7 @@ cdef class Region:
                 raise OSError(error, hugepages.shortage(self.mapped, self.page_size))
             raise OSError(error, os.strerror(error))
         self.start = address
+        self.first_mapped = self.mapped
         return 0
 
     cdef size_t _alignment(self) except 0:
@@ -365,7 +377,7 @@ cdef class Region:
 
     # --- acts --------------------------------------------------------------------------------------------------------
 
-    def advise(self, str advice not None, offset=0, length=None):
+    def advise(self, advice, offset=0, length=None):
         """Give a piece of advice of madvise(2), one of ADVICE, for all of the region or for a part in whole pages.
 
         It does what the kernel does: some of it drops contents (``"dontneed"``, ``"free"``, ``"remove"``). While there
@@ -376,10 +388,8 @@ cdef class Region:
         cdef int number
         cdef int answer
         self._require_open()
-        if advice not in ADVICE:
-            raise ValueError(f"advice={advice!r}: choose from {', '.join(map(repr, ADVICE))}")
+        number = ADVICE[chosen("advice", advice, ADVICE)]
         begin, count = self._part(offset, length)
-        number = ADVICE[advice]
         if advice == "guard_install":
             self._require_alone(advice)
             self.guarded = True
@@ -430,7 +440,7 @@ cdef class Region:
                 raise OSError(
                     ENOMEM, "no more huge pages can be had: a limit of the control group, or of the nodes allowed"
                 ) from None
-            if error.errno != EINVAL:
+            if error.errno != EINVAL or self.guarded:
                 raise
             self._touch(write)
 
@@ -485,15 +495,14 @@ cdef class Region:
         finally:
             self._unpin()
 
-    def protect(self, str rights not None):
+    def protect(self, rights):
         """Allow ``"none"``, ``"read"`` or ``"read-write"`` of the memory from here on (mprotect(2)).
 
         BufferError while something looks at it: what it may do must not change under it.
         """
-        if rights not in PROTECTIONS:
-            raise ValueError(f"rights={rights!r}: choose from {', '.join(map(repr, PROTECTIONS))}")
+        number = PROTECTIONS[chosen("rights", rights, PROTECTIONS)]
         self._require_alone("protect")
-        if mprotect(self.start, self.mapped, PROTECTIONS[rights]) != 0:
+        if mprotect(self.start, self.mapped, number) != 0:
             refuse("mprotect")
         self.writable = rights == "read-write"
         self.guarded = rights == "none"
@@ -501,8 +510,8 @@ cdef class Region:
     def resize(self, size):
         """Make the region larger or smaller (mremap(2)); its pages are kept, its address changes.
 
-        A memory file grows along; of a file there can be as much as it has by now. Huge pages that are reserved cannot
-        grow (OSError). BufferError while something looks at the region.
+        A memory file is resized along; of a file there can be as much as it has by now, and of shared anonymous memory
+        as much as it began with. Reserved huge pages cannot grow (OSError). BufferError while something looks at it.
         """
         cdef size_t wanted = checked_size("size", size)
         cdef size_t mapped
@@ -511,7 +520,10 @@ cdef class Region:
         mapped = in_whole(wanted, hugepages.thp_size() if self.kind == "thp" else self.page_size)
         if self.kind == "file" and wanted > os.fstat(self.fd).st_size - self.offset:
             raise ValueError(f"size={size!r}: the file has {os.fstat(self.fd).st_size - self.offset} bytes")
-        if self.kind == "memfd" and ftruncate(self.fd, mapped) != 0:
+        if self.shared and self.fd < 0 and mapped > self.first_mapped:
+            most = self.first_mapped
+            raise ValueError(f"size={size!r}: shared memory cannot grow beyond {most} bytes: use kind='memfd'")
+        if self.kind == "memfd" and mapped > self.mapped and ftruncate(self.fd, mapped) != 0:
             refuse("ftruncate")
         address = reserve(mapped, self._alignment())
         if mremap(
@@ -521,6 +533,8 @@ cdef class Region:
             give_back(address, mapped)
             raise OSError(error, f"mremap: {os.strerror(error)}")
         give_back(self.start, self.mapped)
+        if self.kind == "memfd" and mapped < self.mapped:  # not before, lest pages that are mapped have no file
+            ftruncate(self.fd, mapped)
         self.start, self.mapped, self.size = address, mapped, wanted
 
     def readahead(self):

@@ -307,6 +307,18 @@ class TestOtherActs:
             with pytest.raises(ValueError, match=r"^size=.*the file has"):
                 region.resize(len(content) + 1)
 
+    @pytest.mark.parametrize("kind", ["anonymous", "thp"])
+    def test_resize_shared_memory(self, kind: str) -> None:
+        """It cannot grow beyond what there is of it, where a touch would end the process; back to that it can."""
+        with Region(5 * PAGE, kind=kind, shared=True) as region:
+            first = region.mapped
+            region.array[:] = 1
+            region.resize(PAGE)
+            region.resize(first)
+            assert region.array[: 5 * PAGE].all()
+            with pytest.raises(ValueError, match=r"^size=.*shared memory cannot grow beyond .*: use kind='memfd'"):
+                region.resize(first + 1)
+
     def test_resize_under_a_view(self, memory: Region) -> None:
         """The memory cannot move away from it."""
         with memoryview(memory), pytest.raises(BufferError, match=r"^resize: "):
