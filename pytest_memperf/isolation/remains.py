@@ -7,6 +7,7 @@ that was killed, the next one that makes files deletes it.
 from __future__ import annotations
 
 import os
+import secrets
 import stat
 import tempfile
 from contextlib import suppress
@@ -20,10 +21,14 @@ _NAME = "data"
 
 def new_path(folder: Path) -> Path:
     """Return the path for a new file of data, alone in a new folder within this one, and write it down."""
-    path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder)).absolute() / _NAME
-    owner = this_process()
+    path = (folder / f"{_PREFIX}{secrets.token_hex(8)}" / _NAME).absolute()
     with suppress(OSError):  # there is no list, then, but the file can be had all the same
-        _entry(path, owner).symlink_to(path)
+        _entry(path, this_process()).symlink_to(path)  # first: a kill may come at any moment
+    try:
+        path.parent.mkdir(mode=0o700)
+    except OSError:
+        delete(path)
+        raise
     return path
 
 
