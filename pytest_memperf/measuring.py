@@ -182,12 +182,13 @@ class Measuring:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Attach the results to the report of the call phase, and word a failure for its reader."""
         report = yield
+        error = call.excinfo.value if call.excinfo else None
         if call.when == "call" and RESULTS in item.stash:
-            report.memperf = item.stash[RESULTS]  # type: ignore[attr-defined]
+            if not isinstance(error, pytest.skip.Exception):  # such a test did nothing that could be measured
+                report.memperf = item.stash[RESULTS]  # type: ignore[attr-defined]
             del item.stash[RESULTS]
-        if call.excinfo is None:
+        if error is None:
             return report
-        error = call.excinfo.value
         if isinstance(error, MemoryBudgetExceeded):  # which xfail may have expected, or a test may raise by itself
             failed = [result for result in getattr(report, "memperf", ()) if self._failing(result)]
             if failed or error.details:

@@ -288,10 +288,12 @@ class TestKindsOfTests:
             "class TestU(unittest.TestCase):\n    def test_fails(self): self.assertEqual(1, 2)\n"
             "    def test_skips(self): self.skipTest('why')\n"
         )
-        result = pytester.runpytest("--memperf-all", "-rs")
+        result = pytester.runpytest("--memperf-all", "-rs", "--memperf-json=out.json")
 
         result.assert_outcomes(skipped=2, failed=2)
         result.stdout.fnmatch_lines(["E *KeyError: 'k'", "E *AssertionError: 1 != 2"])
+        measured = {test for test, _ in results_of(pytester)}
+        assert measured == {"test_raise", "test_fails"}  # of the others there is nothing to tell
 
     @pytest.mark.usefixtures("every_plugin")
     def test_subtests(self, pytester: pytest.Pytester, suite: Suite) -> None:

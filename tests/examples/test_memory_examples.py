@@ -76,3 +76,10 @@ def test_each_page_is_a_fault(run_example: Run, results: Results) -> None:
     assert pages <= faults["small]"] < pages + 64
     assert faults.get("2 MiB]", 4) in range(4, 68)
     assert faults.get("transparent]", 4) < pages / 10
+
+
+def test_nodes_that_are_there(run_example: Run) -> None:
+    """What one node is enough for passes anywhere; what needs a second one passes there, or is skipped with the reason."""
+    outcomes = run_example("numa", NUMA_MIB="4").parseoutcomes()
+    assert outcomes["passed"] >= 3
+    assert outcomes["passed"] + outcomes.get("skipped", 0) == 7
