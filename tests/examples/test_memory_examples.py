@@ -79,7 +79,7 @@ def test_each_page_is_a_fault(run_example: Run, results: Results) -> None:
 
 
 def test_nodes_that_are_there(run_example: Run) -> None:
-    """What one node is enough for passes anywhere; what needs a second one passes there, or is skipped with the reason."""
+    """What one node is enough for passes anywhere; what needs a second one is skipped where there is none."""
     outcomes = run_example("numa", NUMA_MIB="4").parseoutcomes()
     assert outcomes["passed"] >= 3
     assert outcomes["passed"] + outcomes.get("skipped", 0) == 7
