@@ -11,6 +11,8 @@ import numpy as np
 from cyx import patterns
 from cyx.patterns import Transfer
 
+WORD = 2**64
+
 Kernel = Callable[..., Transfer]
 
 SEQUENTIAL_READERS: dict[str, Kernel] = {
@@ -81,3 +83,18 @@ def sample(target: Any) -> int:
         return sum(memory)
     places = [(len(memory) - 8) * i // 63 for i in range(64)]
     return sum(int.from_bytes(memory[place : place + 8], "little") for place in places) % 2**64
+
+
+def random_word(seed: int, index: int) -> int:
+    """Return a word of SplitMix64, as its authors wrote it."""
+    z = (seed + (index + 1) * 0x9E3779B97F4A7C15) % WORD
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) % WORD
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) % WORD
+    return z ^ (z >> 31)
+
+
+def sum_of_words(content: bytes) -> int:
+    """Return what scan sums up: little-endian words on this machine, then single bytes."""
+    whole = len(content) // 8 * 8
+    words = np.frombuffer(content[:whole], np.uint64).tolist()
+    return (sum(words) + sum(content[whole:])) % WORD

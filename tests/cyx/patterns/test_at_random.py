@@ -9,19 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kernels import random_word
 
 from cyx import patterns
 
 WORD = 2**64
 seeds = st.integers(0, WORD - 1)
-
-
-def random_word(seed: int, index: int) -> int:
-    """Return a word of SplitMix64, as its authors wrote it."""
-    z = (seed + (index + 1) * 0x9E3779B97F4A7C15) % WORD
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) % WORD
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) % WORD
-    return z ^ (z >> 31)
 
 
 def histogram(units: int, count: int, **rest: Any) -> list[int]:

@@ -36,6 +36,7 @@ def in_memory(content: bytes) -> tuple[mmap.mmap, tempfile._TemporaryFileWrapper
 
 
 @pytest.mark.parametrize("name", READERS)
+@settings(deadline=None)
 @given(content=st.binary(min_size=9, max_size=3000), numbers=st.tuples(st.integers(0, 3000), st.integers(0, 3000)))
 @example(content=b"x" * 100, numbers=(100, 0))
 def test_an_extent_is_a_slice_for_readers(name: str, content: bytes, numbers: tuple[int, int]) -> None:
@@ -58,6 +59,7 @@ def test_an_extent_is_a_slice_for_readers(name: str, content: bytes, numbers: tu
 
 
 @pytest.mark.parametrize("name", WRITERS)
+@settings(deadline=None)
 @given(size=st.integers(1, 3000), numbers=st.tuples(st.integers(0, 3000), st.integers(0, 3000)))
 def test_an_extent_is_a_slice_for_writers(name: str, size: int, numbers: tuple[int, int]) -> None:
     """Offset and length write what the slice is written with, and not a byte beside it."""

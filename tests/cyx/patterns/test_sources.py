@@ -1,4 +1,4 @@
-"""The access patterns, against NumPy and plain Python."""
+"""Memory and files of all kinds, as every kernel takes them."""
 
 from __future__ import annotations
 
@@ -15,35 +15,17 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from kernels import sum_of_words
 
 from cyx import patterns
 from cyx.patterns import Transfer
 
-WORD = 2**64
 PATTERNS: dict[str, Callable[[Any], Transfer]] = {
     "touch": patterns.touch,
     "touch_random": lambda source: patterns.touch_random(source, 100),
     "read_blocks": patterns.read_blocks,
     "scan": patterns.scan,
 }
-
-data = st.binary(max_size=5000)
-seeds = st.integers(0, WORD - 1)
-
-
-def random_word(seed: int, index: int) -> int:
-    """Return a word of SplitMix64, as its authors wrote it."""
-    z = (seed + (index + 1) * 0x9E3779B97F4A7C15) % WORD
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) % WORD
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) % WORD
-    return z ^ (z >> 31)
-
-
-def sum_of_words(content: bytes) -> int:
-    """Return what scan sums up: little-endian words on this machine, then single bytes."""
-    whole = len(content) // 8 * 8
-    words = np.frombuffer(content[:whole], np.uint64).tolist()
-    return (sum(words) + sum(content[whole:])) % WORD
 
 
 @pytest.fixture
@@ -59,34 +41,10 @@ def as_file(tmp_path: Path) -> Iterator[Callable[[bytes], Any]]:
         yield write
 
 
-class TestTouch:
-    """``touch``: one byte at every multiple of the stride."""
-
-    @given(data, st.integers(1, 6000))
-    @example(b"", 1)
-    @example(bytes(range(256)) * 16, 4096)
-    def test_sums_the_bytes_at_the_stride(self, content: bytes, stride: int) -> None:
-        """The checksum is Python's sum over a slice with that step, and there is one access for each."""
-        transfer = patterns.touch(content, stride)
-
-        touched = content[::stride]
-        assert (transfer.checksum, transfer.accesses, transfer.bytes) == (sum(touched), len(touched), len(touched))
-
-    def test_steps_by_a_page_unless_told(self) -> None:
-        """The stride that stands is the page size."""
-        content = os.urandom(3 * mmap.PAGESIZE + 1)
-
-        assert patterns.touch(content).checksum == sum(content[:: mmap.PAGESIZE])
-
-    def test_takes_the_largest_stride(self) -> None:
-        """A stride near the end of the address space does not wrap round."""
-        assert patterns.touch(b"ab", 2**63 - 1).accesses == 1
-
-
 class TestReadBlocks:
     """``read_blocks``: block by block into one buffer."""
 
-    @given(data, st.integers(1, 6000), st.integers(1, 6000))
+    @given(st.binary(max_size=5000), st.integers(1, 6000), st.integers(1, 6000))
     @example(b"x" * 4096, 4096, 4096)
     @example(b"x" * 4097, 4096, 1024)
     def test_answers_as_touch_does(self, content: bytes, block: int, stride: int) -> None:
@@ -98,36 +56,11 @@ class TestReadBlocks:
         assert transfer.accesses == -(-len(content) // block)
 
 
-class TestScan:
-    """``scan``: every byte, at the full read rate."""
-
-    @given(data)
-    @example(bytes(range(256)) * 12 + b"tail")
-    def test_sums_the_words(self, content: bytes) -> None:
-        """The checksum is NumPy's sum of the words, and the bytes behind the last one."""
-        transfer = patterns.scan(content)
-
-        assert (transfer.checksum, transfer.bytes) == (sum_of_words(content), len(content))
-        assert transfer.accesses == -(-len(content) // 8)
-
-    @given(st.integers(0, 9), st.integers(0, 3000))
-    def test_takes_any_alignment(self, start: int, length: int) -> None:
-        """Memory that begins or ends between words gives the same answer as a copy of it."""
-        content = bytes(i * 7 % 256 for i in range(4000))
-
-        piece = memoryview(content)[start : start + length]
-        assert patterns.scan(piece).checksum == sum_of_words(bytes(piece))
-
-    def test_wraps_round(self) -> None:
-        """The sum is taken modulo 2**64."""
-        assert patterns.scan(b"\xff" * 16).checksum == WORD - 2
-
-
 class TestSources:
     """Memory and files, in all their forms."""
 
     @pytest.mark.parametrize("name", PATTERNS)
-    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
     @given(content=st.binary(min_size=1, max_size=20_000))
     def test_a_file_answers_as_memory_does(self, name: str, as_file: Any, content: bytes) -> None:
         """The same bytes give the same answer, and the file keeps its position."""
@@ -213,37 +146,6 @@ class TestSources:
         transfer = patterns.touch(content, 1)
 
         assert 0 < transfer.elapsed_ns <= time.monotonic_ns() - begin
-
-
-class TestFill:
-    """``fill``: repeatable content."""
-
-    @given(st.integers(0, 200), seeds, st.integers(0, 1000))
-    def test_writes_the_stream(self, size: int, seed: int, word: int) -> None:
-        """Words of SplitMix64 from the start on, the last one cut."""
-        target = bytearray(size)
-        patterns.fill(target, seed, word * 8)
-
-        expected = b"".join(random_word(seed, word + i).to_bytes(8, "little") for i in range(size // 8 + 1))
-        assert target == expected[:size]
-
-    def test_pieces_join(self) -> None:
-        """What is written piece by piece equals what is written at once."""
-        whole, pieces = bytearray(10_000), bytearray(10_000)
-        patterns.fill(whole, 3)
-        for start in range(0, 10_000, 800):
-            patterns.fill(memoryview(pieces)[start : start + 800], 3, start)
-
-        assert whole == pieces
-
-    @pytest.mark.parametrize(
-        ("arguments", "name"),
-        [((b"constant",), "target"), ((bytearray(8), -1), "seed"), ((bytearray(8), 0, 4), "start")],
-    )
-    def test_names_a_wrong_argument(self, arguments: tuple[Any, ...], name: str) -> None:
-        """A ValueError begins with the argument's name."""
-        with pytest.raises(ValueError, match=f"^{name}"):
-            patterns.fill(*arguments)
 
 
 class TestMistakes:
