@@ -83,3 +83,13 @@ def test_nodes_that_are_there(run_example: Run) -> None:
     outcomes = run_example("numa", NUMA_MIB="4").parseoutcomes()
     assert outcomes["passed"] >= 3
     assert outcomes["passed"] + outcomes.get("skipped", 0) == 7
+
+
+def test_pool_loses_nothing(run_example: Run, results: Results) -> None:
+    """The example checks its contents; the pool takes no memory while it works, on whatever pages there are."""
+    outcomes = run_example("buffer_pool", BUFFER_POOL_MIB="16").parseoutcomes()
+    assert outcomes["passed"] >= 1
+    assert outcomes["passed"] + outcomes.get("skipped", 0) == 3
+    retained = [each["metrics"]["retained_rss"]["value"] for each in results() if each["window"] == "updates"]
+    assert len(retained) == outcomes["passed"]
+    assert max(retained) < 2 * MIB
