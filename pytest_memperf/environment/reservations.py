@@ -72,6 +72,8 @@ class Ledger:
         fd = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
+            for unfinished in self._folder.glob("*-*.new"):  # of one who was killed while writing it
+                unfinished.unlink(missing_ok=True)
             yield
         finally:
             os.close(fd)
