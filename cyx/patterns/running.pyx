@@ -4,7 +4,7 @@
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer
 from libc.errno cimport EFAULT
 from libc.stdint cimport uint64_t, uintptr_t
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
 from cyx cimport clock
@@ -45,6 +45,9 @@ cdef extern from "crew.h" nogil:
 
 cdef extern from "first_touch.h" nogil:
     void first_touch(unsigned char* memory, size_t begin, size_t end, size_t page, bint write)
+
+cdef extern from "<stdlib.h>" nogil:
+    int posix_memalign(void** memory, size_t alignment, size_t size)
 
 cdef extern from "<pthread.h>" nogil:
     int pthread_atfork(void (*prepare)() noexcept nogil, void (*parent)() noexcept nogil,
@@ -274,9 +277,9 @@ cdef class Pass:
             part.steps = steps
             part.passes = self.passes
             part.access = self.access
-            if self.access.block:
-                part.access.buffer = <unsigned char*>malloc(self.access.block)
-                if part.access.buffer == NULL:
+            if self.access.block:  # at a page, for the kernel copies faster to there
+                if posix_memalign(<void**>&part.access.buffer, PAGE, self.access.block):
+                    part.access.buffer = NULL
                     raise MemoryError(f"block={self.access.block}")
             part.access.first = share(steps // grain, i, self.threads) * grain
             part.access.last = share(steps // grain, i + 1, self.threads) * grain
