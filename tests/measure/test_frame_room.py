@@ -42,7 +42,9 @@ def test_exception(room) -> None:  # type: ignore[no-untyped-def]
 @pytest.mark.parametrize("room", [with_frame_room, in_chunk_of_its_own])
 def test_no_fault_at_any_depth(room) -> None:  # type: ignore[no-untyped-def]
     """With room, an empty call takes no fault at any of 600 depths."""
-    assert {at_depth(depth, room, faults_of_nothing) for depth in range(600)} == {0}
+    faulting = [depth for depth in range(600) if at_depth(depth, room, faults_of_nothing)]
+    # The kernel may take a page of code back meanwhile; a frame that has no room faults every time.
+    assert [depth for depth in faulting if at_depth(depth, room, faults_of_nothing)] == []
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="CPython 3.10 keeps its frames on the heap: use 3.11 or newer")
