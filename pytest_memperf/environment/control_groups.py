@@ -68,18 +68,32 @@ def _reclaimable(group: Path, controller: str) -> int:
 
 
 def _groups(controller: str, root: Path) -> Iterator[Path]:
-    """Yield this process's groups for a controller, from its own up; a container sees its own as the top."""
-    for line in (text(root / "proc/self/cgroup") or "").splitlines():
+    """Yield this process's groups for a controller, from its own up."""
+    for controllers, groups in hierarchies(root) or ():
+        if controllers is None or controller in controllers:
+            yield from groups
+
+
+def hierarchies(root: Path) -> list[tuple[frozenset[str] | None, list[Path]]] | None:
+    """Return the hierarchies that this process is in; None where there is nothing to read.
+
+    Each has its controllers (None for all of them: the one of version 2) and this process's groups, from its own up; a
+    container sees its own as the top.
+    """
+    told = text(root / "proc/self/cgroup")
+    if told is None:
+        return None
+    found: list[tuple[frozenset[str] | None, list[Path]]] = []
+    for line in told.splitlines():
         number_of_tree, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         top = root / "sys/fs/cgroup"
         if number_of_tree == "0":
             top = top if (top / "cgroup.controllers").exists() else top / "unified"
-        elif controller in controllers.split(","):
-            top = top / controllers
         else:
-            continue
-        group = top / path.strip("/")
-        while group != top.parent:
-            yield group
-            group = group.parent
+            top = top / controllers
+        groups = [top / path.strip("/")]
+        while groups[-1] != top:
+            groups.append(groups[-1].parent)
+        found.append((None if number_of_tree == "0" else frozenset(controllers.split(",")), groups))
+    return found

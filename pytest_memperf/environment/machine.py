@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from pytest_memperf.environment import control_groups
 from pytest_memperf.environment.files import field, text
 
 _LIMITS = ("memory.max", "memory.high", "memory.swap.max", "cpu.max")
@@ -70,37 +71,31 @@ def affinity() -> str | None:
 
 def cgroup(root: Path) -> dict[str, str] | None:
     """Return the limits set for this process's control groups, the tightest on the way up; None without any groups."""
-    groups = text(root / "proc/self/cgroup")
-    if groups is None:
+    hierarchies = control_groups.hierarchies(root)
+    if hierarchies is None:
         return None
     found: dict[str, str] = {}
-    for line in groups.splitlines():
-        number, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if number == "0":
-            folder = root / "sys/fs/cgroup"
-            if not (folder / "cgroup.controllers").exists():
-                folder = folder / "unified"
+    for controllers, groups in hierarchies:
+        if controllers is None:
             found.setdefault("version", "2")
             for name in _LIMITS:
-                _tightest(found, folder, path, name)
-        for controller in set(controllers.split(",")) & set(_LIMITS_V1):
+                _tightest(found, groups, name)
+            continue
+        for controller in controllers & _LIMITS_V1.keys():
             found["version"] = "1"
             for name in _LIMITS_V1[controller]:
-                _tightest(found, root / "sys/fs/cgroup" / controllers, path, name)
+                _tightest(found, groups, name)
     if "cpu.cfs_quota_us" not in found:
         found.pop("cpu.cfs_period_us", None)  # a period without a quota limits nothing
     return found
 
 
-def _tightest(found: dict[str, str], top: Path, path: str, name: str) -> None:
-    """Keep the smallest limit from the group at ``path`` up to the top; a container sees its own group as the top."""
-    group = top / path.strip("/")
-    while group != top.parent:
+def _tightest(found: dict[str, str], groups: list[Path], name: str) -> None:
+    """Keep the smallest limit of the groups."""
+    for group in groups:
         value = text(group / name)
         if value is not None and _is_limit(value) and (name not in found or _amount(value) < _amount(found[name])):
             found[name] = value
-        group = group.parent
 
 
 def _is_limit(value: str) -> bool:
