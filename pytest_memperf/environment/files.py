@@ -32,6 +32,11 @@ def field(path: Path, name: str) -> str | None:
     return match[1].strip() if match else None
 
 
+def huge_page_folders(path: Path) -> list[Path]:
+    """Return the folders of the sizes of huge page, ``hugepages-2048kB`` and so on, the smallest first."""
+    return sorted(folders(path, "hugepages-*"), key=lambda size: (len(size.name), size.name))
+
+
 def folders(path: Path, pattern: str) -> list[Path]:
     """Return what the folder holds under this pattern, sorted; nothing where it cannot be read."""
     try:

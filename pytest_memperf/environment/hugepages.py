@@ -9,7 +9,7 @@ from typing import Any
 
 from cyx import hugepages
 from pytest_memperf.environment import control_groups
-from pytest_memperf.environment.files import field, folders, number, selected, text
+from pytest_memperf.environment.files import field, folders, huge_page_folders, number, selected, text
 
 _ROOT = Path("/")
 _SETTINGS = ("enabled", "defrag", "shmem_enabled")
@@ -31,13 +31,12 @@ def status(root: Path = _ROOT) -> dict[str, Any]:
         root: where /proc and /sys are found.
     """
     thp = root / "sys/kernel/mm/transparent_hugepage"
-    sizes = sorted(folders(thp, "hugepages-*"), key=lambda path: (len(path.name), path.name))
     return {
         "usual": hugepages.default_size(root) if hugepages.sizes(root) else None,
         "pools": [_pool(size, root) for size in hugepages.sizes(root)],
         "mounts": mounts(root),
         "transparent": {name: selected(thp / name) for name in _SETTINGS},
-        "sizes": {path.name.removeprefix("hugepages-"): selected(path / "enabled") for path in sizes},
+        "sizes": {path.name.removeprefix("hugepages-"): selected(path / "enabled") for path in huge_page_folders(thp)},
         "khugepaged": {name: number(thp / "khugepaged" / name) for name in _KHUGEPAGED},
         "used": {name: field(root / "proc/meminfo", name) for name in _USED},
         "counters": _counters(root),

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pytest_memperf.environment.files import folders, number, selected, text
+from pytest_memperf.environment.files import folders, huge_page_folders, number, selected, text
 
 _ASLR = {0: "off", 1: "partial", 2: "full"}
 _ADDR_NO_RANDOMIZE = 0x0040000  # personality(2)
@@ -23,7 +23,7 @@ def collect(root: Path) -> dict[str, Any]:
         "thp_defrag": selected(thp / "defrag"),
         "thp_sizes": {
             size.name.removeprefix("hugepages-"): setting
-            for size in _by_size(thp)
+            for size in huge_page_folders(thp)
             if (setting := selected(size / "enabled"))
         }
         or None,
@@ -35,7 +35,7 @@ def collect(root: Path) -> dict[str, Any]:
         or None,
         "huge_pages": {
             size.name.removeprefix("hugepages-"): count
-            for size in _by_size(memory / "hugepages")
+            for size in huge_page_folders(memory / "hugepages")
             if (count := number(size / "nr_hugepages")) is not None
         }
         or None,
@@ -43,11 +43,6 @@ def collect(root: Path) -> dict[str, Any]:
         "numa_balancing": None if balancing is None else balancing > 0,
         "aslr": aslr(root),
     }
-
-
-def _by_size(path: Path) -> list[Path]:
-    """Return the folders of the sizes of huge page, the smallest first."""
-    return sorted(folders(path, "hugepages-*"), key=lambda size: (len(size.name), size.name))
 
 
 def aslr(root: Path) -> str | None:
