@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import pytest
 
@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from pytest_memperf.fixtures.mapped_file import MappedFiles
     from pytest_memperf.fixtures.memperf import Memperf
     from pytest_memperf.fixtures.numa_buffer import NumaBuffers
+
+    class Closeable(Protocol):
+        """What a fixture gives to a test."""
+
+        def close(self) -> None:
+            """Take away what was made for the test."""
+
+    C = TypeVar("C", bound=Closeable)
 
 
 @contextlib.contextmanager
@@ -100,17 +108,24 @@ def memperf(request: pytest.FixtureRequest) -> Memperf:
     return Memperf(begin_measurement(request.node), request.config)
 
 
+def _to_the_end_of_the_test(config: pytest.Config, made: C) -> Iterator[C]:
+    """Give a test what was made for it, have its mistakes in that shown as such, and take it away afterwards."""
+    from pytest_memperf.report.mistakes import register_mistakes
+
+    register_mistakes(config)
+    yield made
+    made.close()
+
+
 @pytest.fixture
 def mapped_file(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MappedFiles]:
     """Map a file, new or given, with its page cache cold or warm: ``mapped_file("256 MiB", cache="warm")``."""
     from pytest_memperf.fixtures.lacking import lacking
     from pytest_memperf.fixtures.mapped_file import MappedFiles
-    from pytest_memperf.report.mistakes import register_mistakes
 
-    register_mistakes(pytestconfig)
-    files = MappedFiles(tmp_path_factory.getbasetemp, partial(lacking, pytestconfig))
-    yield files
-    files.close()
+    yield from _to_the_end_of_the_test(
+        pytestconfig, MappedFiles(tmp_path_factory.getbasetemp, partial(lacking, pytestconfig))
+    )
 
 
 @pytest.fixture
@@ -118,12 +133,8 @@ def hugepage_region(pytestconfig: pytest.Config) -> Iterator[HugePageRegions]:
     """Map memory on huge pages, reserved or transparent: ``hugepage_region("512 MiB", kind="thp")``."""
     from pytest_memperf.fixtures.hugepage_region import HugePageRegions
     from pytest_memperf.fixtures.lacking import lacking
-    from pytest_memperf.report.mistakes import register_mistakes
 
-    register_mistakes(pytestconfig)
-    regions = HugePageRegions(partial(lacking, pytestconfig))
-    yield regions
-    regions.close()
+    yield from _to_the_end_of_the_test(pytestconfig, HugePageRegions(partial(lacking, pytestconfig)))
 
 
 @pytest.fixture
@@ -131,12 +142,8 @@ def numa_buffer(pytestconfig: pytest.Config) -> Iterator[NumaBuffers]:
     """Place memory on NUMA nodes by a policy: ``numa_buffer("128 MiB", policy="bind", nodes=[0])``."""
     from pytest_memperf.fixtures.lacking import lacking
     from pytest_memperf.fixtures.numa_buffer import NumaBuffers
-    from pytest_memperf.report.mistakes import register_mistakes
 
-    register_mistakes(pytestconfig)
-    buffers = NumaBuffers(partial(lacking, pytestconfig))
-    yield buffers
-    buffers.close()
+    yield from _to_the_end_of_the_test(pytestconfig, NumaBuffers(partial(lacking, pytestconfig)))
 
 
 @pytest.fixture
@@ -144,9 +151,5 @@ def cpu_pinning(pytestconfig: pytest.Config) -> Iterator[CpuPinning]:
     """Run on these processors, or on those of a NUMA node, to the end of the test: ``cpu_pinning(node=0)``."""
     from pytest_memperf.fixtures.cpu_pinning import CpuPinning
     from pytest_memperf.fixtures.lacking import lacking
-    from pytest_memperf.report.mistakes import register_mistakes
 
-    register_mistakes(pytestconfig)
-    pinning = CpuPinning(partial(lacking, pytestconfig))
-    yield pinning
-    pinning.close()
+    yield from _to_the_end_of_the_test(pytestconfig, CpuPinning(partial(lacking, pytestconfig)))
