@@ -176,6 +176,21 @@ def present_pages(list ranges, bint of_file):
     return found
 
 
+def pages_of_files():
+    """Return as (start, end) the pages of files and of shared memory that are mapped now; a fork has to map them again.
+
+    fork(2) does not copy the page tables of what a fault can bring back (mm/memory.c, copy_page_range).
+    """
+    return present_pages(
+        [
+            (start, end)
+            for start, end, readable, _, private, of_file in mappings()
+            if readable and (of_file or not private)
+        ],
+        True,
+    )
+
+
 cdef list huge_ranges = []
 cdef unsigned long huge = 0  # bytes of a transparent huge page; 0 where the kernel has none
 

@@ -74,6 +74,14 @@ class Settling:
                 result.metrics = {**result.metrics, "minor_faults": bounded}
 
 
+def measure_settled(settled: Settling) -> None:
+    """Have the windows of this process, a fork, measured as those of a process of its own."""
+    CONDITIONS.isolation = "process"
+    CONDITIONS.collect = "collect"
+    CONDITIONS.settle = settled
+    CONDITIONS.wide_frames = True
+
+
 class Forwarding(logging.Handler):
     """Sends on to the driver what a session would show; registered in the template, for that takes a while."""
 
@@ -203,10 +211,7 @@ def _run(
         return {"missing": True}
     registry_of(config).request(request["metrics"])
     settled = Settling(pages_of_files, request["cow_limit"])
-    CONDITIONS.isolation = "process"
-    CONDITIONS.collect = "collect"
-    CONDITIONS.settle = settled
-    CONDITIONS.wide_frames = True
+    measure_settled(settled)
     _become_part_of(config, request)
     forwarding.begin(connection, settled)
     if request["live_logs"] is not None:

@@ -20,7 +20,7 @@ from _pytest.outcomes import OutcomeException
 
 from cyx import copy_on_write, process, settling
 from pytest_memperf.isolation import remains
-from pytest_memperf.isolation.child import Settling
+from pytest_memperf.isolation.child import Settling, measure_settled
 from pytest_memperf.isolation.launch import name_of_signal
 from pytest_memperf.measure.conditions import CONDITIONS
 from pytest_memperf.measure.settings import Settings
@@ -50,12 +50,7 @@ def measure_in_fork(
     What the function raises there is raised here, with the fork's own traceback as the cause; what it returns is lost.
     """
     __tracebackhide__ = True
-    files = [
-        (start, end)
-        for start, end, readable, _, private, of_file in copy_on_write.mappings()
-        if readable and (of_file or not private)
-    ]
-    pages_of_files = copy_on_write.present_pages(files, True)
+    pages_of_files = copy_on_write.pages_of_files()
     copy_on_write.note_huge_pages()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()  # or both processes would write it
@@ -132,8 +127,8 @@ def _told(
         settling.watch_arenas()
         gc.collect()
         gc.freeze()
-        CONDITIONS.isolation, CONDITIONS.collect = "process", "collect"
-        CONDITIONS.settle, CONDITIONS.wide_frames, CONDITIONS.progress = settled, True, None
+        measure_settled(settled)
+        CONDITIONS.progress = None
         window = Window("scaling", settings, registry, settles=True)
         window.repeat(function, (), dict(keywords))
         measured, reasons = window.measured(), window.unavailable()

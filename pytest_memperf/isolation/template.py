@@ -137,12 +137,7 @@ def prepare_for_forks() -> list[tuple[int, int]]:
     gc.freeze()
     settling.trim()
     copy_on_write.note_huge_pages()
-    files = [
-        (start, end)
-        for start, end, readable, _, private, of_file in copy_on_write.mappings()
-        if readable and (of_file or not private)
-    ]
-    return copy_on_write.present_pages(files, True)
+    return copy_on_write.pages_of_files()
 
 
 def serve(connection: Connection, forked: Callable[[int, Connection], None]) -> Connection:
