@@ -3,8 +3,8 @@
 
 from libc.stdint cimport uint64_t
 
-from cyx.patterns.arguments cimport WORD, whole
-from cyx.patterns.running cimport LINE, Access, Pass, sample
+from cyx.patterns.arguments cimport whole
+from cyx.patterns.running cimport LINE, Access, Pass, count_words, sample
 
 import errno
 
@@ -15,15 +15,13 @@ cdef extern from "nontemporal.h" nogil:
 
 
 cdef int write_part(Access* access) noexcept nogil:
-    access.bytes = access.last - access.first
-    access.accesses = (access.bytes + WORD - 1) // WORD
+    count_words(access, access.last - access.first)
     write_past_caches(access.target + access.first, access.last - access.first, access.value)
     return 0
 
 
 cdef int copy_part(Access* access) noexcept nogil:
-    access.bytes = 2 * (access.last - access.first)
-    access.accesses = (access.last - access.first + WORD - 1) // WORD
+    count_words(access, access.last - access.first, 2)
     copy_past_caches(access.target + access.first, access.source + access.first, access.last - access.first)
     return 0
 

@@ -3,6 +3,7 @@
 
 from libc.stdint cimport uint64_t, uintptr_t
 
+from cyx.patterns.arguments cimport WORD
 from cyx.patterns.transfer cimport Transfer
 
 cdef enum:
@@ -81,5 +82,10 @@ cdef class Pass:
 # The checksum of those that write: the sum of 64 words evenly spread over the target, as it is afterwards.
 # Place number i of 64 from 0 to the last, at even distances rounded down.
 cdef size_t spread(size_t last, size_t i) noexcept nogil
+
+# The bytes of one stream, or of several as long, and the words of one; the last may be a part of a word.
+cdef inline void count_words(Access* access, size_t size, int streams=1) noexcept nogil:
+    access.bytes = streams * size
+    access.accesses = (size + WORD - 1) // WORD
 
 cdef int sample(Access* access) noexcept nogil

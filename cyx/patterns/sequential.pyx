@@ -4,7 +4,7 @@
 from libc.stdint cimport uint64_t
 
 from cyx.patterns.arguments cimport LARGEST, WORD, whole
-from cyx.patterns.running cimport LINE, Access, Pass, sample
+from cyx.patterns.running cimport LINE, Access, Pass, count_words, sample
 
 cdef extern from "sequential.h" nogil:
     uint64_t sum_of_words(const unsigned char* memory, size_t size)
@@ -16,11 +16,6 @@ cdef extern from "files.h" nogil:
 
 cdef enum:
     FILE_BLOCK = 256 * 1024  # bytes of a call by which scan reads a file: whole words, and little enough for L2
-
-
-cdef void count_words(Access* access, size_t size) noexcept nogil:
-    access.bytes = size
-    access.accesses = (size + WORD - 1) // WORD
 
 
 cdef int scan_memory(Access* access) noexcept nogil:

@@ -7,7 +7,7 @@ while the clock runs. Bytes are those read and those written; an access is a wor
 """
 
 from cyx.patterns.arguments cimport WORD, number
-from cyx.patterns.running cimport LINE, Access, Pass, sample
+from cyx.patterns.running cimport LINE, Access, Pass, count_words, sample
 
 cdef extern from "stream.h" nogil:
     void stream_copy(unsigned char* target, const unsigned char* source, size_t size)
@@ -20,8 +20,7 @@ cdef extern from "stream.h" nogil:
 cdef size_t count(Access* access, int streams) noexcept nogil:
     """Count what is moved in so many streams, and return the bytes of one."""
     cdef size_t size = access.last - access.first
-    access.bytes = streams * size
-    access.accesses = (size + WORD - 1) // WORD
+    count_words(access, size, streams)
     return size
 
 
