@@ -30,6 +30,8 @@ TESTS_A_MODULE = 1_000
 ENVIRONMENT = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "OPENBLAS_NUM_THREADS": "1"}
 MEMPERF = ("-p", "memperf")
 MARK = '@pytest.mark.memperf(max_peak_rss="1 MiB")\n'
+FOREIGN_MARK = MARK.replace("memperf", "foreign")
+FOREIGN = ("-o", "markers=foreign")
 
 
 @dataclass(frozen=True)
@@ -145,13 +147,13 @@ def test_cost_of_a_test(compare: Compare, tmp_path: Path) -> None:
     What pytest itself takes for a mark with an argument stands beside it.
     """
     unmarked = write_tests(tmp_path / "unmarked", TESTS)
-    foreign = write_tests(tmp_path / "foreign", TESTS, MARK.replace("memperf", "foreign"))
+    foreign = write_tests(tmp_path / "foreign", TESTS, FOREIGN_MARK)
     bare = write_tests(tmp_path / "bare", TESTS, "@pytest.mark.memperf\n")
     marked = write_tests(tmp_path / "marked", TESTS, MARK)
     costs = compare(
         Session("unmarked, no plugin", unmarked, ()),
         Session("unmarked, plugin", unmarked, MEMPERF),
-        Session("mark of nobody's, plugin", foreign, (*MEMPERF, "-o", "markers=foreign")),
+        Session("mark of nobody's, plugin", foreign, (*MEMPERF, *FOREIGN)),
         Session("marked without a budget, plugin", bare, MEMPERF),
         Session("marked, plugin", marked, MEMPERF),
         tests=TESTS,
@@ -219,14 +221,12 @@ def test_instructions_of_a_test(tmp_path: Path, capsys: pytest.CaptureFixture[st
     few, many = 100, 300
     (tmp_path / "least.py").write_text(LEAST_PLUGIN, encoding="utf-8")
     (tmp_path / "quiet_watch.py").write_text(QUIET_WATCH, encoding="utf-8")
-    foreign = (*MEMPERF, "-o", "markers=foreign")
-    foreign_mark = MARK.replace("memperf", "foreign")
     kinds = {
         "unmarked, no plugin": ("", ()),
         "unmarked, plugin": ("", MEMPERF),
-        "mark of nobody's, plugin": (foreign_mark, foreign),
-        "bare mark of nobody's, plugin": ("@pytest.mark.foreign\n", foreign),
-        "mark of nobody's, least plugin": (foreign_mark, ("-p", "least", "-o", "markers=foreign")),
+        "mark of nobody's, plugin": (FOREIGN_MARK, (*MEMPERF, *FOREIGN)),
+        "bare mark of nobody's, plugin": ("@pytest.mark.foreign\n", (*MEMPERF, *FOREIGN)),
+        "mark of nobody's, least plugin": (FOREIGN_MARK, ("-p", "least", *FOREIGN)),
         "marked, plugin": (MARK, (*MEMPERF, "-p", "quiet_watch")),
         "bare mark, plugin": ("@pytest.mark.memperf\n", (*MEMPERF, "-p", "quiet_watch")),
     }
