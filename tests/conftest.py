@@ -13,17 +13,17 @@ from cyx import page_cache
 
 TOUCH = '''
 import mmap
+import sys
 
 import pytest
 
+from pytest_memperf.isolation.child import Settling
+
 
 @pytest.fixture(autouse=True)
-def heap_room():
-    """Leave free blocks of all sizes on pages that were written to: a fresh page of the heap is a fault of its own."""
-    blocks = [10**9 + n for n in range(2048)]
-    blocks += [bytes(size - 33) for size in range(48, 513, 16) for _ in range((1 << 16) // size)]
-    del blocks[::2]
-    yield
+def own_pages():
+    """Touch what is free in the heaps and what a fork left to be copied: either is a fault in the window it falls into."""
+    Settling([], sys.maxsize)()
 
 
 def touch(pages):
@@ -80,7 +80,7 @@ def suite(pytester: pytest.Pytester) -> Callable[[str], None]:
 
     def make(text: str) -> None:
         pytester.makepyfile(known_work=TOUCH)
-        imports = "import asyncio, unittest, pytest\nfrom known_work import heap_room, touch"
+        imports = "import asyncio, unittest, pytest\nfrom known_work import own_pages, touch"
         pytester.makepyfile(test_it=f"{imports}\n{text}")
 
     return make
