@@ -22,7 +22,7 @@ from pytest_memperf.isolation.child import Settling
 
 @pytest.fixture(autouse=True)
 def own_pages():
-    """Touch what is free in the heaps and what a fork left to be copied: each is a fault in the window it falls into."""
+    """Touch what is free in the heaps and what a fork left to be copied: each is a fault in the window it is in."""
     Settling([], sys.maxsize)()
 
 

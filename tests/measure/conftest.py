@@ -14,5 +14,5 @@ sys.path.append(str(Path(__file__).parent))
 
 @pytest.fixture(autouse=True)
 def own_pages() -> None:
-    """Touch what is free in the heaps and what a fork left to be copied: each is a fault in the window it falls into."""
+    """Touch what is free in the heaps and what a fork left to be copied: each is a fault in the window it is in."""
     Settling([], sys.maxsize)()
