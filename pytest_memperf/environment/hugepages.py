@@ -10,6 +10,7 @@ from typing import Any
 from cyx import hugepages
 from pytest_memperf.environment import control_groups
 from pytest_memperf.environment.files import field, folders, huge_page_folders, number, selected, text
+from pytest_memperf.model.units import format_size
 
 _ROOT = Path("/")
 _SETTINGS = ("enabled", "defrag", "shmem_enabled")
@@ -92,3 +93,11 @@ def _free_pieces(root: Path) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def reserve_command(pages: int, page_size: int) -> str:
+    """Return the command that reserves so many more pages."""
+    command = f"memperf hugepages reserve {pages}"
+    if page_size == hugepages.default_size():
+        return command
+    return f"{command} --page-size={format_size(page_size).replace(' ', '')}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import mmap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,6 +82,16 @@ def placement_unavailable() -> str | None:
         except OSError as error:
             return refusal(what, error)
     return None
+
+
+def no_such_node(node: int, use: str, others: Iterable[int]) -> str:
+    """Return that a node is not there, which ones can be used in this way, and how to get more."""
+    return f"there is no node {node} on this machine: {use} are {named(others)}; qemu -numa makes machines with more"
+
+
+def named(numbers: Iterable[int]) -> str:
+    """Return the numbers of nodes in words."""
+    return ", ".join(map(str, numbers)) or "unknown"
 
 
 def refusal(what: str, error: OSError) -> str:
