@@ -26,7 +26,7 @@ demo: $(VENVS)/demo/ready ## run the example suite on real input
 test: $(VENVS)/test/ready ## run the tests on the built wheel, in random order
 	$(VENVS)/test/bin/pytest --random-order -rs $(ARGS)
 
-numa: $(VENVS)/test/ready ## run the tests on several NUMA nodes, in virtual machines (on Debian; minutes)
+numa: $(VENVS)/test/ready ## run the tests on several NUMA nodes and the examples, in virtual machines (on Debian; minutes)
 	$(VENVS)/test/bin/python tests/numa/machines.py $(ARGS)
 
 wheel: $(DIST)/ready ## build the sdist, and the wheel from it, into dist

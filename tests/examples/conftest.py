@@ -18,11 +18,12 @@ RunExample = Callable[..., pytest.RunResult]
 
 @pytest.fixture
 def run_example(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> RunExample:
-    """Return a function that copies an example into an empty project, and runs it there with these variables set."""
+    """Return a function that copies an example into an empty project, and runs it there, on little or as told."""
 
     def run(name: str, *options: str, **environment: str) -> pytest.RunResult:
         shutil.copytree(EXAMPLES / name, pytester.path / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for variable, value in environment.items():
+        smaller = dict(line.split("=") for line in (EXAMPLES / "smaller.env").read_text().split())
+        for variable, value in {**smaller, **environment}.items():
             monkeypatch.setenv(variable, value)
         return pytester.runpytest_subprocess("-rs", "-p", "no:randomly", "--memperf-json=out.json", *options)
 

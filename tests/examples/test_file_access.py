@@ -18,7 +18,7 @@ Run = Callable[..., pytest.RunResult]
 @pytest.mark.usefixtures("disk")
 def test_holds_its_budgets(run_example: Run, results: Callable[[], list[dict[str, Any]]]) -> None:
     """Every test passes, none of its budgets is unchecked, and the table shows them."""
-    result = run_example("file_access", FILE_ACCESS_MIB="16")
+    result = run_example("file_access")
 
     result.assert_outcomes(passed=9, xfailed=1)
     result.stdout.fnmatch_lines(["*memperf*", "*test_map_and_touch[[]cold[]]*", "*test_read_in_blocks[[]warm[]]*"])
@@ -35,7 +35,7 @@ def test_leaves_nothing_behind(pytester: pytest.Pytester, run_example: Run) -> N
     folder = pytester.mkdir("disk")
     if page_cache.memory_file_system(folder):
         pytest.skip("the folder for temporary files is in memory")
-    run_example("file_access", "-k", "in_blocks", FILE_ACCESS_MIB="16", FILE_ACCESS_FOLDER=str(folder)).assert_outcomes(
+    run_example("file_access", "-k", "in_blocks", FILE_ACCESS_FOLDER=str(folder)).assert_outcomes(
         passed=2, deselected=8
     )
 

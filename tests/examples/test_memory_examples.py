@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 MIB = 1024 * 1024
-SMALLER = {"MADVISE_MIB": "32", "SLIDING_WINDOW_MIB": "80", "SHARED_MAPPING_MIB": "16", "HUGE_PAGES_MIB": "8"}
 Results = Callable[[], list[dict[str, Any]]]
 Run = Callable[..., pytest.RunResult]
 
@@ -18,7 +17,7 @@ Run = Callable[..., pytest.RunResult]
 @pytest.mark.parametrize(("name", "tests"), [("madvise", 3), ("sliding_window", 4), ("shared_mapping", 2)])
 def test_holds_its_budgets(run_example: Run, results: Results, name: str, tests: int) -> None:
     """Every test passes, and none of its budgets is unchecked."""
-    run_example(name, **SMALLER).assert_outcomes(passed=tests)
+    run_example(name).assert_outcomes(passed=tests)
     statuses = [check["status"] for each in results() for check in each["checks"]]
     assert len(statuses) >= tests
     assert set(statuses) == {"passed"}
@@ -27,7 +26,7 @@ def test_holds_its_budgets(run_example: Run, results: Results, name: str, tests:
 @pytest.mark.usefixtures("disk")
 def test_a_stream_needs_a_window_whatever_the_size(run_example: Run, results: Results) -> None:
     """The peak of the file that is ten times as large is the same, and a fraction of it."""
-    run_example("sliding_window", **SMALLER)
+    run_example("sliding_window")
     peaks = {each["window"]: each["metrics"]["peak_rss"]["value"] for each in results() if "footprint" in each["test"]}
     assert peaks["whole"] < 10 * MIB
     assert abs(peaks["whole"] - peaks["tenth"]) <= 2 * MIB
@@ -35,7 +34,7 @@ def test_a_stream_needs_a_window_whatever_the_size(run_example: Run, results: Re
 
 def test_a_mapping_is_shared(run_example: Run, results: Results) -> None:
     """One process alone has all of the file, of four each a quarter, and together they have it once."""
-    run_example("shared_mapping", "-k", "there_once", **SMALLER)
+    run_example("shared_mapping", "-k", "there_once")
     figures = next(each["metrics"] for each in results() if each["window"] == "call")
     assert figures["alone"]["value"] == pytest.approx(16 * MIB, rel=0.05)
     assert figures["share_of_one"]["value"] == pytest.approx(4 * MIB, rel=0.2)
@@ -59,13 +58,13 @@ def test_says_when_there_is_no_disk(run_example: Run, name: str, variable: str, 
 def test_leaves_nothing_behind(pytester: pytest.Pytester, run_example: Run, name: str, variable: str) -> None:
     """The files are gone at the end."""
     folder = pytester.mkdir("disk")
-    run_example(name, **SMALLER, **{variable: str(folder)})
+    run_example(name, **{variable: str(folder)})
     assert list(folder.iterdir()) == []
 
 
 def test_each_page_is_a_fault(run_example: Run, results: Results) -> None:
     """Whatever this machine has of the kinds of pages: as many faults as pages, and no budget exceeded."""
-    result = run_example("huge_pages", "-k", "not GiB", **SMALLER)
+    result = run_example("huge_pages", "-k", "not GiB")
     result.assert_outcomes(**{**result.parseoutcomes(), "deselected": 3, "failed": 0, "errors": 0})
     faults = {
         each["test"].rpartition("[")[2]: each["metrics"]["minor_faults"]["value"]
@@ -80,14 +79,14 @@ def test_each_page_is_a_fault(run_example: Run, results: Results) -> None:
 
 def test_nodes_that_are_there(run_example: Run) -> None:
     """What one node is enough for passes anywhere; what needs a second one is skipped where there is none."""
-    outcomes = run_example("numa", NUMA_MIB="4").parseoutcomes()
+    outcomes = run_example("numa").parseoutcomes()
     assert outcomes["passed"] >= 3
     assert outcomes["passed"] + outcomes.get("skipped", 0) == 7
 
 
 def test_pool_loses_nothing(run_example: Run, results: Results) -> None:
     """The example checks its contents; the pool takes no memory while it works, on whatever pages there are."""
-    outcomes = run_example("buffer_pool", BUFFER_POOL_MIB="16").parseoutcomes()
+    outcomes = run_example("buffer_pool").parseoutcomes()
     assert outcomes["passed"] >= 1
     assert outcomes["passed"] + outcomes.get("skipped", 0) == 3
     retained = [each["metrics"]["retained_rss"]["value"] for each in results() if each["window"] == "updates"]

@@ -2,8 +2,9 @@
 
 QEMU emulates the processors (no KVM is needed) and boots a kernel of Debian's over the file system of this machine,
 which it reads and does not write: the tests run with the interpreter, the environment and the checkout that are here.
-What is tested is where pages lie; times in there mean nothing. ``--install`` only gets what is missing, ``-- COMMAND``
-runs a command in the first machine, other arguments go to pytest.
+A disk of its own has the temporary files, so that a file can be cold. What is tested is where pages lie, and that the
+examples hold their budgets; times in there mean nothing. ``--install`` only gets what is missing, ``-- COMMAND`` runs a
+command in the first machine, other arguments go to pytest.
 """
 
 from __future__ import annotations
@@ -27,10 +28,13 @@ from cyx.process import die_with_parent
 
 HERE = Path(__file__).parent
 TESTS = HERE.parent
+SMALLER = TESTS.parent / "examples" / "smaller.env"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pytest-memperf" / "numa"
 PACKAGES = ("qemu-system-x86", "busybox-static", "numactl")
-MODULES = ("virtio_pci", "9pnet_virtio", "9p", "overlay")
-"""Those that the guest's file system needs; what they depend on is read from themselves."""
+MODULES = ("virtio_pci", "9pnet_virtio", "9p", "overlay", "virtio_blk", "crc32c_generic", "ext4")
+"""Those that the guest's file systems need; what they depend on is read from themselves, where it is told there."""
+DISK = 256 * 1024 * 1024
+"""Bytes of the guest's disk, which takes as much here as is written there."""
 TIMEOUT = 600.0
 """Seconds for a machine."""
 
@@ -48,6 +52,7 @@ class Machine:
     huge_pages: int
     """Of 2 MiB, on each node with memory."""
     tests: tuple[str, ...]
+    """Below tests, or beside it."""
 
 
 ANYWHERE = ("cyx/test_numa.py", "environment/test_numa.py")
@@ -58,7 +63,7 @@ MACHINES = (
         processors=(1, 1),
         distances=((10, 21), (21, 10)),
         huge_pages=16,
-        tests=("numa/test_two_nodes.py", "numa/test_huge_pages.py", *ANYWHERE),
+        tests=("numa/test_two_nodes.py", "numa/test_huge_pages.py", *ANYWHERE, "../examples"),
     ),
     Machine(
         "three nodes, one without memory, one without processors",
@@ -80,7 +85,7 @@ def install() -> None:
     """Install what is missing, where this is Debian: QEMU, busybox and numactl as root; the kernel into the cache."""
     needed = {"qemu-system-x86_64": PACKAGES[0], "busybox": PACKAGES[1], "numactl": PACKAGES[2]}
     missing = [package for program, package in needed.items() if shutil.which(program) is None]
-    if not missing and (CACHE / "vmlinuz").exists():
+    if not missing and have_kernel():
         return
     if shutil.which("apt-get") is None or os.uname().machine != "x86_64":
         end("the virtual machines are made of Debian's packages for x86_64: run it on such a machine")
@@ -95,6 +100,12 @@ def install() -> None:
         fetch_kernel()
     except (OSError, subprocess.CalledProcessError) as error:
         end(f"what the virtual machines need could not be installed: {error}")
+
+
+def have_kernel() -> bool:
+    """Tell whether the kernel and these modules are in the cache."""
+    kept = CACHE / "kept"
+    return kept.exists() and kept.read_text().split() == list(MODULES)
 
 
 def fetch_kernel() -> None:
@@ -113,7 +124,8 @@ def fetch_kernel() -> None:
             keep_module(module, modules, order)
         (CACHE / "modules" / "order").write_text("".join(f"{module}\n" for module in order))
         (kernel,) = folder.glob("tree/boot/vmlinuz-*")
-        shutil.copy(kernel, CACHE / "vmlinuz")  # the last, as the sign that all is there
+        shutil.copy(kernel, CACHE / "vmlinuz")
+        (CACHE / "kept").write_text(" ".join(MODULES))  # the last, as the sign that all is there
 
 
 def keep_module(module: str, files: dict[str, Path], order: list[str]) -> None:
@@ -175,6 +187,7 @@ def script(machine: Machine, command: Sequence[str]) -> str:
     """Return what the guest runs: the huge pages, then the command, as it would run here."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV") if name in os.environ}
     kept |= {"MEMPERF_NUMA": machine.name, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # other plugins take half a minute
+    kept |= {"TMPDIR": "/disk", **dict(line.split("=") for line in SMALLER.read_text().split())}
     lines = [f"export {name}={shlex.quote(value)}" for name, value in kept.items()]
     for node, memory in enumerate(machine.memory):
         if memory and machine.huge_pages:
@@ -191,6 +204,9 @@ def run(machine: Machine, command: Sequence[str]) -> int:
         share.mkdir()
         (share / "run").write_text(script(machine, command))
         (folder / "initrd").write_bytes(archive(initial_files()))
+        disk = folder / "disk"
+        disk.touch()
+        os.truncate(disk, DISK)
         options = [
             "qemu-system-x86_64", "-nodefaults", "-display", "none", "-no-reboot",
             "-accel", "tcg,thread=multi", "-cpu", "max", *qemu_options(machine),
@@ -198,6 +214,7 @@ def run(machine: Machine, command: Sequence[str]) -> int:
             "-append", "console=ttyS0 quiet panic=-1", "-serial", f"file:{folder / 'console'}", "-serial", "stdio",
             "-virtfs", "local,mount_tag=host,path=/,security_model=none,readonly=on,multidevs=remap",
             "-virtfs", f"local,mount_tag=share,path={share},security_model=none",
+            "-drive", f"file={disk},if=virtio,format=raw,cache=unsafe",
         ]  # fmt: skip
         try:
             subprocess.run(

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import json
 import mmap
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from situations import AS_NOBODY, in_namespaces, made_by_root, needs, reachable
 
 SUITE = """
 import mmap
@@ -42,12 +41,8 @@ def test_it(size):
             memory[place] = 1
         time.sleep(0.05)
 """
-AS_NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or not shutil.which("setpriv") or not shutil.which("unshare"),
-    reason="these situations are made by root, with setpriv and unshare of util-linux",
-)
+pytestmark = made_by_root
 
 
 def run(folder: Path, wrapper: list[str]) -> dict[str, Any]:
@@ -64,52 +59,6 @@ def results_of(folder: Path, wrapper: list[str], suite: str) -> list[dict[str, A
     done = subprocess.run([*wrapper, *command], cwd=folder, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads((folder / "out.json").read_text())["results"]  # type: ignore[no-any-return]
-
-
-def in_namespaces(script: str) -> list[str]:
-    """Return a wrapper that runs the script in mount and process namespaces of its own before the command."""
-    return ["unshare", "--mount", "--pid", "--fork", "sh", "-ec", f'{script}\nexec "$@"', "sh"]
-
-
-def reachable() -> str:
-    """Return a script that, in a mount namespace, lets other users reach this interpreter below closed folders."""
-    covers = {}
-    for prefix in {Path(sys.base_prefix), Path(sys.prefix)}:  # tox too closes the folder of its environments
-        closed = [parent for parent in reversed(prefix.parents) if not parent.stat().st_mode & 0o001]
-        if closed:
-            covers[prefix] = closed[0]
-    return "\n".join(
-        [
-            "kept=$(mktemp -d)",
-            *(f"mkdir $kept/{n}; mount --bind {prefix} $kept/{n}" for n, prefix in enumerate(covers)),
-            *(f"mount -t tmpfs -o mode=755 none {cover}" for cover in set(covers.values())),
-            *(f"mkdir -p {prefix}; mount --move $kept/{n} {prefix}" for n, prefix in enumerate(covers)),
-            "rm --recursive --one-file-system $kept",
-        ]
-    )
-
-
-@pytest.fixture
-def folder() -> Any:
-    """A folder that other users can enter and write to."""
-    import tempfile
-
-    with tempfile.TemporaryDirectory(dir="/tmp") as name:
-        yield Path(name)
-
-
-def can(wrapper: list[str]) -> bool:
-    """Tell whether this machine allows the situation, and an interpreter runs in it."""
-    return (
-        subprocess.run([*wrapper, sys.executable, "-c", "import pytest_memperf, cyx.probes"], check=False).returncode
-        == 0
-    )
-
-
-def needs(wrapper: list[str]) -> None:
-    """Skip where this machine does not allow the situation."""
-    if not can(wrapper):
-        pytest.skip(f"this machine cannot run {sys.executable} under: {' '.join(wrapper)}")
 
 
 class TestEverythingIsMeasured:
