@@ -36,8 +36,8 @@ develop: $(VENVS)/develop/ready ## an environment with an editable install and e
 bench: $(VENVS)/bench/ready ## measure our own cost and precision against the claims (long; BENCH=quick is shorter)
 	MEMPERF_BENCH=$(BENCH) $(VENVS)/bench/bin/pytest tests/benchmarks -s $(ARGS)
 
-bench-kernels: $(VENVS)/bench/ready ## compare the access patterns with plain C, built in the run (minutes; on a quiet machine)
-	$(VENVS)/bench/bin/pytest tests/benchmarks/test_kernels.py -s $(ARGS)
+bench-kernels: $(VENVS)/bench/ready ## compare access patterns and huge pages with plain C, built in the run (minutes; when quiet)
+	$(VENVS)/bench/bin/pytest tests/benchmarks/test_kernels.py tests/benchmarks/test_huge_pages.py -s $(ARGS)
 
 check-real: $(VENVS)/real/ready ## run NumPy's and networkx's own suites with and without the plugin (long)
 	$(VENVS)/real/bin/python tests/real/check_real.py $(ARGS)

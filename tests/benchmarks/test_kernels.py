@@ -11,7 +11,6 @@ import ctypes
 import mmap
 import os
 import re
-import resource
 import shutil
 import subprocess
 import tempfile
@@ -25,12 +24,11 @@ from typing import Any, Literal
 import numpy as np
 import plain
 import pytest
+from pairs import PAIRS, Comparison, compare
 
 from cyx import patterns
 from cyx.patterns import Transfer
 
-TARGET = 0.98
-PAIRS, MOST_PAIRS, MOST_DISTURBED = 15, 150, 45
 RUN_NS = 1_000_000  # of one side of a pair, at least
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 UNTIL_MEMORY = 4  # times the last cache
@@ -262,44 +260,6 @@ def operands_of(case: Case, footprint: int, memory: Any, file: int) -> Operands:
     return Operands(arrays, size, file)
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """How many times as fast a kernel is, of each pair; quiet if the processor was not taken away meanwhile."""
-
-    ratios: list[float]
-    quiet: bool
-
-    def judge(self) -> None:
-        """Fail below the target, where there was quiet enough to tell."""
-        if not self.quiet and median(self.ratios) < TARGET:
-            pytest.skip(
-                f"others took the processor away in nearly every pair: {median(self.ratios):.3f} by all of them"
-            )
-        assert median(self.ratios) >= TARGET
-
-
-def compare(ours: Callable[[], int], theirs: Callable[[], int]) -> Comparison:
-    """Run both in turns, each as the first one in half of the pairs."""
-    found: list[float] = []
-    disturbed: list[float] = []
-    while len(found) < PAIRS or (median(found) < TARGET and len(found) < MOST_PAIRS):
-        switches = interruptions()
-        if len(found) % 2:
-            mine, other = ours(), theirs()
-        else:
-            other, mine = theirs(), ours()
-        quiet = interruptions() == switches
-        (found if quiet else disturbed).append(other / mine)
-        if len(disturbed) > MOST_DISTURBED:  # there is no quiet here, or not for so long a run
-            return Comparison(found + disturbed, quiet=False)
-    return Comparison(found, quiet=True)
-
-
-def interruptions() -> int:
-    """Return how often this thread had to leave its processor to others: a pair in which it did is no pair."""
-    return resource.getrusage(resource.RUSAGE_THREAD).ru_nivcsw
-
-
 def nanoseconds(function: Callable[[], Any], passes: int) -> float:
     """Return the time of a pass of something in Python."""
     begin = time.perf_counter_ns()
@@ -311,7 +271,7 @@ def nanoseconds(function: Callable[[], Any], passes: int) -> float:
 def row(name: str, over: str, speed: str, found: Comparison, numpy: str = "") -> str:
     """Return a row of the table."""
     pairs = f"{len(found.ratios)}{' ' if found.quiet else '*'}"
-    return f"{name:<28}{over:<8}{speed:>14}{median(found.ratios):>12.3f}{numpy:>10}{pairs:>8}"
+    return f"{name:<28}{over:<8}{speed:>14}{found.ratio:>12.3f}{numpy:>10}{pairs:>8}"
 
 
 def speed_of(transfer: Transfer) -> str:
