@@ -32,6 +32,33 @@ MEMPERF = ("-p", "memperf")
 MARK = '@pytest.mark.memperf(max_peak_rss="1 MiB")\n'
 FOREIGN_MARK = MARK.replace("memperf", "foreign")
 FOREIGN = ("-o", "markers=foreign")
+LEAST = ("-p", "least", *FOREIGN)
+LEAST_PLUGIN = """\
+import resource
+
+import pytest
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item):
+    mark, function = item.get_closest_marker("foreign"), item.obj
+    def measured(**arguments):
+        before = resource.getrusage(resource.RUSAGE_SELF)
+        function(**arguments)
+        after = resource.getrusage(resource.RUSAGE_SELF)
+        item.result = after.ru_minflt - before.ru_minflt
+        assert item.result < 1_000 or not mark.kwargs
+    item.obj = measured
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if call.when == "call":
+        report.result = item.result
+    return report
+
+def pytest_runtest_logreport(report):
+    report.__dict__.pop("result", None)
+"""
 
 
 @dataclass(frozen=True)
@@ -141,11 +168,20 @@ def write_tests(folder: Path, tests: int, mark: str = "", body: str = "pass") ->
     return folder
 
 
+def write_least_plugin(folder: Path) -> None:
+    """Write the least plugin that holds one budget: it knows nothing of windows, units or reports.
+
+    Less than it costs cannot be had.
+    """
+    (folder / "least.py").write_text(LEAST_PLUGIN, encoding="utf-8")
+
+
 def test_cost_of_a_test(compare: Compare, tmp_path: Path) -> None:
     """A marked, empty test costs at most 60 us over an unmarked one, which costs at most 10 us for the plugin.
 
-    What pytest itself takes for a mark with an argument stands beside it.
+    What pytest itself takes for a mark with an argument stands beside it, and what the least plugin adds to that.
     """
+    write_least_plugin(tmp_path)
     unmarked = write_tests(tmp_path / "unmarked", TESTS)
     foreign = write_tests(tmp_path / "foreign", TESTS, FOREIGN_MARK)
     bare = write_tests(tmp_path / "bare", TESTS, "@pytest.mark.memperf\n")
@@ -154,6 +190,7 @@ def test_cost_of_a_test(compare: Compare, tmp_path: Path) -> None:
         Session("unmarked, no plugin", unmarked, ()),
         Session("unmarked, plugin", unmarked, MEMPERF),
         Session("mark of nobody's, plugin", foreign, (*MEMPERF, *FOREIGN)),
+        Session("mark of nobody's, least plugin", foreign, LEAST),
         Session("marked without a budget, plugin", bare, MEMPERF),
         Session("marked, plugin", marked, MEMPERF),
         tests=TESTS,
@@ -176,32 +213,6 @@ def instructions(session: Session, log: Path) -> int:
     return int(re.findall(r"Collected : ([0-9]+)", log.read_text())[-1])
 
 
-LEAST_PLUGIN = """\
-import resource
-
-import pytest
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_call(item):
-    mark, function = item.get_closest_marker("foreign"), item.obj
-    def measured(**arguments):
-        before = resource.getrusage(resource.RUSAGE_SELF)
-        function(**arguments)
-        after = resource.getrusage(resource.RUSAGE_SELF)
-        item.result = after.ru_minflt - before.ru_minflt
-        assert item.result < 1_000 or not mark.kwargs
-    item.obj = measured
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    report = yield
-    if call.when == "call":
-        report.result = item.result
-    return report
-
-def pytest_runtest_logreport(report):
-    report.__dict__.pop("result", None)
-"""
 QUIET_WATCH = """\
 import sys
 
@@ -216,17 +227,16 @@ def test_instructions_of_a_test(tmp_path: Path, capsys: pytest.CaptureFixture[st
     """What a test costs without the noise of time: what pytest takes for a mark, and what the plugin adds to that.
 
     The plugin adds at most 2 % to an unmarked test, and at most 12 % of that to a marked one beyond pytest's part.
-    The least plugin holds one budget and knows nothing of windows, units or reports: less than it costs cannot be had.
     """
     few, many = 100, 300
-    (tmp_path / "least.py").write_text(LEAST_PLUGIN, encoding="utf-8")
+    write_least_plugin(tmp_path)
     (tmp_path / "quiet_watch.py").write_text(QUIET_WATCH, encoding="utf-8")
     kinds = {
         "unmarked, no plugin": ("", ()),
         "unmarked, plugin": ("", MEMPERF),
         "mark of nobody's, plugin": (FOREIGN_MARK, (*MEMPERF, *FOREIGN)),
         "bare mark of nobody's, plugin": ("@pytest.mark.foreign\n", (*MEMPERF, *FOREIGN)),
-        "mark of nobody's, least plugin": (FOREIGN_MARK, ("-p", "least", *FOREIGN)),
+        "mark of nobody's, least plugin": (FOREIGN_MARK, LEAST),
         "marked, plugin": (MARK, (*MEMPERF, "-p", "quiet_watch")),
         "bare mark, plugin": ("@pytest.mark.memperf\n", (*MEMPERF, "-p", "quiet_watch")),
     }
@@ -249,13 +259,16 @@ def test_instructions_of_a_test(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_cost_beside_pytest_memray(compare: Compare, tmp_path: Path) -> None:
-    """A marked, empty test costs at most 1/100 of what pytest-memray adds to it."""
+    """A marked, empty test costs at most 1/100 of what pytest-memray adds to it; beside it, the least plugin."""
     pytest.importorskip("pytest_memray", reason="pytest-memray is not installed: make bench installs it")
     tests = 1_000 if QUICK else 4_000  # at some 10 ms each under pytest-memray
     unmarked = write_tests(tmp_path / "unmarked", tests)
+    foreign = write_tests(tmp_path / "foreign", tests, FOREIGN_MARK)
     marked = write_tests(tmp_path / "marked", tests, MARK)
+    write_least_plugin(tmp_path)
     costs = compare(
         Session("no plugin", unmarked, ()),
+        Session("mark of nobody's, least plugin", foreign, LEAST),
         Session("marked, plugin", marked, MEMPERF),
         Session("pytest-memray", unmarked, ("-p", "memray", "--memray")),
         tests=tests,
