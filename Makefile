@@ -15,7 +15,7 @@ SOURCES := pyproject.toml MANIFEST.in README.md LICENSE \
 PIP_INSTALL = bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test numa wheel develop bench bench-kernels check-real lint types clean
+.PHONY: help demo test fuzz numa asan valgrind wheel develop bench bench-kernels check-real lint types clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,8 +26,17 @@ demo: $(VENVS)/demo/ready ## run the example suite on real input
 test: $(VENVS)/test/ready ## run the tests on the built wheel, in random order
 	$(VENVS)/test/bin/pytest --random-order -rs $(ARGS)
 
+fuzz: $(VENVS)/test/ready ## give every call anything, in 100,000 cases in sum (minutes)
+	MEMPERF_FUZZ=3400 $(VENVS)/test/bin/pytest -m fuzz $(ARGS)
+
 numa: $(VENVS)/test/ready ## run the tests on several NUMA nodes and the examples, in virtual machines (on Debian; minutes)
 	$(VENVS)/test/bin/python tests/numa/machines.py $(ARGS)
+
+asan: $(VENVS)/asan/ready ## run the tests of cyx under the sanitizers for addresses and undefined behaviour (gcc; minutes)
+	$(VENVS)/asan/bin/python tests/checkers/asan.py $(ARGS)
+
+valgrind: $(VENVS)/test/ready ## run tests of the kernels and regions under valgrind (minutes)
+	$(VENVS)/test/bin/python tests/checkers/valgrind.py $(ARGS)
 
 wheel: $(DIST)/ready ## build the sdist, and the wheel from it, into dist
 
@@ -68,6 +77,13 @@ $(VENVS)/%/ready: $(DIST)/ready
 	$(VENVS)/$*/$(PIP_INSTALL) --upgrade 'pip>=25.1'
 	$(VENVS)/$*/$(PIP_INSTALL) --group $* $(DIST)/*.whl
 	$(VENVS)/$*/$(PIP_INSTALL) --force-reinstall --no-deps $(DIST)/*.whl
+	touch $@
+
+$(VENVS)/asan/ready: $(SOURCES)
+	test -x $(VENVS)/asan/bin/python || $(PYTHON) -m venv $(VENVS)/asan
+	$(VENVS)/asan/$(PIP_INSTALL) --upgrade 'pip>=25.1'
+	$(VENVS)/asan/$(PIP_INSTALL) --group test
+	$(VENVS)/asan/bin/python tests/checkers/asan.py --build
 	touch $@
 
 $(VENVS)/develop/ready: $(SOURCES)
