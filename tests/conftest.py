@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from cyx import page_cache
+
+CASES = int(os.environ.get("MEMPERF_FUZZ", "100"))
+"""Of each test that takes anything; ``make fuzz`` runs many."""
+settings.register_profile("memperf", max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck))
+settings.load_profile("memperf")
 
 TOUCH = '''
 import mmap
@@ -33,6 +41,34 @@ def touch(pages):
         for page in range(pages):
             memory[page * mmap.PAGESIZE] = 1
 '''
+
+cases = 0
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Have the cases counted of those that take anything."""
+    functions = {getattr(item, "function", None) for item in session.items if item.get_closest_marker("fuzz")}
+    for function in functions:
+        if hasattr(function, "hypothesis"):
+            function.hypothesis.inner_test = counted(function.hypothesis.inner_test)
+
+
+def counted(test: Callable[..., None]) -> Callable[..., None]:
+    """Return the test of a case as one that counts; a case that it does not assume is none."""
+
+    @functools.wraps(test)
+    def count(*arguments: Any, **keywords: Any) -> None:
+        global cases
+        test(*arguments, **keywords)
+        cases += 1
+
+    return count
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell how many they were, where they were asked for."""
+    if "MEMPERF_FUZZ" in os.environ:
+        terminalreporter.write_line(f"{cases:,} cases of anything")
 
 
 @pytest.fixture(autouse=True)

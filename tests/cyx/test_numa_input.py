@@ -6,15 +6,17 @@ import mmap
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import assume, given, settings
+import pytest
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cyx import numa
 
+pytestmark = pytest.mark.fuzz
+
 PAGE = mmap.PAGESIZE
 
 
-@settings(max_examples=500, deadline=None)
 @given(
     call=st.sampled_from([numa.mbind, numa.pages_by_node, numa.move_pages, numa.get_mempolicy, numa.set_mempolicy]),
     address=st.integers(-1, 2**65) | st.sampled_from([0, 1, PAGE, 2**63, 2**64 - 1]),

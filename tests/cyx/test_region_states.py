@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from cyx.region import ADVICE, KINDS, PROTECTIONS, Region
+
+pytestmark = pytest.mark.fuzz
 
 PAGE = mmap.PAGESIZE
 MOST = 12 * PAGE
@@ -145,7 +149,7 @@ class Regions(RuleBasedStateMachine):
             self.region.close()
 
 
-Regions.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+Regions.TestCase.settings = settings(stateful_step_count=40)
 TestRegions = Regions.TestCase
 
 ANYTHING = st.none() | st.integers() | st.text(max_size=5) | st.floats() | st.binary(max_size=3)
@@ -166,10 +170,30 @@ SIZES = st.sampled_from([0, 1, PAGE - 1, PAGE, PAGE + 1, 2**31, 2**40, 2**47, 2*
         },
     ),
 )
-@settings(max_examples=1000, deadline=None)
 def test_any_arguments(size: Any, keywords: dict[str, Any]) -> None:
     """A region, or one of two exceptions: nothing crashes, nothing stays open."""
     before = len(os.listdir("/proc/self/fd"))
     with contextlib.suppress(ValueError, OSError):
         Region(size, **keywords).close()
     assert len(os.listdir("/proc/self/fd")) <= before
+
+
+@given(
+    kind=st.sampled_from(["anonymous", "memfd", "thp", "file"]),
+    shared=st.booleans(),
+    method=st.sampled_from(
+        ["advise", "protect", "resize", "populate", "sync", "lock", "unlock", "collapse", "forget", "readahead", "drop"]
+    ),
+    arguments=st.lists(st.sampled_from([*ADVICE, *PROTECTIONS, PAGE, 2 * PAGE]) | SIZES | ANYTHING, max_size=3),
+)
+def test_any_act(tmp_path: Path, kind: str, shared: bool, method: str, arguments: list[Any]) -> None:
+    """Whatever an act is given, it is done or refused, and the region can be closed."""
+    file = tmp_path / "file"
+    file.write_bytes(bytes(3 * PAGE))
+    with open(file, "r+b") as opened:
+        which = {"fd": opened.fileno()} if kind == "file" else {}
+        with Region(3 * PAGE, kind=kind, shared=shared, **which) as region:
+            with contextlib.suppress(TypeError, ValueError, OverflowError, OSError):
+                getattr(region, method)(*arguments)
+            with contextlib.suppress(BufferError):  # of guarded pages
+                assert len(bytes(region)) == len(region)

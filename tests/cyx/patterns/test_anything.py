@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cyx import patterns
 from cyx.patterns import Transfer
 
-CASES = int(os.environ.get("MEMPERF_PATTERN_CASES", "300"))
+pytestmark = pytest.mark.fuzz
+
 DOCUMENTED = (TypeError, ValueError, OSError, MemoryError)
 
 numbers: st.SearchStrategy[Any] = st.one_of(
@@ -93,7 +94,6 @@ KERNELS: dict[str, tuple[Callable[..., Transfer], list[Any]]] = {
 
 
 @pytest.mark.parametrize("name", KERNELS)
-@settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_kernels(name: str, data: st.DataObject, file: int) -> None:
     """Any operands, arguments and extents."""
@@ -107,7 +107,6 @@ def test_kernels(name: str, data: st.DataObject, file: int) -> None:
         assert transfer.elapsed_ns >= 0
 
 
-@settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(memories, small, numbers, common, draws)
 def test_touch_random(memory: Any, count: Any, seed: Any, rest: dict[str, Any], how: dict[str, Any]) -> None:
     """Any distribution."""
@@ -116,7 +115,6 @@ def test_touch_random(memory: Any, count: Any, seed: Any, rest: dict[str, Any], 
         assert transfer.accesses == count * rest.get("passes", 1)
 
 
-@settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(memories, numbers, numbers, numbers, common, small, numbers, st.lists(numbers, max_size=3))
 def test_cycles(
     memory: Any, node: Any, place: Any, seed: Any, rest: dict[str, Any], steps: Any, chains: Any, spoilt: list[Any]
