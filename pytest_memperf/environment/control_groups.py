@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from pytest_memperf.environment.files import number, text
 
 _ROOT = Path("/")
+_Pairs = list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,27 +23,20 @@ class Room:
 
 def memory(root: Path = _ROOT) -> Room | None:
     """Return the room for memory in the tightest group; None without a limit. Cached files make way."""
-    return min(
-        [
-            *_rooms("memory", "memory.max", "memory.current", root),
-            *_rooms("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", root),
-        ],
-        key=lambda room: room.left,
-        default=None,
+    return _tightest(
+        "memory", [("memory.max", "memory.current")], [("memory.limit_in_bytes", "memory.usage_in_bytes")], root
     )
 
 
 def huge_pages(page_size: int, root: Path = _ROOT) -> Room | None:
     """Return the room for reserved huge pages of a size in the tightest group; None without a limit."""
-    name = f"hugetlb.{_size_name(page_size)}"
-    pairs = [
-        (f"{name}.max", f"{name}.current"),
-        (f"{name}.rsvd.max", f"{name}.rsvd.current"),
-        (f"{name}.limit_in_bytes", f"{name}.usage_in_bytes"),
-        (f"{name}.rsvd.limit_in_bytes", f"{name}.rsvd.usage_in_bytes"),
-    ]
-    rooms = [room for limit, usage in pairs for room in _rooms("hugetlb", limit, usage, root)]
-    return min(rooms, key=lambda room: room.left, default=None)
+    names = f"hugetlb.{_size_name(page_size)}", f"hugetlb.{_size_name(page_size)}.rsvd"
+    return _tightest(
+        "hugetlb",
+        [(f"{name}.max", f"{name}.current") for name in names],
+        [(f"{name}.limit_in_bytes", f"{name}.usage_in_bytes") for name in names],
+        root,
+    )
 
 
 def _size_name(size: int) -> str:
@@ -51,11 +46,24 @@ def _size_name(size: int) -> str:
     return f"{size // 1024}KB"
 
 
-def _rooms(controller: str, limit: str, usage: str, root: Path) -> Iterator[Room]:
-    for group in _groups(controller, root):
-        most, used = number(group / limit), number(group / usage)  # "max" is no number
-        if most is not None and used is not None and most < 2**62:
-            yield Room(max(0, most - used + _reclaimable(group, controller)), group / limit)
+def _tightest(controller: str, files: _Pairs, files_of_version_1: _Pairs, root: Path) -> Room | None:
+    """Return the least room of the groups that this process is in; each file of a limit has one of what is used."""
+    rooms = []
+    for controllers, groups in hierarchies(root) or ():
+        if controllers is not None and controller not in controllers:
+            continue
+        for limit, usage in files if controllers is None else files_of_version_1:
+            rooms += [room for group in groups for room in _room(controller, group, limit, usage)]
+    return min(rooms, key=lambda room: room.left, default=None)
+
+
+def _room(controller: str, group: Path, limit: str, usage: str) -> Iterator[Room]:
+    most = number(group / limit)  # "max" is no number
+    if most is None or most >= 2**62:
+        return
+    used = number(group / usage)
+    if used is not None:
+        yield Room(max(0, most - used + _reclaimable(group, controller)), group / limit)
 
 
 def _reclaimable(group: Path, controller: str) -> int:
@@ -67,13 +75,6 @@ def _reclaimable(group: Path, controller: str) -> int:
     return sum(int(figures.get(name, 0)) for name in names)
 
 
-def _groups(controller: str, root: Path) -> Iterator[Path]:
-    """Yield this process's groups for a controller, from its own up."""
-    for controllers, groups in hierarchies(root) or ():
-        if controllers is None or controller in controllers:
-            yield from groups
-
-
 def hierarchies(root: Path) -> list[tuple[frozenset[str] | None, list[Path]]] | None:
     """Return the hierarchies that this process is in; None where there is nothing to read.
 
@@ -81,8 +82,11 @@ def hierarchies(root: Path) -> list[tuple[frozenset[str] | None, list[Path]]] | 
     container sees its own as the top.
     """
     told = text(root / "proc/self/cgroup")
-    if told is None:
-        return None
+    return None if told is None else _parsed(told, root)
+
+
+@lru_cache
+def _parsed(told: str, root: Path) -> list[tuple[frozenset[str] | None, list[Path]]]:
     found: list[tuple[frozenset[str] | None, list[Path]]] = []
     for line in told.splitlines():
         number_of_tree, _, rest = line.partition(":")
