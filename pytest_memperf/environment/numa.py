@@ -28,7 +28,7 @@ class Node:
 
     def free(self) -> int:
         """Return how many bytes can be had now: free ones, and those of cached files."""
-        return sum(_bytes(self.root, self.number, name) for name in _FREE)
+        return sum(_bytes(self.root, self.number, *_FREE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def topology(root: Path = Path("/")) -> Topology:
         nodes[number] = Node(
             number,
             cpus=listed(text(base / f"node{number}/cpulist")),
-            memory=_bytes(root, number, "MemTotal"),
+            memory=_bytes(root, number, "MemTotal")[0],
             distances={other: int(distance) for other, distance in zip(numbers, distances, strict=False)},
             root=root,
         )
@@ -112,8 +112,10 @@ def listed(told: str | None) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-def _bytes(root: Path, node: int, name: str) -> int:
-    """Return an amount of /sys/devices/system/node/nodeN/meminfo."""
-    told = field(root / f"sys/devices/system/node/node{node}/meminfo", f"Node {node} {name}")
-    amount = (told or "0").split()[0]
-    return int(amount) * 1024 if amount.isdecimal() else 0
+def _bytes(root: Path, node: int, *names: str) -> list[int]:
+    """Return amounts of /sys/devices/system/node/nodeN/meminfo; 0 for one that is not there."""
+    told = text(root / f"sys/devices/system/node/node{node}/meminfo") or ""
+    lines = (line.partition(":") for line in told.splitlines())
+    amounts = {name.strip(): amount.split() for name, _, amount in lines}
+    found = [amounts.get(f"Node {node} {name}") or ["0"] for name in names]
+    return [int(words[0]) * 1024 if words[0].isdecimal() else 0 for words in found]
