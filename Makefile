@@ -15,7 +15,7 @@ SOURCES := pyproject.toml MANIFEST.in README.md LICENSE \
 PIP_INSTALL = bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz numa asan valgrind wheel develop bench bench-kernels check-real lint types clean
+.PHONY: help demo test fuzz kills numa asan valgrind wheel develop bench bench-kernels check-real lint types clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ test: $(VENVS)/test/ready ## run the tests on the built wheel, in random order
 
 fuzz: $(VENVS)/test/ready ## give every call anything, in 100,000 cases in sum (minutes)
 	MEMPERF_FUZZ=3400 $(VENVS)/test/bin/pytest -m fuzz $(ARGS)
+
+kills: $(VENVS)/test/ready ## kill 200 sessions that hold every fixture, and look for what is left (minutes; as root)
+	$(VENVS)/test/bin/python tests/leftovers/kills.py $(ARGS)
 
 numa: $(VENVS)/test/ready ## run the tests on several NUMA nodes and the examples, in virtual machines (on Debian; minutes)
 	$(VENVS)/test/bin/python tests/numa/machines.py $(ARGS)

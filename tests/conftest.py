@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import tempfile
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from cyx import page_cache
+from cyx import numa, page_cache
 
 CASES = int(os.environ.get("MEMPERF_FUZZ", "100"))
 """Of each test that takes anything; ``make fuzz`` runs many."""
@@ -69,6 +70,21 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Tell how many they were, where they were asked for."""
     if "MEMPERF_FUZZ" in os.environ:
         terminalreporter.write_line(f"{cases:,} cases of anything")
+
+
+def placement() -> object:
+    """Return where this thread runs and puts its memory."""
+    with contextlib.suppress(OSError):  # a container that forbids to ask
+        return os.sched_getaffinity(0), numa.get_mempolicy()
+    return os.sched_getaffinity(0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def placement_as_before() -> Iterator[None]:
+    """Hold the whole suite to that; tests/leftovers looks at what lies outside of this process."""
+    before = placement()
+    yield
+    assert placement() == before
 
 
 @pytest.fixture(autouse=True)
