@@ -72,8 +72,8 @@ class Ledger:
         fd = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
-            for unfinished in self._folder.glob("*-*.new"):  # of one who was killed while writing it
-                unfinished.unlink(missing_ok=True)
+            for file in self._unfinished():
+                file.unlink(missing_ok=True)
             yield
         finally:
             os.close(fd)
@@ -131,10 +131,14 @@ class Ledger:
 
     def clear(self) -> int:
         """Give back what processes that have ended left behind, and return how many pages those were."""
-        if not any(entry.is_left_behind for entry in self.entries().values()):
+        if not self._unfinished() and not any(entry.is_left_behind for entry in self.entries().values()):
             return 0
         with self.locked():
             return sum(self.give_back(file) for file, entry in self.entries().items() if entry.is_left_behind)
+
+    def _unfinished(self) -> list[Path]:
+        """Return the files that someone is writing, who holds the lock, or was killed at that."""
+        return list(self._folder.glob("*-*.new"))
 
     def _kept(self, page_size: int) -> int:
         return hugepages.pool(page_size, self._root).kept

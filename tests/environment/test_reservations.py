@@ -106,6 +106,16 @@ class TestLedger:
         assert pool.read_text() == ("10" if owner == "ended" else "13")
         assert file.exists() is (owner in ("alive", "by hand"))
 
+    def test_clears_what_was_being_written(self, tmp_path: Path) -> None:
+        """A process that was killed before its reservation was written down leaves but an unfinished file."""
+        tree(tmp_path)
+        unfinished = tmp_path / "run" / "1-2-0.new"
+        unfinished.parent.mkdir()
+        unfinished.write_text("{")
+
+        assert Ledger(tmp_path / "run", tmp_path).clear() == 0
+        assert not unfinished.exists()
+
     def test_a_number_that_was_used_again_is_another_process(self) -> None:
         """A living process that started at another time is not the owner."""
         me = this_process()
