@@ -8,6 +8,7 @@ from pytest_memperf.metrics.clocks import Clocks
 from pytest_memperf.metrics.faults import Faults
 from pytest_memperf.metrics.interference import Interference
 from pytest_memperf.metrics.leftovers import LiveObjects, OpenFiles, Threads
+from pytest_memperf.metrics.nodes import Nodes
 from pytest_memperf.metrics.probe import Observation, Probe
 from pytest_memperf.metrics.registry import Probes, Registry
 from pytest_memperf.metrics.resident import ResidentMemory
@@ -24,6 +25,7 @@ BUILT_IN: tuple[type[Probe], ...] = (
     ResidentMemory,
     Clocks,
     Shares,
+    Nodes,
     Interference,
     BlockReads,
     OpenFiles,

@@ -1,0 +1,80 @@
+"""The share of memory that is on the processor's own NUMA node, beside what move_pages says of the same mappings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cyx import numa
+from pytest_memperf.environment.numa import placement_unavailable, topology
+from pytest_memperf.fixtures.cpu_pinning import CpuPinning
+from pytest_memperf.fixtures.numa_buffer import NumaBuffers
+from pytest_memperf.measure.settings import Settings
+from pytest_memperf.measure.window import Window
+from pytest_memperf.metrics import BUILT_IN, Registry
+from pytest_memperf.metrics.nodes import Nodes, bytes_by_node
+
+NODES = topology()
+MAPS = """\
+7f0000000000 default anon=100 dirty=100 active=0 N0=60 N1=40 kernelpagesize_kB=4
+7f0000100000 bind:1 file=/anon_hugepage\\040(deleted) huge anon=2 dirty=2 N1=2 kernelpagesize_kB=2048
+7f0000200000 default heap anon=7 dirty=7 N2=7 kernelpagesize_kB=4
+7f0000300000 default file=/usr/bin/python mapped=9 N0=9 kernelpagesize_kB=4
+7f0000400000 default
+"""
+
+needs_nodes = pytest.mark.skipif(
+    not NODES.with_memory or placement_unavailable() is not None,
+    reason="memory cannot be placed here: use a kernel with CONFIG_NUMA, and allow mbind(2) in the container",
+)
+
+
+def measured() -> float:
+    """Return what the metric reads now."""
+    window = Window("test", Settings(metrics=("local_share",), requested=("local_share",)), Registry(BUILT_IN))
+    window.repeat(int, (), {})
+    assert "local_share" not in window.unavailable(), window.unavailable()
+    return float(window.measured()["local_share"].value)
+
+
+def witnessed(node: int) -> float:
+    """Return the same by asking for every page of the mappings that are of no file."""
+    here = whole = 0
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        span, *_, inode_or_name = line.split()
+        if inode_or_name in ("0", "[heap]", "[stack]"):
+            begin, end = (int(place, 16) for place in span.split("-"))
+            pages = numa.pages_by_node(begin, end - begin)
+            here += pages.get(node, 0)
+            whole += sum(pages.values())
+    return here / whole
+
+
+@needs_nodes
+@pytest.mark.parametrize("memory", NODES.with_memory)
+@pytest.mark.parametrize("processor", NODES.with_cpus)
+def test_as_move_pages_tells_it(numa_buffer: NumaBuffers, cpu_pinning: CpuPinning, memory: int, processor: int) -> None:
+    """From each node, with memory on each: all of it on a machine with one node."""
+    cpu_pinning(node=processor)
+    buffer = numa_buffer("64 MiB", "bind", [memory])
+    share = measured()
+    assert share == pytest.approx(witnessed(processor), abs=0.02)
+    if len(NODES.with_memory) == 1:
+        assert share == float(processor in NODES.with_memory)
+    assert buffer.node_fractions[memory] == 1.0
+
+
+def test_pages_of_every_size_count_by_their_bytes(tmp_path: Path) -> None:
+    """Those of files do not, but those of reserved huge pages, which the kernel shows as a file's."""
+    (tmp_path / "numa_maps").write_text(MAPS)
+    assert bytes_by_node(tmp_path / "numa_maps") == {0: 60 * 4096, 1: 40 * 4096 + 2 * 2**21, 2: 7 * 4096}
+
+
+def test_a_kernel_that_does_not_tell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The reason names the mend; an empty list is no share at all."""
+    monkeypatch.setattr(Nodes, "root", tmp_path)
+    assert "CONFIG_NUMA" in Nodes.unavailable()["local_share"]
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self" / "numa_maps").write_text("")
+    assert Nodes.unavailable() == {}
