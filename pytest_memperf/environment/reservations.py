@@ -10,11 +10,12 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from cyx import hugepages
+from pytest_memperf.environment.files import folders
 from pytest_memperf.environment.owner import Owner, this_boot
 
 FOLDER = Path("/run/pytest-memperf/hugepages")  # as short-lived as the pools are: to the machine's next start
@@ -34,13 +35,19 @@ class Reservation:
     """Pages that were added to a pool, by a process or, without an owner, by hand."""
 
     page_size: int
-    pages: int
+    by_node: Mapping[str, int]
+    """How many on each node, by its name; under an empty one where the kernel does not tell them apart."""
     boot: str
     owner: Owner | None = None
-    from_kept: int | None = None
-    """How many pages the pool kept before a change that is under way."""
+    from_kept: Mapping[str, int] | None = None
+    """How many pages each node kept before a change that is under way."""
     most: int = 0
     """What ``pages`` can be at most, whatever came of that change."""
+
+    @property
+    def pages(self) -> int:
+        """How many they are."""
+        return sum(self.by_node.values())
 
     @property
     def is_left_behind(self) -> bool:
@@ -82,7 +89,8 @@ class Ledger:
         """Return the reservations by their files."""
         found = {}
         for file in sorted(self._folder.glob("*.json")) if self._folder.is_dir() else []:
-            with contextlib.suppress(FileNotFoundError):  # given back meanwhile
+            # Given back meanwhile, or written by another version, which knows what it says.
+            with contextlib.suppress(FileNotFoundError, TypeError):
                 found[file] = _read(file)
         return found
 
@@ -97,14 +105,14 @@ class Ledger:
         number = sum(file.name.startswith(f"{name}-") for file in self.entries())
         while (file := self._folder / f"{name}-{number}.json").exists():
             number += 1
-        entry = Reservation(page_size, 0, this_boot(), owner, from_kept=before, most=pages)
+        entry = Reservation(page_size, {}, this_boot(), owner, from_kept=before, most=pages)
         _write(file, entry)
         try:
-            self._keep(page_size, before + pages)
+            self._keep(hugepages.folder(page_size, self._root), sum(before.values()) + pages)
         except OSError:
             file.unlink()
             raise
-        entry = replace(entry, pages=max(0, self._kept(page_size) - before), from_kept=None)
+        entry = replace(self._settled(entry), from_kept=None)
         _write(file, entry)
         if entry.pages < pages:
             self.give_back(file)
@@ -114,20 +122,22 @@ class Ledger:
     def give_back(self, file: Path) -> int:
         """Take the pages of a reservation out of its pool, under the lock, and return how many they were.
 
-        Those that someone uses go when they are not used any more, for the kernel keeps them in surplus until then.
+        Each node keeps as many fewer as it had been given. Those that someone uses go when they are not used any more,
+        for the kernel keeps them in surplus until then.
         """
         entry = _read(file)
         if entry.is_void:
             file.unlink()
             return 0
-        kept = self._kept(entry.page_size)
-        pages = entry.pages
         if entry.from_kept is not None:  # whoever changed the pool did not live to write how far it came
-            pages = min(max(0, entry.pages + kept - entry.from_kept), entry.most)
-        _write(file, replace(entry, pages=pages, from_kept=kept, most=pages))
-        self._keep(entry.page_size, max(0, kept - pages))
+            entry = self._settled(entry)
+        kept = self._kept(entry.page_size)
+        _write(file, replace(entry, from_kept=kept, most=entry.pages))
+        for node, folder in self._folders(entry.page_size).items():
+            if pages := entry.by_node.get(node, 0):
+                self._lower(folder, max(0, kept[node] - pages))
         file.unlink()
-        return pages
+        return entry.pages
 
     def clear(self) -> int:
         """Give back what processes that have ended left behind, and return how many pages those were."""
@@ -140,11 +150,36 @@ class Ledger:
         """Return the files that someone is writing, who holds the lock, or was killed at that."""
         return list(self._folder.glob("*-*.new"))
 
-    def _kept(self, page_size: int) -> int:
-        return hugepages.pool(page_size, self._root).kept
+    def _settled(self, entry: Reservation) -> Reservation:
+        """Return the entry with the pages that a change has left it, as the nodes keep them now."""
+        by_node, left = {}, entry.most
+        for node, kept in self._kept(entry.page_size).items():
+            added = entry.by_node.get(node, 0) + kept - (entry.from_kept or {}).get(node, 0)
+            by_node[node] = min(max(0, added), left)
+            left -= by_node[node]
+        return replace(entry, by_node=by_node)
 
-    def _keep(self, page_size: int, pages: int) -> None:
-        (hugepages.folder(page_size, self._root) / "nr_hugepages").write_text(str(pages))
+    def _folders(self, page_size: int) -> dict[str, Path]:
+        """Return where the kernel shows the pages of this size on each node, or those of the whole machine."""
+        whole = hugepages.folder(page_size, self._root)
+        nodes = folders(self._root / "sys/devices/system/node", f"node[0-9]*/hugepages/{whole.name}")
+        return {folder.parents[1].name: folder for folder in nodes} or {"": whole}
+
+    def _kept(self, page_size: int) -> dict[str, int]:
+        return {node: _kept_in(folder) for node, folder in self._folders(page_size).items()}
+
+    def _lower(self, folder: Path, pages: int) -> None:
+        self._keep(folder, pages)
+        # Linux 6.1 takes what other nodes have in surplus for kept, and leaves as many more here.
+        if (over := _kept_in(folder) - pages) > 0:
+            self._keep(folder, max(0, pages - over))
+
+    def _keep(self, folder: Path, pages: int) -> None:
+        (folder / "nr_hugepages").write_text(str(pages))
+
+
+def _kept_in(folder: Path) -> int:
+    return int((folder / "nr_hugepages").read_text()) - int((folder / "surplus_hugepages").read_text())
 
 
 def _read(file: Path) -> Reservation:

@@ -45,8 +45,8 @@ def ended() -> Owner:
 class Scarce(Ledger):
     """A ledger on a machine with 12 pages at most."""
 
-    def _keep(self, page_size: int, pages: int) -> None:
-        super()._keep(page_size, min(pages, 12))
+    def _keep(self, folder: Path, pages: int) -> None:
+        super()._keep(folder, min(pages, 12))
 
 
 class TestLedger:
@@ -153,13 +153,41 @@ class TestLedger:
         """Whatever was under way, the pool is put back to what it was."""
         pool = tree(tmp_path, total=kept)
         ledger = Ledger(tmp_path / "run", tmp_path)
-        entry = Reservation(SIZE, pages, this_boot(), ended(), from_kept, most)
+        entry = Reservation(SIZE, {"": pages}, this_boot(), ended(), {"": from_kept}, most)
         (tmp_path / "run").mkdir()
         (tmp_path / "run" / "1-1-0.json").write_text(json.dumps(asdict(entry)))
         ledger.clear()
 
         assert pool.read_text() == str(left)
         assert ledger.entries() == {}
+
+    @pytest.mark.parametrize("moment", ["raised", "half lowered", "lowered"])
+    def test_a_kill_with_nodes(self, tmp_path: Path, moment: str) -> None:
+        """Each node is put back to what it was, whichever of them were changed already."""
+        pools = {}
+        for node, kept in {"node0": 13 if moment == "raised" else 10, "node1": 8 if moment == "lowered" else 9}.items():
+            folder = tmp_path / f"sys/devices/system/node/{node}/hugepages/hugepages-{SIZE // 1024}kB"
+            folder.mkdir(parents=True)
+            pools[node] = folder / "nr_hugepages"
+            pools[node].write_text(str(kept))
+            (folder / "surplus_hugepages").write_text("0")
+        before, has = {"node0": 10, "node1": 8}, {}
+        if moment != "raised":
+            before, has = {"node0": 13, "node1": 9}, {"node0": 3, "node1": 1}
+        entry = Reservation(SIZE, has, this_boot(), ended(), before, most=4)
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "1-1-0.json").write_text(json.dumps(asdict(entry)))
+        Ledger(tmp_path / "run", tmp_path).clear()
+
+        assert {node: pool.read_text() for node, pool in pools.items()} == {"node0": "10", "node1": "8"}
+
+    def test_another_version_wrote_it(self, tmp_path: Path) -> None:
+        """It stays, and is no reason to fail."""
+        file = tmp_path / "1-1-0.json"
+        file.write_text(json.dumps({"page_size": SIZE, "number": 3, "boot": this_boot(), "owner": None}))
+        assert Ledger(tmp_path).entries() == {}
+        assert Ledger(tmp_path).clear() == 0
+        assert file.exists()
 
     def test_a_pool_that_cannot_be_changed(self, tmp_path: Path) -> None:
         """The system's reason comes through, and there is no reservation."""

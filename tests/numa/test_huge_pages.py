@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import mmap
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +16,8 @@ import pytest
 from cyx import numa
 from cyx.region import Region
 from pytest_memperf.environment.numa import Topology
+from pytest_memperf.environment.owner import this_process
+from pytest_memperf.environment.reservations import Ledger
 from pytest_memperf.fixtures.numa_buffer import NumaBuffers
 
 HUGE = 2 * 1024 * 1024
@@ -40,6 +45,17 @@ def pools(nodes: Topology, require: Callable[[bool, str], None]) -> Iterator[Non
     require(min(before) >= 8, "nodes 0 and 1 with 8 free huge pages each")
     yield
     assert (free(0), free(1)) == before
+
+
+@pytest.fixture
+def kept() -> Callable[[], tuple[int, int]]:
+    """Return a function for the huge pages that nodes 0 and 1 keep, used or not."""
+
+    def look(node: int) -> int:
+        folder = Path(f"/sys/devices/system/node/node{node}/hugepages/hugepages-2048kB")
+        return int((folder / "nr_hugepages").read_text()) - int((folder / "surplus_hugepages").read_text())
+
+    return lambda: (look(0), look(1))
 
 
 @pytest.fixture
@@ -129,3 +145,48 @@ def test_too_few_are_a_reason(refusing: NumaBuffers, size: str) -> None:
         with pytest.raises(Exception, match="huge pages"):
             refusing(size, "bind", [1], kind="hugetlb")
         refusing.close()
+
+
+@pytest.mark.parametrize("taken", [0, 1])
+def test_each_node_gets_its_pages_back(
+    tmp_path: Path, huge: Map, kept: Callable[[], tuple[int, int]], taken: int
+) -> None:
+    """However the kernel has spread a reservation, and though someone has the free pages of a node meanwhile."""
+    ledger = Ledger(tmp_path)
+    before = kept()
+    with Ledger().locked(), ledger.locked():
+        for pages in (1, 3, 4):
+            file = ledger.reserve(pages, HUGE, this_process())
+            assert sum(kept()) == sum(before) + pages
+            memory = huge(free(taken))
+            numa.mbind(*numa.address_of(memory), "bind", [taken])
+            memory.madvise(MADV_POPULATE_WRITE)
+            assert ledger.give_back(file) == pages
+            memory.close()
+            assert kept() == before
+
+
+def test_what_was_taken_by_one_who_was_killed_goes_back_to_its_node(
+    tmp_path: Path, kept: Callable[[], tuple[int, int]]
+) -> None:
+    """The next one finds what he had not written down: which node had how many."""
+    before = kept()
+    script = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from pytest_memperf.environment.owner import this_process\n"
+        "from pytest_memperf.environment.reservations import Ledger\n"
+        "class Killed(Ledger):\n"
+        "    def _keep(self, folder, pages):\n"
+        "        super()._keep(folder, pages)\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "ledger = Killed(Path(sys.argv[1]))\n"
+        "with ledger.locked():\n"
+        "    ledger.reserve(3, int(sys.argv[2]), this_process())\n"
+    )
+    with Ledger().locked():
+        done = subprocess.run([sys.executable, "-c", script, str(tmp_path), str(HUGE)], check=False)
+        assert done.returncode == -signal.SIGKILL
+        assert sum(kept()) == sum(before) + 3
+        assert Ledger(tmp_path).clear() == 3
+    assert kept() == before
