@@ -49,13 +49,14 @@ class Sizes:
     shown: tuple[str, ...]
 
 
-def parse_sizes(over: Any) -> Sizes:
-    """Return the sizes, from the smallest to the largest. UsageMistake where no class could be told by them."""
-    if not isinstance(over, Mapping) or len(over) != 1 or not all(isinstance(name, str) for name in over):
-        raise UsageMistake(
-            f"over={over!r}: name one argument and its sizes, over={{'size': ['16 MiB', '64 MiB', ...]}}"
-        )
-    ((argument, given),) = over.items()
+def parse_sizes(over: Any) -> tuple[Sizes, ...]:
+    """Return the sizes of each argument, from the smallest on. UsageMistake where no class could be told by them."""
+    if not isinstance(over, Mapping) or not over or not all(isinstance(name, str) for name in over):
+        raise UsageMistake(f"over={over!r}: name an argument and its sizes, over={{'size': ['16 MiB', '64 MiB', ...]}}")
+    return tuple(_sizes_of(argument, given, over) for argument, given in over.items())
+
+
+def _sizes_of(argument: str, given: Any, over: Any) -> Sizes:
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise UsageMistake(f"over={over!r}: give a list of sizes")
     values = {}
@@ -75,10 +76,13 @@ def parse_sizes(over: Any) -> Sizes:
     return Sizes(argument, tuple(sizes), tuple(shown))
 
 
-def parse_class(metric: str, value: Any) -> str:
-    """Return the class. UsageMistake for what is none."""
+def parse_classes(metric: str, value: Any, arguments: Sequence[str]) -> dict[str, str]:
+    """Return the class for each argument: one for all, or one for each by its name. UsageMistake for what is none."""
+    given = dict(value) if isinstance(value, Mapping) else dict.fromkeys(arguments, value)
+    if set(given) != set(arguments):
+        raise UsageMistake(f"{metric}={value!r}: give a class for each argument of over: {', '.join(arguments)}")
     try:
-        return choice(value, CLASSES)
+        return {argument: choice(given[argument], CLASSES) for argument in arguments}
     except UsageMistake as mistake:
         raise UsageMistake(f"{metric}={value!r}: {mistake}") from None
 

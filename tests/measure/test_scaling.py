@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_memperf.measure.scaling import CLASSES, Growth, growth_of, parse_class, parse_sizes
+from pytest_memperf.measure.scaling import CLASSES, Growth, growth_of, parse_classes, parse_sizes
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.metric import Better, Cost, Metric, Reading, Trust
 from pytest_memperf.model.units import BYTES, COUNT, SECONDS, Unit
@@ -32,7 +32,7 @@ def metric(unit: Unit = COUNT) -> Metric:
 
 def growth(sizes: list[int], values: list[float], uncertainty: float = 0, unit: Unit = COUNT) -> Growth:
     """Return how the values grow."""
-    return growth_of(metric(unit), parse_sizes({"n": sizes}), [Reading(value, uncertainty) for value in values])
+    return growth_of(metric(unit), parse_sizes({"n": sizes})[0], [Reading(value, uncertainty) for value in values])
 
 
 class TestClass:
@@ -98,7 +98,7 @@ class TestVerdict:
         """The line names both classes; the table has each size with its value, and what each class makes of it."""
         found = growth_of(
             metric(BYTES),
-            parse_sizes({"size": ["1 MiB", "4 MiB", "16 MiB"]}),
+            *parse_sizes({"size": ["1 MiB", "4 MiB", "16 MiB"]}),
             [Reading(n * MIB, 4096) for n in (1, 4, 16)],
         )
         assert found.sentence("O(1)").startswith("figure grows as O(n) with size, faster than O(1) (residual 0.0%; ")
@@ -140,15 +140,25 @@ class TestMistakes:
     @pytest.mark.parametrize("sizes", [[1, 2, 8], [10, 20, 80], ["8 MiB", "1 MiB", "2 MiB"], (1, 2, 4, 8)], ids=str)
     def test_enough(self, sizes: list[Any]) -> None:
         """At the limits, in any order."""
-        assert list(parse_sizes({"n": sizes}).values) == sorted(parse_sizes({"n": sizes}).values)
+        (found,) = parse_sizes({"n": sizes})
+        assert list(found.values) == sorted(found.values)
+
+    def test_several_arguments(self) -> None:
+        """Each has sizes of its own, and a class of its own or the one for all."""
+        rows, columns = parse_sizes({"rows": [8, 1, 2], "columns": ["1 KiB", "2 KiB", "8 KiB"]})
+        assert (rows.argument, rows.values) == ("rows", (1, 2, 8))
+        assert (columns.argument, columns.values) == ("columns", (1024, 2048, 8192))
+        each = {"rows": "O(n)", "columns": "O(1)"}
+        assert parse_classes("peak_rss", each, ["rows", "columns"]) == each
+        assert parse_classes("peak_rss", "O(n)", ["rows", "columns"]) == {"rows": "O(n)", "columns": "O(n)"}
 
     @pytest.mark.parametrize(
         ("over", "message"),
         [
-            (None, "name one argument and its sizes"),
-            ({}, "name one argument and its sizes"),
-            ({"a": [1, 2, 8], "b": [1, 2, 8]}, "name one argument and its sizes"),
-            ({1: [1, 2, 8]}, "name one argument and its sizes"),
+            (None, "name an argument and its sizes"),
+            ({}, "name an argument and its sizes"),
+            ({"a": [1, 2, 8], "b": [1, 2]}, "give 3 sizes above 0 or more"),
+            ({1: [1, 2, 8]}, "name an argument and its sizes"),
             ({"n": 5}, "give a list of sizes"),
             ({"n": "1 MiB"}, "give a list of sizes"),
             ({"n": [1, 2, "8"]}, "'8' is not a size"),
@@ -164,4 +174,10 @@ class TestMistakes:
     def test_class(self, value: Any) -> None:
         """The message names those that there are."""
         with pytest.raises(UsageMistake, match=r"peak_rss=.*: choose from 'O\(1\)', 'O\(log n\)', 'O\(n\)'"):
-            parse_class("peak_rss", value)
+            parse_classes("peak_rss", value, ["n"])
+
+    @pytest.mark.parametrize("value", [{"rows": "O(n)"}, {"rows": "O(n)", "cols": "O(1)"}, {}], ids=str)
+    def test_a_class_for_each_argument(self, value: Any) -> None:
+        """None is left out, and there are no others."""
+        with pytest.raises(UsageMistake, match=r"peak_rss=.*: give a class for each argument of over: rows, columns"):
+            parse_classes("peak_rss", value, ["rows", "columns"])
