@@ -19,7 +19,7 @@ PAGE = 8 * 1024  # bytes of a page of the database
 FILE = int(os.environ.get("BUFFER_POOL_MIB", "64")) * MIB
 POOL = FILE // 8
 THREADS = 4
-UPDATES = 10_000  # of each thread
+UPDATES = int(os.environ.get("BUFFER_POOL_UPDATES", "10000"))  # of each thread
 SKEW = 0.99
 
 
