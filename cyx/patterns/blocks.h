@@ -7,10 +7,11 @@
 /* The sum of the bytes whose offset in the source, where the block begins at `offset`, is a multiple of the stride. */
 static inline uint64_t sum_of_block(const unsigned char *block, size_t length, size_t offset, size_t stride)
 {
+    size_t beyond = offset % stride;
     uint64_t sum = 0;
 
     UNROLLED
-    for (size_t i = (stride - offset % stride) % stride; i < length; i += stride)
+    for (size_t i = beyond ? stride - beyond : 0; i < length; i += stride)
         sum += block[i];
     return sum;
 }

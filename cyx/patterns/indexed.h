@@ -32,6 +32,7 @@ static inline void scatter_words(unsigned char *restrict target, const unsigned 
     word *restrict a = (word *)target;
     const word *restrict b = (const word *)source, *restrict at = (const word *)index;
 
+    UNROLLED
     for (size_t i = first; i < last; i++)
         a[at[i]] = b[i];
 }

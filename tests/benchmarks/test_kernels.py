@@ -392,3 +392,24 @@ def test_copy_is_as_fast_as_mbw(memory: Any, table: list[str]) -> None:
     found = compare(ours, theirs)
     table.append(row("copy beside mbw", "memory", f"{2 * size / ours():.1f} GB/s", found))
     found.judge()
+
+
+@pytest.mark.parametrize(("name", "theirs", "arrays"), [("copy", "copy_sse", 2), ("triad", "stream_sse", 3)])
+def test_stream_is_as_fast_as_likwid(name: str, theirs: str, arrays: int, table: list[str]) -> None:
+    """Beside likwid-bench, in assembly for the processors that gcc -O3 builds for; of the four it has these two."""
+    program = shutil.which("likwid-bench") or pytest.skip("likwid-bench is not installed: apt-get install likwid")
+    kilobytes = FOOTPRINTS["memory"] // arrays // 8000 * 8  # of 1000 bytes, as it counts
+    operands = [np.ones(kilobytes * 1000, np.uint8) for _ in range(arrays)]
+    command = [program, "-t", theirs, "-w", f"S0:{kilobytes * arrays}kB:1", "-i", "10"]
+
+    def peer() -> float:
+        printed = subprocess.run(command, capture_output=True, text=True, check=True)
+        return 1000 / float(re.findall(r"MByte/s:\s*([\d.]+)", printed.stdout)[0])  # nanoseconds a byte
+
+    def ours() -> float:
+        transfer = getattr(patterns, name)(*operands, passes=10)
+        return float(transfer.elapsed_ns / transfer.bytes)
+
+    found = compare(ours, peer)
+    table.append(row(f"{name} beside likwid", "memory", f"{1 / ours():.1f} GB/s", found))
+    found.judge()
