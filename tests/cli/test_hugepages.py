@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -10,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -26,22 +27,33 @@ from pytest_memperf.model.units import format_size
 SIZES = hugepages.sizes()
 USUAL = hugepages.default_size() if SIZES else 0
 needs_pools = pytest.mark.skipif(not SIZES, reason="this kernel has no reserved huge pages")
-needs_root = pytest.mark.skipif(
-    not SIZES or not os.access(hugepages.folder(USUAL) / "nr_hugepages", os.W_OK),
-    reason="the pools of huge pages can be changed by root alone",
-)
+ROOT = bool(SIZES) and os.access(hugepages.folder(USUAL) / "nr_hugepages", os.W_OK)
+needs_root = pytest.mark.skipif(not ROOT, reason="the pools of huge pages can be changed by root alone")
 
 
 @pytest.fixture(autouse=True)
-def machine_as_before() -> Iterator[None]:
-    """Hold every test to leaving pools, reservations and mounts as they were."""
+def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Write down what is reserved and mounted in a folder of the test's own, and hold it to leaving nothing there.
 
-    def state() -> Any:
-        return [hugepages.pool(size) for size in SIZES], Ledger().entries(), mounts(), Mounts().entries()
-
-    before = state()
-    yield
-    assert state() == before
+    What others have reserved is theirs, and they wait meanwhile: their lock is held.
+    """
+    with contextlib.ExitStack() as at_the_end:
+        folder = Path(at_the_end.enter_context(TemporaryDirectory(dir="/tmp")))  # any user can get there
+        reserved, mounted = Ledger(folder), Mounts(folder / "mounts")
+        monkeypatch.setattr("pytest_memperf.cli.hugepages.Ledger", lambda: reserved)
+        monkeypatch.setattr("pytest_memperf.cli.hugepages.Mounts", lambda: mounted)
+        if ROOT:
+            at_the_end.enter_context(Ledger().locked())
+        before = [hugepages.pool(size).kept for size in SIZES]
+        yield folder
+        left = {**reserved.entries(), **mounted.entries()}
+        for made in mounted.entries():
+            mounted.unmount(Path(made))
+        for file in reserved.entries():
+            reserved.give_back(file)
+        assert left == {}
+        assert [hugepages.pool(size).kept for size in SIZES] == before
+        assert [path for path in mounts() if Path(path).is_relative_to(tmp_path)] == []
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:
@@ -102,7 +114,7 @@ class TestReserveAndRelease:
     @pytest.mark.parametrize("page_size", SIZES, ids=str)
     def test_gives_back_what_it_took(self, capsys: pytest.CaptureFixture[str], page_size: int) -> None:
         """Two reservations add up, are shown, and go together."""
-        before = hugepages.pool(page_size)
+        before = hugepages.pool(page_size).kept
         option = f"--page-size={page_size}B"
         shown = format_size(page_size)
         code, output = run(capsys, "reserve", 1, option)
@@ -111,53 +123,50 @@ class TestReserveAndRelease:
         try:
             assert (code, output) == (
                 0,
-                f"reserved 1 x {shown}: the pool keeps {before.kept + 1} now, {before.kept} before "
+                f"reserved 1 x {shown}: the pool keeps {before + 1} now, {before} before "
                 "(undo: memperf hugepages release)\n",
             )
             if page_size == USUAL:
                 assert run(capsys, "reserve", 2)[0] == 0
-                assert hugepages.pool(page_size).kept == before.kept + 3
+                assert hugepages.pool(page_size).kept == before + 3
             assert f"of these: 1 x {shown}, reserved by hand" in run(capsys, "status")[1]
         finally:
             code, output = run(capsys, "release")
         assert code == 0
         assert f"released 1 x {shown}: the pool keeps" in output
-        assert hugepages.pool(page_size) == before
+        assert hugepages.pool(page_size).kept == before
 
     def test_dry_runs_change_nothing(self, capsys: pytest.CaptureFixture[str]) -> None:
         """They say what would be done."""
-        before = hugepages.pool(USUAL)
+        before = hugepages.pool(USUAL).kept
         file = hugepages.folder(USUAL) / "nr_hugepages"
         _, output = run(capsys, "reserve", 3, "--dry-run")
-        assert output == (
-            f"would reserve 3 x {format_size(USUAL)}: write {before.kept + 3} to {file}, which has {before.kept}\n"
-        )
-        assert hugepages.pool(USUAL) == before
+        assert output == f"would reserve 3 x {format_size(USUAL)}: write {before + 3} to {file}, which has {before}\n"
+        assert hugepages.pool(USUAL).kept == before
         run(capsys, "reserve", 3)
-        reserved = hugepages.pool(USUAL)
         assert run(capsys, "release", "--dry-run")[1] == f"would release 3 x {format_size(USUAL)}, reserved by hand\n"
-        assert hugepages.pool(USUAL) == reserved
+        assert hugepages.pool(USUAL).kept == before + 3
         run(capsys, "release")
 
     def test_release_without_reservation(self, capsys: pytest.CaptureFixture[str]) -> None:
         """There is nothing to do, which is no mistake."""
         assert run(capsys, "release") == (0, "nothing to release: nothing was reserved here, or left behind\n")
 
-    def test_release_clears_what_a_killed_process_left(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_release_clears_what_a_killed_process_left(self, capsys: pytest.CaptureFixture[str], ledger: Path) -> None:
         """Status names it, release gives it back; what a living process has stays."""
         script = (
             "import sys\n"
+            "from pathlib import Path\n"
             "from pytest_memperf.environment.owner import this_process\n"
             "from pytest_memperf.environment.reservations import Ledger\n"
-            "ledger = Ledger()\n"
+            "ledger = Ledger(Path(sys.argv[2]))\n"
             "with ledger.locked():\n"
             "    ledger.reserve(2, int(sys.argv[1]), this_process())\n"
             "print(flush=True)\n"
             "input()\n"
         )
-        process = subprocess.Popen(
-            [sys.executable, "-c", script, str(USUAL)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+        command = [sys.executable, "-c", script, str(USUAL), str(ledger)]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert process.stdout is not None
         process.stdout.readline()
         assert f"2 x {format_size(USUAL)}, reserved by process {process.pid}\n" in run(capsys, "status")[1]
@@ -262,10 +271,13 @@ class TestMistakes:
         ],
         ids=repr,
     )
-    def test_without_privilege(self, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str) -> None:
+    def test_without_privilege(
+        self, capsys: pytest.CaptureFixture[str], ledger: Path, words: tuple[str, ...], message: str
+    ) -> None:
         """Nothing is changed for an ordinary user, who may look all the same."""
         if os.geteuid() != 0:
             pytest.skip("only root can become someone else")
+        ledger.chmod(0o755)  # as that of the machine is
         os.seteuid(65534)
         try:
             code, output = run(capsys, *words)
