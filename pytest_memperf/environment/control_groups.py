@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,11 +22,13 @@ class Room:
     limit: Path
 
 
-def memory(root: Path = _ROOT) -> Room | None:
-    """Return the room for memory in the tightest group; None without a limit. Cached files make way."""
-    return _tightest(
-        "memory", [("memory.max", "memory.current")], [("memory.limit_in_bytes", "memory.usage_in_bytes")], root
-    )
+def memory(root: Path = _ROOT, wanted: int = sys.maxsize) -> Room | None:
+    """Return the room for memory in the tightest group; None without a limit.
+
+    Cached files make way. They are counted, which may take the kernel a while, where so much is not left without them.
+    """
+    files, older = ("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")
+    return _tightest("memory", [files], [older], root, wanted)
 
 
 def huge_pages(page_size: int, root: Path = _ROOT) -> Room | None:
@@ -46,29 +49,32 @@ def _size_name(size: int) -> str:
     return f"{size // 1024}KB"
 
 
-def _tightest(controller: str, files: _Pairs, files_of_version_1: _Pairs, root: Path) -> Room | None:
+def _tightest(
+    controller: str, files: _Pairs, files_of_version_1: _Pairs, root: Path, wanted: int | None = None
+) -> Room | None:
     """Return the least room of the groups that this process is in; each file of a limit has one of what is used."""
     rooms = []
     for controllers, groups in hierarchies(root) or ():
         if controllers is not None and controller not in controllers:
             continue
         for limit, usage in files if controllers is None else files_of_version_1:
-            rooms += [room for group in groups for room in _room(controller, group, limit, usage)]
+            rooms += [room for group in groups for room in _room(group, limit, usage, wanted)]
     return min(rooms, key=lambda room: room.left, default=None)
 
 
-def _room(controller: str, group: Path, limit: str, usage: str) -> Iterator[Room]:
+def _room(group: Path, limit: str, usage: str, wanted: int | None) -> Iterator[Room]:
     most = number(group / limit)  # "max" is no number
     if most is None or most >= 2**62:
         return
     used = number(group / usage)
     if used is not None:
-        yield Room(max(0, most - used + _reclaimable(group, controller)), group / limit)
+        left = most - used
+        if wanted is not None and left < wanted:
+            left += _reclaimable(group)
+        yield Room(max(0, left), group / limit)
 
 
-def _reclaimable(group: Path, controller: str) -> int:
-    if controller != "memory":
-        return 0
+def _reclaimable(group: Path) -> int:
     figures = dict(line.split(" ", 1) for line in (text(group / "memory.stat") or "").splitlines() if " " in line)
     prefix = "total_" if "total_inactive_file" in figures else ""
     names = (f"{prefix}inactive_file", f"{prefix}active_file")
