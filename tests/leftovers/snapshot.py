@@ -15,7 +15,7 @@ TRANSPARENT = Path("/sys/kernel/mm/transparent_hugepage")
 LEDGER = Path("/run/pytest-memperf")
 MARK = "MEMPERF_LEFTOVERS"
 """The variable by which processes are known that come from a command, however they were started."""
-PATIENCE = 20.0
+PATIENCE = 120.0
 """Seconds for what others on this machine do at the same time, and for processes that are just ending."""
 
 State = dict[str, str]
