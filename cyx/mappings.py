@@ -29,6 +29,12 @@ class Usage:
         return self.huge / self.resident if self.resident else 0.0
 
 
+def locked() -> int:
+    """Return how many bytes this process has locked, of those that RLIMIT_MEMLOCK allows."""
+    with open("/proc/self/status") as status:
+        return next((int(line.split()[1]) * 1024 for line in status if line.startswith("VmLck:")), 0)
+
+
 def usage(start: int, end: int) -> Usage:
     """Return what is resident, huge, dirty, swapped and locked of the mappings that touch the range.
 

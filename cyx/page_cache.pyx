@@ -15,6 +15,7 @@ from cyx.linux cimport MAP_FAILED, MAP_SHARED, PROT_READ, fstatfs, mincore, mmap
 import contextlib
 import mmap as mmap_module
 import os
+import stat
 import time
 
 from cyx import patterns
@@ -157,8 +158,10 @@ def share(file, offset=0, length=None):
         offset: where the part to be looked at begins, a multiple of the page size.
         length: its bytes; all from the offset on where it is left out.
     """
-    if offset % page or offset < 0:
+    if not isinstance(offset, int) or offset % page or offset < 0:
         raise ValueError(f"offset={offset!r}: give a multiple of {page}")
+    if length is not None and (not isinstance(length, int) or length < 0):
+        raise ValueError(f"length={length!r}: give a number of bytes")
     with _opened(file) as fd:
         pages = _pages(fd, offset, length)
         return _cached(fd, offset, length) / pages if pages else 1.0
@@ -173,6 +176,8 @@ def drop(file):
         name = memory_file_system(fd)
         if name is not None:
             raise OSError(EOPNOTSUPP, f"{name} keeps its files in memory")
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise ValueError(f"file={file!r}: give a regular file, no folder, pipe or device")
         os.fsync(fd)
         for attempt in range(ATTEMPTS):
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)

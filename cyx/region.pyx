@@ -37,9 +37,10 @@ from cyx.linux cimport (
 import operator
 import os
 import resource
+import stat
 import weakref
 
-from cyx import hugepages, mappings, numa, page_cache, page_map
+from cyx import hugepages, mappings, numa, page_cache, page_map, patterns
 
 cdef extern from "<sys/mman.h>" nogil:
     int MAP_HUGETLB
@@ -186,7 +187,8 @@ cdef class Region:
     cdef readonly bint closed
     cdef size_t first_mapped        # what the kernel made of shared memory, which stays so
     cdef Py_ssize_t exports
-    cdef bint guarded               # a touch may be the end of the process
+    cdef bint forbidden             # protected from any touch
+    cdef list guards                # (begin, end) of what was guarded: a touch is the end of the process
     cdef object array_alive         # a weak reference, so that an array is alive only where someone else wants it to be
 
     def __cinit__(
@@ -204,6 +206,7 @@ cdef class Region:
         self.closed = True
         self.fd = -1
         self.page_size = page
+        self.guards = []
         self.kind = chosen("kind", kind, KINDS)
         if kind != "file" and (fd != -1 or offset != 0):
             raise ValueError(f"fd, offset: kind={kind!r} is not of a file of yours")
@@ -251,8 +254,8 @@ cdef class Region:
 
     def __getbuffer__(self, Py_buffer* view, int flags):
         self._require_open()
-        if self.guarded:
-            raise BufferError("the region is protected: no view of it can be taken")
+        if self.forbidden or self.guards:
+            raise BufferError("the region is protected or has guards: no view of it can be taken")
         PyBuffer_FillInfo(view, self, self.start, self.size, not self.writable, flags)
         self.exports += 1
 
@@ -266,22 +269,26 @@ cdef class Region:
         cdef size_t begin
         cdef int fd
         try:
-            fd = operator.index(given)
-        except (TypeError, OverflowError):
+            fd = -1 if isinstance(given, bool) else operator.index(given)
+            file_status = os.fstat(fd)
+        except (TypeError, OverflowError, OSError):
             raise ValueError(f"fd={given!r}: give the descriptor of an open file") from None
-        file_size = os.fstat(fd).st_size
+        if not stat.S_ISREG(file_status.st_mode):
+            raise ValueError(f"fd={given!r}: give that of a regular file, no folder, pipe or device")
+        file_size = file_status.st_size
         if file_size == 0:
-            raise ValueError("fd: an empty file cannot be mapped")
+            raise ValueError(f"fd={given!r}: an empty file cannot be mapped")
         if fstatfs(fd, &status) == 0 and <unsigned int>status.f_type == HUGETLBFS:
             self.page_size = status.f_bsize
             if not self.writable:
                 self.shared = True  # a private mapping would take pages of the pool for copies that nobody can make
         try:
-            begin = operator.index(offset)
-        except (TypeError, OverflowError):
+            place = operator.index(offset)
+        except TypeError:
             raise ValueError(f"offset={offset!r}: give a whole number of bytes") from None
-        if begin % self.page_size or begin >= file_size:
+        if place % self.page_size or not 0 <= place < file_size:
             raise ValueError(f"offset={offset!r}: give a multiple of {self.page_size} that lies in the file")
+        begin = place
         self.size = file_size - begin if size is None else checked_size("size", size)
         if self.size > file_size - begin:
             raise ValueError(f"size={size!r}: the file has {file_size - begin} bytes from there on")
@@ -392,17 +399,26 @@ cdef class Region:
         begin, count = self._part(offset, length)
         if advice == "guard_install":
             self._require_alone(advice)
-            self.guarded = True
+            self.guards.append((begin, begin + count))
         self.exports += 1  # the memory stays where it is, whatever another thread does
         try:
             with nogil:
                 answer = madvise(self.start + begin, count, number)
             if answer != 0:
-                refuse(f"madvise({advice})")
+                error = errno
+                if advice == "guard_install" and error == EINVAL:  # an older kernel, or locked memory: none was made
+                    self.guards.remove((begin, begin + count))
+                raise OSError(error, f"madvise({advice}): {os.strerror(error)}")
         finally:
             self._unpin()
-        if advice == "guard_remove" and count == self.mapped:
-            self.guarded = False
+        if advice == "guard_remove":
+            self._forget_guards(begin, begin + count)
+
+    cdef int _forget_guards(self, size_t begin, size_t end) except -1:
+        """Take a part out of what is known to be guarded."""
+        left = [piece for start, stop in self.guards for piece in ((start, min(stop, begin)), (max(start, end), stop))]
+        self.guards = [(start, stop) for start, stop in left if start < stop]
+        return 0
 
     def _part(self, offset, length):
         """Return where the part of this length begins, and its length in whole pages."""
@@ -440,22 +456,16 @@ cdef class Region:
                 raise OSError(
                     ENOMEM, "no more huge pages can be had: a limit of the control group, or of the nodes allowed"
                 ) from None
-            if error.errno != EINVAL or self.guarded:
+            if error.errno != EINVAL or self.forbidden or self.guards:
                 raise
             self._touch(write)
 
     def _touch(self, bint write):
-        """Touch each page, on kernels before Linux 5.14."""
-        cdef size_t place = 0
-        cdef volatile unsigned char* memory = self.start
-        cdef unsigned char value
-        with memoryview(self):
-            with nogil:
-                while place < self.mapped:
-                    value = memory[place]
-                    if write:
-                        memory[place] = value
-                    place += page
+        """Touch each page, on kernels before Linux 5.14; an OSError where a page of the file is not there any more."""
+        if write:  # the first byte, with what it holds, after a first touch of all pages that changes nothing
+            patterns.touch_write(self, LARGEST, patterns.touch(self, LARGEST).checksum, first_touch=True)
+        else:
+            patterns.touch(self, page)
 
     def collapse(self):
         """Put what is there on transparent huge pages now (MADV_COLLAPSE, Linux 6.1); OSError where it cannot be."""
@@ -463,17 +473,21 @@ cdef class Region:
 
     def lock(self):
         """Keep every page in memory (mlock(2)). OSError names the limit that is too low."""
+        cdef int error = 0
         self._require_open()
-        if mlock(self.start, self.mapped) != 0:
-            error = errno
+        self.exports += 1
+        with nogil:
+            if mlock(self.start, self.mapped) != 0:
+                error = errno
+        self._unpin()
+        if error:
+            reason = os.strerror(error)
             allowed = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0]
-            limited = allowed != resource.RLIM_INFINITY and allowed < self.mapped
-            raise OSError(
-                error,
-                f"mlock of {self.mapped:,} bytes: RLIMIT_MEMLOCK allows {allowed:,}: raise it by ulimit -l"
-                if limited
-                else f"mlock of {self.mapped:,} bytes: {os.strerror(error)}",
-            )
+            locked = mappings.locked()
+            if allowed != resource.RLIM_INFINITY and allowed < self.mapped + locked:
+                others = f", of which {locked:,} are taken" if locked else ""
+                reason = f"RLIMIT_MEMLOCK allows {allowed:,}{others}: raise it by ulimit -l"
+            raise OSError(error, f"mlock of {self.mapped:,} bytes: {reason}")
 
     def unlock(self):
         """Let the pages be reclaimed again (munlock(2))."""
@@ -505,7 +519,7 @@ cdef class Region:
         if mprotect(self.start, self.mapped, number) != 0:
             refuse("mprotect")
         self.writable = rights == "read-write"
-        self.guarded = rights == "none"
+        self.forbidden = rights == "none"
 
     def resize(self, size):
         """Make the region larger or smaller (mremap(2)); its pages are kept, its address changes.
@@ -515,17 +529,20 @@ cdef class Region:
         """
         cdef size_t wanted = checked_size("size", size)
         cdef size_t mapped
+        cdef size_t alignment
         cdef unsigned char* address
         self._require_alone("resize")
         mapped = in_whole(wanted, hugepages.thp_size() if self.kind == "thp" else self.page_size)
+        alignment = self._alignment()
         if self.kind == "file" and wanted > os.fstat(self.fd).st_size - self.offset:
             raise ValueError(f"size={size!r}: the file has {os.fstat(self.fd).st_size - self.offset} bytes")
+        self._require_alone("resize")  # again, for other threads ran meanwhile; from here on none does
         if self.shared and self.fd < 0 and mapped > self.first_mapped:
             most = self.first_mapped
             raise ValueError(f"size={size!r}: shared memory cannot grow beyond {most} bytes: use kind='memfd'")
         if self.kind == "memfd" and mapped > self.mapped and ftruncate(self.fd, mapped) != 0:
             refuse("ftruncate")
-        address = reserve(mapped, self._alignment())
+        address = reserve(mapped, alignment)
         if mremap(
             self.start, self.mapped, mapped, MREMAP_MAYMOVE | MREMAP_FIXED, <void*>address
         ) == MAP_FAILED:
@@ -536,6 +553,7 @@ cdef class Region:
         if self.kind == "memfd" and mapped < self.mapped:  # not before, lest pages that are mapped have no file
             ftruncate(self.fd, mapped)
         self.start, self.mapped, self.size = address, mapped, wanted
+        self._forget_guards(mapped, LARGEST)
 
     def readahead(self):
         """Have the file's part read into the page cache (readahead(2)). ValueError without a file."""
@@ -668,6 +686,6 @@ def _huge_page_size(page_size):
         raise ValueError("page_size: this kernel has no reserved huge pages: use one with CONFIG_HUGETLBFS")
     if page_size is None:
         return hugepages.default_size()
-    if page_size not in sizes:
+    if page_size not in sizes or not hasattr(page_size, "__index__"):
         raise ValueError(f"page_size={page_size!r}: this machine has {', '.join(map(str, sizes))}")
-    return page_size
+    return operator.index(page_size)

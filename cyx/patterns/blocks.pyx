@@ -101,6 +101,7 @@ def read_blocks(source, block=64 * 1024, stride=mmap.PAGESIZE, *, call="pread", 
     if call not in ("pread", "read"):
         raise ValueError(f"call={call!r}: give 'pread' or 'read'")
     this.read_or_open("source", source)
+    this.access.block = min(this.access.block, max(this.access.size, 1))  # no buffer needs to be larger
     if this.access.source != NULL:
         if call == "read":
             raise ValueError("call='read': source is memory, give a file")

@@ -406,6 +406,7 @@ class TestMistakes:
             ({"offset": "0"}, "^offset='0'"),
             ({"offset": -PAGE}, "^offset="),
             ({"offset": 2**70}, "^offset="),
+            ({"offset": -PAGE}, "^offset=-[0-9]+: give a multiple"),
             ({"offset": (len(CONTENT) // PAGE + 1) * PAGE}, "^offset="),
             ({"size": len(CONTENT) + 1}, "^size=.*the file has"),
             ({"size": len(CONTENT), "offset": PAGE}, "^size=.*the file has"),
@@ -422,12 +423,19 @@ class TestMistakes:
         with open(tmp_path / "empty", "wb+") as file, pytest.raises(ValueError, match="empty"):
             Region(kind="file", fd=file.fileno())
 
-    def test_no_file(self) -> None:
-        """The kernel's answer is an OSError."""
-        with pytest.raises(OSError, match="descriptor"):
-            Region(kind="file", fd=99_999)
-        with pytest.raises(OSError, match="descriptor"):
-            Region(kind="file")
+    @pytest.mark.parametrize("fd", [99_999, -1, True, None, "0", 2**70], ids=repr)
+    def test_no_file(self, fd: Any) -> None:
+        """A ValueError names the argument."""
+        with pytest.raises(ValueError, match=r"^fd=.*descriptor of an open file"):
+            Region(kind="file", fd=fd)
+
+    def test_no_regular_file(self, tmp_path: Path) -> None:
+        """So it does for what is open and has no pages."""
+        folder, pipe = os.open(tmp_path, os.O_RDONLY), os.pipe()
+        for fd in (folder, *pipe):
+            with pytest.raises(ValueError, match=r"^fd=.*regular file"):
+                Region(kind="file", fd=fd)
+            os.close(fd)
 
     def test_not_open_for_reading(self, tmp_path: Path) -> None:
         """So it is for a file that may only be written, and the reserved addresses are given back."""

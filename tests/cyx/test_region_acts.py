@@ -38,6 +38,14 @@ def flags(region: Region) -> set[str]:
     return found
 
 
+def guard(region: Region, offset: int, length: int) -> None:
+    """Install guards; skip where the kernel has none."""
+    try:
+        region.advise("guard_install", offset, length)
+    except OSError:
+        pytest.skip("guards came with Linux 6.13")
+
+
 @pytest.fixture
 def memory() -> Iterator[Region]:
     """Return anonymous memory on small pages, all there."""
@@ -186,14 +194,38 @@ class TestAdvice:
         with Region(4 * PAGE) as region:
             with memoryview(region), pytest.raises(BufferError):
                 region.advise("guard_install")
-            try:
-                region.advise("guard_install", PAGE, PAGE)
-            except OSError:
-                pytest.skip("guards came with Linux 6.13")
+            guard(region, PAGE, PAGE)
             with pytest.raises(BufferError, match="protected"):
                 memoryview(region)
             region.advise("guard_remove")
             assert not region.array.any()
+
+    def test_guards_stay_under_other_rights(self) -> None:
+        """What allows the rest of the region to be touched does not allow them to be."""
+        with Region(4 * PAGE) as region:
+            guard(region, PAGE, PAGE)
+            region.protect("read-write")
+            with pytest.raises(BufferError, match="guards"):
+                memoryview(region)
+
+    def test_guards_are_removed_in_parts(self) -> None:
+        """A view can be taken as soon as the last one is gone, and one that is cut off is gone as well."""
+        with Region(8 * PAGE) as region:
+            guard(region, 0, 6 * PAGE)
+            region.advise("guard_remove", 2 * PAGE, 2 * PAGE)
+            region.advise("guard_remove", 0, 2 * PAGE)
+            with pytest.raises(BufferError, match="guards"):
+                memoryview(region)
+            region.resize(4 * PAGE)
+            assert not region.array.any()
+
+    def test_guards_that_cannot_be(self, memory: Region) -> None:
+        """Locked memory takes none, and is as usable as before."""
+        memory.lock()
+        with pytest.raises(OSError, match="guard_install"):
+            memory.advise("guard_install")
+        memory.unlock()
+        assert not memory.array.any()
 
     def test_every_word_is_tried(self) -> None:
         """The table has no word that the tests above leave out."""
@@ -236,23 +268,29 @@ class TestOtherActs:
         assert memory.locked == smaps(memory)["Locked"] == 0
 
     def test_lock_beyond_the_limit(self) -> None:
-        """The limit is named."""
+        """The limit is named, and what others have locked."""
         if os.geteuid() != 0:
             pytest.skip("only root can become someone else")
         script = (
             "import os, resource\n"
             "from cyx.region import Region\n"
-            "region = Region(1 << 20)\n"
+            "regions = [Region(1 << 15), Region(3 << 14), Region(1 << 20)]\n"
             "resource.setrlimit(resource.RLIMIT_MEMLOCK, (65536, 65536))\n"
             "os.setuid(65534)\n"
-            "try:\n"
-            "    region.lock()\n"
-            "except OSError as error:\n"
-            "    print(error.strerror)\n"
+            "for region in regions:\n"
+            "    try:\n"
+            "        region.lock()\n"
+            "        print(f'mlock of {region.mapped:,} bytes: done')\n"
+            "    except OSError as error:\n"
+            "        print(error.strerror)\n"
         )
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
-        assert done.stdout == "mlock of 1,048,576 bytes: RLIMIT_MEMLOCK allows 65,536: raise it by ulimit -l\n"
+        assert done.stdout == (
+            "mlock of 32,768 bytes: done\n"
+            "mlock of 49,152 bytes: RLIMIT_MEMLOCK allows 65,536, of which 32,768 are taken: raise it by ulimit -l\n"
+            "mlock of 1,048,576 bytes: RLIMIT_MEMLOCK allows 65,536, of which 32,768 are taken: raise it by ulimit -l\n"
+        )
 
     @pytest.mark.parametrize(("rights", "expected"), [("none", set()), ("read", {"rd"}), ("read-write", {"rd", "wr"})])
     def test_protect(self, memory: Region, rights: str, expected: set[str]) -> None:
@@ -306,6 +344,37 @@ class TestOtherActs:
             assert bytes(region) == content
             with pytest.raises(ValueError, match=r"^size=.*the file has"):
                 region.resize(len(content) + 1)
+
+    def test_a_view_taken_while_it_is_resized(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Another thread may take one where the first asks Python for something: that is refused as well."""
+        views = []
+        with Region(PAGE, kind="thp") as region:
+            ask = hugepages.thp_size
+
+            def meanwhile() -> int:
+                views.append(memoryview(region))
+                return ask()
+
+            monkeypatch.setattr(hugepages, "thp_size", meanwhile)
+            with pytest.raises(BufferError, match="resize"):
+                region.resize(2 * ask() + 1)
+            monkeypatch.undo()
+            assert views[0][0] == 0
+            for view in views:
+                view.release()
+
+    @pytest.mark.parametrize("write", [False, True])
+    def test_touch_of_older_kernels(self, path: Path, write: bool) -> None:
+        """Every page is there afterwards as it was; one that is not in the file any more is an OSError."""
+        content = path.read_bytes()
+        with open(path, "r+b") as file, Region(kind="file", fd=file.fileno(), shared=True) as region:
+            region._touch(write)
+            assert region.resident == PAGES * PAGE
+            assert region.dirty == (PAGES * PAGE if write else 0)
+            assert bytes(region) == content
+            os.truncate(path, PAGE)
+            with pytest.raises(OSError, match="cannot be had"):
+                region._touch(write)
 
     @pytest.mark.parametrize("kind", ["anonymous", "thp"])
     def test_resize_shared_memory(self, kind: str) -> None:

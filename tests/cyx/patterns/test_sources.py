@@ -6,6 +6,8 @@ import contextlib
 import io
 import mmap
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -46,6 +48,7 @@ class TestReadBlocks:
 
     @given(st.binary(max_size=5000), st.integers(1, 6000), st.integers(1, 6000))
     @example(b"x" * 4096, 4096, 4096)
+    @example(b"x" * 4096, 1 << 60, 1)
     @example(b"x" * 4097, 4096, 1024)
     def test_answers_as_touch_does(self, content: bytes, block: int, stride: int) -> None:
         """Whatever the block, the same bytes are summed; all of them are moved, one block an access."""
@@ -223,10 +226,25 @@ class TestMistakes:
             with pytest.raises(OSError, match="Bad file descriptor"):
                 PATTERNS[name](file)
 
-    def test_a_block_too_large_for_memory(self) -> None:
+    def test_a_block_larger_than_the_source(self) -> None:
+        """Its buffer is no larger than what is to be read."""
+        assert patterns.read_blocks(b"x", block=2**62).bytes == 1
+
+    def test_a_block_too_large_for_memory(self, tmp_path: Path) -> None:
         """A buffer that cannot be had is a MemoryError."""
-        with pytest.raises(MemoryError, match="block"):
-            patterns.read_blocks(b"x", block=2**62)
+        with open(tmp_path / "sparse", "wb") as file:
+            file.truncate(2**32)
+        script = (
+            "import resource, sys\n"
+            "from cyx import patterns\n"
+            "resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))\n"
+            "try:\n"
+            "    patterns.read_blocks(open(sys.argv[1], 'rb'), block=2**40)\n"
+            "except MemoryError as error:\n"
+            "    print(error)\n"
+        )
+        command = [sys.executable, "-c", script, str(tmp_path / "sparse")]
+        assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "block=4294967296\n"
 
 
 def test_transfer_shows_its_figures() -> None:
