@@ -105,7 +105,7 @@ def _release(options: argparse.Namespace) -> Iterator[str]:
 
 def _mount(options: argparse.Namespace) -> Iterator[str]:
     page_size = _page_size(options.page_size)
-    folder = Path(options.folder).absolute()
+    folder = Path(options.folder).resolve()
     if str(folder) in mounts():
         raise UsageMistake(f"hugetlbfs is mounted at {folder} already: use that, or name another folder")
     if not folder.parent.is_dir():
@@ -125,7 +125,7 @@ def _unmount(options: argparse.Namespace) -> Iterator[str]:
     made = Mounts()
     folders = list(made.entries())
     if options.folder is not None:
-        folder = str(Path(options.folder).absolute())
+        folder = str(Path(options.folder).resolve())
         if folder not in folders:
             raise UsageMistake(f"{folder} was not mounted here: umount it by the means by which it was mounted")
         folders = [folder]

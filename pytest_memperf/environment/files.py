@@ -1,4 +1,4 @@
-"""Reading the small text files of /proc and /sys, any of which may be missing."""
+"""Small text files: reading those of /proc and /sys, any of which may be missing, and writing our own."""
 
 from __future__ import annotations
 
@@ -44,3 +44,10 @@ def folders(path: Path, pattern: str) -> list[Path]:
         return sorted(path.glob(pattern))
     except OSError:
         return []
+
+
+def write_whole(path: Path, content: str) -> None:
+    """Write the file whole or not at all: whoever is killed at that leaves but a file that ends in .new."""
+    new = path.with_suffix(".new")
+    new.write_text(content)
+    new.replace(path)

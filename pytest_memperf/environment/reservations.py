@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from cyx import hugepages
-from pytest_memperf.environment.files import folders
+from pytest_memperf.environment.files import folders, write_whole
 from pytest_memperf.environment.owner import Owner, this_boot
 
 FOLDER = Path("/run/pytest-memperf/hugepages")  # as short-lived as the pools are: to the machine's next start
@@ -189,7 +189,4 @@ def _read(file: Path) -> Reservation:
 
 
 def _write(file: Path, entry: Reservation) -> None:
-    """Write the file whole or not at all."""
-    new = file.with_suffix(".new")
-    new.write_text(json.dumps(asdict(entry)))
-    new.replace(file)
+    write_whole(file, json.dumps(asdict(entry)))

@@ -220,6 +220,19 @@ class TestMount:
         assert tmp_path.is_dir()
         assert run(capsys, "unmount") == (0, "nothing to unmount: nothing was mounted here\n")
 
+    def test_a_link_to_a_folder(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        """It is the folder that is named and unmounted, whichever way it is given."""
+        folder, link = tmp_path / "folder", tmp_path / "link"
+        folder.mkdir()
+        link.symlink_to(folder)
+        assert f" at {folder} (undo" in run(capsys, "mount", link)[1]
+        assert run(capsys, "mount", link) == (
+            2,
+            f"memperf: hugetlbfs is mounted at {folder} already: use that, or name another folder\n",
+        )
+        assert run(capsys, "unmount", link) == (0, f"unmounted {folder}\n")
+        assert str(folder) not in mounts()
+
     def test_dry_runs_change_nothing(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         """They say what would be done."""
         folder = tmp_path / "new"
