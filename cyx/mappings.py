@@ -16,6 +16,8 @@ class Usage:
     """Bytes of a range by what they are."""
 
     resident: int
+    anonymous: int
+    """Of these, what is in no file: a file's pages that were written in a private mapping are."""
     huge: int
     dirty: int
     swapped: int
@@ -36,7 +38,7 @@ def locked() -> int:
 
 
 def usage(start: int, end: int) -> Usage:
-    """Return what is resident, huge, dirty, swapped and locked of the mappings that touch the range.
+    """Return what is resident, anonymous, huge, dirty, swapped and locked of the mappings that touch the range.
 
     Reserved huge pages count as resident, although the kernel leaves them out of ``Rss``.
     """
@@ -54,6 +56,7 @@ def usage(start: int, end: int) -> Usage:
 
     return Usage(
         resident=total("Rss", *_HUGETLB),
+        anonymous=total("Anonymous"),
         huge=total(*_HUGE),
         dirty=total("Shared_Dirty", "Private_Dirty"),
         swapped=total("Swap"),

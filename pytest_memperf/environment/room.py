@@ -28,6 +28,14 @@ def require(size: int, call: str, *, mapped_only: bool = False, root: Path = _RO
         raise UsageMistake(f"{call} does not fit: {reason}")
 
 
+def require_memory(size: int, call: str, *, root: Path = _ROOT) -> None:
+    """Return where there is room for so many bytes more at addresses that are there; see ``require``."""
+    __tracebackhide__ = True
+    reason = _too_large_for_memory(size, root)
+    if reason:
+        raise UsageMistake(f"{call} does not fit: {reason}")
+
+
 def available(root: Path = _ROOT) -> int | None:
     """Return how many bytes a process can still have without swapping; None where the kernel does not say."""
     told = field(root / "proc/meminfo", "MemAvailable")
