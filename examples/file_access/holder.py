@@ -13,11 +13,13 @@ def proportional() -> int:
 
 
 def main() -> None:
-    """Take the file, and answer each line with the bytes by which that made this process larger."""
+    """Take the file after the first line, and answer each other one with the bytes that this process has grown by."""
     way, path = sys.argv[1:]
+    proportional()
+    print("started", flush=True)
+    sys.stdin.readline()
+    before = proportional()
     with open(path, "rb", buffering=0) as opened:
-        proportional()
-        before = proportional()
         content = mmap.mmap(opened.fileno(), 0, prot=mmap.PROT_READ) if way == "map" else opened.read()
         touched = 0
         for place in range(0, len(content), mmap.PAGESIZE):

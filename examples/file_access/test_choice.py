@@ -114,18 +114,17 @@ def holders(way: str, path: Path, processes: int) -> Iterator[Callable[[], list[
             stack.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
             for _ in range(processes)
         ]  # each ends when its standard input is closed, at the end of the with statement
-        answers = {each.stdout.readline() for each in started if each.stdout}
-        assert len(answers) == 1
+
+        def answers() -> list[str]:
+            return [each.stdout.readline().strip() for each in started if each.stdout is not None]
 
         def ask() -> list[int]:
-            taken = []
             for each in started:
-                assert each.stdin is not None
-                assert each.stdout is not None
                 print(file=each.stdin, flush=True)
-                taken.append(int(each.stdout.readline()))
-            return taken
+            return [int(answer) for answer in answers()]
 
+        assert answers() == ["started"] * processes  # each shares less of its program with every one that starts
+        assert len(set(ask())) == 1  # what they have read
         yield ask
 
 
