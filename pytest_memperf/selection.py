@@ -64,6 +64,7 @@ def refuse(config: pytest.Config, mistakes: Mapping[pytest.Item, UsageMistake]) 
 
 def prepare(config: pytest.Config, measured: list[pytest.Item]) -> None:
     """Parse the settings of each test and register what measures and reports. UsageMistake lists every wrong marker."""
+    from pytest_memperf.environment.lists import anything_listed
     from pytest_memperf.environment.process import allocator
     from pytest_memperf.isolation.handover import isolate
     from pytest_memperf.measure.conditions import CONDITIONS
@@ -72,6 +73,11 @@ def prepare(config: pytest.Config, measured: list[pytest.Item]) -> None:
     from pytest_memperf.measuring import SETTINGS, Measuring
     from pytest_memperf.report.session import register_reporter
 
+    if anything_listed():
+        from pytest_memperf.isolation import remains
+
+        remains.delete_left_behind()
+        remains.give_back_huge_pages()
     CONDITIONS.allocator = (allocator() or "unknown").partition(" ")[0]
     CONDITIONS.notes = notes_on_tracers(config.getoption("trace", False))
     registry = registry_of(config)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from pytest_memperf.environment.files import write_whole
 from pytest_memperf.environment.hugepages import mounts
-from pytest_memperf.environment.reservations import FOLDER, Ledger
+from pytest_memperf.environment.lists import HUGE_PAGES
+from pytest_memperf.environment.reservations import Ledger
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mount.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
@@ -24,7 +25,7 @@ class Mounts:
         file: where they are written down, under the lock of the ledger in the same folder.
     """
 
-    def __init__(self, file: Path = FOLDER / "mounts") -> None:
+    def __init__(self, file: Path = HUGE_PAGES / "mounts") -> None:
         self._file = file
         self._ledger = Ledger(file.parent)
 

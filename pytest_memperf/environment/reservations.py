@@ -16,9 +16,9 @@ from pathlib import Path
 
 from cyx import hugepages
 from pytest_memperf.environment.files import folders, write_whole
+from pytest_memperf.environment.lists import HUGE_PAGES
 from pytest_memperf.environment.owner import Owner, this_boot
 
-FOLDER = Path("/run/pytest-memperf/hugepages")  # as short-lived as the pools are: to the machine's next start
 _ROOT = Path("/")
 
 
@@ -68,7 +68,7 @@ class Ledger:
         root: where /sys is found.
     """
 
-    def __init__(self, folder: Path = FOLDER, root: Path = _ROOT) -> None:
+    def __init__(self, folder: Path = HUGE_PAGES, root: Path = _ROOT) -> None:
         self._folder = folder
         self._root = root
 

@@ -1,7 +1,7 @@
 """What fixtures take away after the test, mapped files and huge pages; the driver does it where a child did not.
 
 Each file of data is written down in a folder of the user's until it is deleted, with the process that made it: where
-that was killed, the next one that makes files deletes it.
+that was killed, the next session that measures, or makes files, deletes it.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from pytest_memperf.environment import lists
 from pytest_memperf.environment.owner import Owner, this_process
 
 _PREFIX = "mapped_file_"
@@ -80,9 +80,9 @@ def _entry(path: Path, owner: Owner) -> Path:
 
 def _list() -> Path:
     """Return the folder of the files written down, which nobody else may write to. OSError where there can be none."""
-    folder = Path(tempfile.gettempdir(), f"pytest-memperf-{os.geteuid()}")
+    folder = lists.of_files()
     folder.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat()
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
-        raise OSError(f"{folder} is not a folder of this user")
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
+        raise OSError(f"{folder} is not a folder that this user alone can write to")
     return folder

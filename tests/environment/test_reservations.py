@@ -14,8 +14,9 @@ import pytest
 
 from cyx import hugepages
 from cyx.region import Region
+from pytest_memperf.environment.lists import HUGE_PAGES
 from pytest_memperf.environment.owner import Owner, start_of, this_boot, this_process
-from pytest_memperf.environment.reservations import FOLDER, Ledger, NotEnough, Reservation
+from pytest_memperf.environment.reservations import Ledger, NotEnough, Reservation
 
 SIZE = 2 * 2**20
 real = pytest.mark.skipif(
@@ -269,4 +270,4 @@ class TestRealPools:
 
     def test_the_folder_of_the_machine(self) -> None:
         """Reservations are kept where a new start of the machine, or a temporary folder's cleaner, does no harm."""
-        assert FOLDER.is_relative_to("/run")
+        assert HUGE_PAGES.is_relative_to("/run")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -43,7 +42,7 @@ def snapshot(mark: str, folders: Iterable[Path]) -> State:
         state[f"loop device {file.parts[3]}"] = _text(file)
     for line in _text(Path("/proc/sysvipc/shm")).splitlines()[1:]:
         state["shared memory " + " ".join(line.split()[:2])] = "there"
-    listed = Path(tempfile.gettempdir(), f"pytest-memperf-{os.geteuid()}")
+    listed = Path(f"/tmp/pytest-memperf-{os.geteuid()}")
     for folder in (LEDGER, listed, Path("/dev/shm")):
         for file in folder.rglob("*") if folder.is_dir() else ():
             if file.name != "lock" and not file.is_dir():
