@@ -11,6 +11,7 @@ from pathlib import Path
 from cyx import numa
 from pytest_memperf.environment.files import field, folders, text
 
+_ROOT = Path("/")
 _FREE = ("MemFree", "Active(file)", "Inactive(file)")
 
 
@@ -50,7 +51,7 @@ class Topology:
         return tuple(number for number, node in self.nodes.items() if node.cpus)
 
 
-def topology(root: Path = Path("/")) -> Topology:
+def topology(root: Path = _ROOT) -> Topology:
     """Return the nodes that are online; asked each time, for memory and processors come and go.
 
     Args:

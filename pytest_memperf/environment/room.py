@@ -46,9 +46,10 @@ def _too_large_for_memory(size: int, root: Path) -> str | None:
     there = available(root)
     if there is not None and size > there:
         return f"{format_size(there)} of memory are available: take a smaller size"
-    room = control_groups.memory(root, wanted=size)
-    if room is not None and size > room.left:
-        return f"the control group allows {format_size(room.left)} more: take a smaller size, or raise {room.limit}"
+    allowed = control_groups.memory(root, wanted=size)
+    if allowed is not None and size > allowed.left:
+        left = format_size(allowed.left)
+        return f"the control group allows {left} more: take a smaller size, or raise {allowed.limit}"
     return None
 
 
