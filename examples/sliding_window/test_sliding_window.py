@@ -1,4 +1,4 @@
-"""A stream over a file of 2 GiB within 16 MiB of memory, and the same over a tenth of it. See README.md."""
+"""A stream over a file of 2 GiB within 16 MiB of memory, a tenth of it, and one of 20 GiB. See README.md."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from cyx.region import Region
 MIB = 1024 * 1024
 SIZE = int(os.environ.get("SLIDING_WINDOW_MIB", "2048")) * MIB
 TENTH = SIZE // 10 // MIB * MIB
+SPARSE = int(os.environ.get("SLIDING_WINDOW_SPARSE_MIB", SIZE // MIB)) * MIB
 WINDOW = MIB
 NEWLINE = ord("\n")
 BUDGET = 16 * MIB
@@ -68,6 +69,26 @@ def write(path: Path, size: int) -> Log:
     return Log(path, size, lines)
 
 
+@pytest.fixture
+def sparse(logs: dict[str, Log]) -> Iterator[Log]:
+    """Make a file that is a hole up to its last byte, an end of line, and takes no room on the disk."""
+    path = logs["whole"].path.with_name("sparse")
+    try:
+        with path.open("wb") as file:
+            try:
+                file.truncate(SPARSE)
+                file.seek(SPARSE - 1)
+                file.write(b"\n")
+                file.flush()
+            except OSError as error:
+                pytest.skip(f"{path}: {error.strerror}: set SLIDING_WINDOW_SPARSE_MIB to a smaller size")
+        if path.stat().st_blocks * 512 > SPARSE // 2:
+            pytest.skip(f"{path.parent} keeps holes as zeros: set SLIDING_WINDOW_FOLDER to another file system")
+        yield Log(path, SPARSE, 1)
+    finally:
+        path.unlink(missing_ok=True)
+
+
 def windows(file: Region, size: int, ahead: int = 2) -> Iterator[memoryview]:
     """Yield the file in windows of ``size`` bytes, a multiple of the page size; the last one may be shorter.
 
@@ -97,6 +118,27 @@ def test_stream(memperf: Any, mapped_file: Any, logs: dict[str, Log], which: str
     log = logs[which]
     file = mapped_file(log.path, cache="as-is", advice="sequential")
     assert memperf(count_lines, file) == log.lines
+
+
+@pytest.mark.memperf(max_peak_rss=BUDGET, max_retained_rss=BUDGET)
+def test_stream_of_a_sparse_file(memperf: Any, mapped_file: Any, sparse: Log) -> None:
+    """The same for a file as large as one likes: of 20 GiB with SLIDING_WINDOW_SPARSE_MIB=20480."""
+    file = mapped_file(sparse.path, cache="as-is", advice="sequential")
+    assert memperf(count_lines, file) == sparse.lines
+
+
+def test_peak_is_constant(memperf: Any, logs: dict[str, Log]) -> None:
+    """The statement about every size: the peak is O(1)."""
+
+    def stream(size: int) -> None:
+        with (
+            logs["whole"].path.open("rb") as file,
+            Region(size, kind="file", fd=file.fileno(), writable=False) as region,
+        ):
+            count_lines(region)
+
+    found = memperf.scaling(stream, over={"size": [SIZE // 16, SIZE // 4, SIZE]}, peak_rss="O(1)")
+    assert max(reading.value for reading in found["peak_rss"].readings) <= BUDGET
 
 
 def test_footprint_does_not_grow(memperf: Any, mapped_file: Any, logs: dict[str, Log]) -> None:

@@ -14,13 +14,21 @@ Run = Callable[..., pytest.RunResult]
 
 
 @pytest.mark.usefixtures("disk")
-@pytest.mark.parametrize(("name", "tests"), [("madvise", 3), ("sliding_window", 4), ("shared_mapping", 2)])
+@pytest.mark.parametrize(("name", "tests"), [("madvise", 3), ("sliding_window", 6), ("shared_mapping", 2)])
 def test_holds_its_budgets(run_example: Run, results: Results, name: str, tests: int) -> None:
     """Every test passes, and none of its budgets is unchecked."""
     run_example(name).assert_outcomes(passed=tests)
     statuses = [check["status"] for each in results() for check in each["checks"]]
     assert len(statuses) >= tests
     assert set(statuses) == {"passed"}
+
+
+@pytest.mark.usefixtures("disk")
+def test_a_sparse_file_that_is_too_large(run_example: Run) -> None:
+    """Where the file system has none of that size the test is skipped, and the reason names what to set."""
+    result = run_example("sliding_window", "-k", "sparse", SLIDING_WINDOW_SPARSE_MIB=str(2**42))
+    result.assert_outcomes(skipped=1, deselected=5)
+    result.stdout.fnmatch_lines(["SKIPPED*: set SLIDING_WINDOW_SPARSE_MIB to a smaller size"])
 
 
 @pytest.mark.usefixtures("disk")
@@ -42,7 +50,7 @@ def test_a_mapping_is_shared(run_example: Run, results: Results) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "variable", "tests"), [("madvise", "MADVISE_FOLDER", 2), ("sliding_window", "SLIDING_WINDOW_FOLDER", 4)]
+    ("name", "variable", "tests"), [("madvise", "MADVISE_FOLDER", 2), ("sliding_window", "SLIDING_WINDOW_FOLDER", 6)]
 )
 def test_says_when_there_is_no_disk(run_example: Run, name: str, variable: str, tests: int) -> None:
     """In memory, or in a folder that is not there, the tests are skipped, and the reason names what to set."""
