@@ -48,6 +48,26 @@ def test_what_the_dead_left_is_deleted(folder: Path, tmp_path: Path) -> None:
     assert [entry.readlink() for entry in folder.iterdir()] == [mine]
 
 
+def test_a_folder_that_is_none(folder: Path, tmp_path: Path) -> None:
+    """A file that could not be made is not on the list any more."""
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError):
+        remains.new_path(tmp_path / "file")
+
+    assert list(folder.iterdir()) == []
+
+
+def test_a_folder_that_became_another_thing(folder: Path, tmp_path: Path) -> None:
+    """A file that the dead left where there is no folder now is not on the list any more."""
+    path = left_behind(folder, tmp_path)
+    path.unlink()
+    path.parent.rmdir()
+    path.parent.touch()
+    remains.delete_left_behind()
+
+    assert list(folder.iterdir()) == []
+
+
 @pytest.mark.parametrize("kind", ["others can write to it", "a link", "another user's"])
 def test_a_list_that_is_not_the_users_alone(folder: Path, tmp_path: Path, kind: str) -> None:
     """Nothing is deleted on the word of others, and nothing told to them; the file can be had all the same."""
