@@ -12,6 +12,7 @@ NODES = Path("/sys/devices/system/node")
 POOLS = Path("/sys/kernel/mm/hugepages")
 TRANSPARENT = Path("/sys/kernel/mm/transparent_hugepage")
 LEDGER = Path("/run/pytest-memperf")
+LISTED = Path(f"/tmp/pytest-memperf-{os.geteuid()}")
 MARK = "MEMPERF_LEFTOVERS"
 """The variable by which processes are known that come from a command, however they were started."""
 PATIENCE = 120.0
