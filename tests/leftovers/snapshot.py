@@ -43,8 +43,7 @@ def snapshot(mark: str, folders: Iterable[Path]) -> State:
         state[f"loop device {file.parts[3]}"] = _text(file)
     for line in _text(Path("/proc/sysvipc/shm")).splitlines()[1:]:
         state["shared memory " + " ".join(line.split()[:2])] = "there"
-    listed = Path(f"/tmp/pytest-memperf-{os.geteuid()}")
-    for folder in (LEDGER, listed, Path("/dev/shm")):
+    for folder in (LEDGER, LISTED, Path("/dev/shm")):
         for file in folder.rglob("*") if folder.is_dir() else ():
             if file.name != "lock" and not file.is_dir():
                 state[str(file)] = "there"
