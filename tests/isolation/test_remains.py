@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,12 +17,17 @@ from pytest_memperf.isolation import remains
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the folder of a list of the test's own."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Return the folder of a list of the test's own; the files that a test is to leave go after it."""
     folder = tmp_path / "list"
     monkeypatch.setattr(lists, "of_files", lambda: folder)
     monkeypatch.setattr(lists, "HUGE_PAGES", tmp_path / "huge pages")
-    return folder
+    yield folder
+    for left in tmp_path.glob("mapped_file_*"):
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
 
 
 def left_behind(folder: Path, at: Path) -> Path:
