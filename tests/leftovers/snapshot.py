@@ -60,11 +60,15 @@ def snapshot(mark: str, folders: Iterable[Path]) -> State:
 
 
 def differences(before: State, now: Callable[[], State]) -> list[str]:
-    """Return what is there now and was not before, or was and is not; empty as soon as nothing is."""
+    """Return what is there now and was not before, or is otherwise; empty as soon as nothing is.
+
+    A file that is gone is none: pytest deletes the folders of earlier sessions.
+    """
     end = time.monotonic() + PATIENCE
     while True:
         after = now()
-        names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+        gone = {name for name in before if name.startswith("/") and name not in after}
+        names = sorted(name for name in (before.keys() | after.keys()) - gone if before.get(name) != after.get(name))
         if not names or time.monotonic() > end:
             return [f"{name}: {before.get(name, 'not there')} -> {after.get(name, 'not there')}" for name in names]
         time.sleep(0.2)
