@@ -95,6 +95,11 @@ def _free_pieces(root: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def missing(pages: int, page_size: int) -> int:
+    """Return how many more it takes to have so many pages; one at least, for others may take what is there."""
+    return max(1, pages - hugepages.pool(page_size).available)
+
+
 def reserve_command(pages: int, page_size: int) -> str:
     """Return the command that reserves so many more pages."""
     command = f"memperf hugepages reserve {pages}"

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
+from compiled import HERE, compiled
 
-HERE = Path(__file__).parent
 HEADERS = HERE.parents[1] / "cyx" / "patterns"
-COMMAND = ["-std=gnu11", "-O3", "-shared", "-fPIC", "-pthread", f"-I{HEADERS}"]
 DRAWS = {"uniform": 0, "once": 1, "zipf": 2}
 
 
@@ -39,10 +35,7 @@ class Run(ctypes.Structure):
 
 def build(folder: Path) -> ctypes.CDLL:
     """Compile the loops and load them."""
-    compiler = shutil.which("gcc") or pytest.skip("no C compiler: apt-get install gcc")
-    library = folder / "plain_kernels.so"
-    subprocess.run([compiler, *COMMAND, "-o", library, HERE / "plain_kernels.c", "-lm"], check=True)
-    loaded = ctypes.CDLL(str(library))
+    loaded = compiled("plain_kernels.c", folder, "-std=gnu11", "-O3", "-pthread", f"-I{HEADERS}", "-lm")
     loaded.size_of_draw.restype = ctypes.c_size_t
     return loaded
 

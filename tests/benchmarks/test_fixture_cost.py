@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-import shutil
 import statistics
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from compiled import compiled
 
 from cyx import hugepages, page_cache
 from cyx.probes.procfs import statm
@@ -37,7 +36,6 @@ MOST_ADDED = 1.05
 FROM, FROM_OF_HUGE = 128 * MIB, 2048 * MIB
 """The sizes from which on that holds."""
 MAP_HUGETLB, HUGEPAGE, NOHUGEPAGE, NO_ADVICE, NO_NODE = 0x40000, 14, 15, -1, -1
-HERE = Path(__file__).parent
 
 
 @pytest.fixture(autouse=True)
@@ -61,32 +59,10 @@ def lacking(reason: str) -> NoReturn:
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     """Compile the system calls."""
-    compiler = shutil.which("gcc") or pytest.skip("no C compiler: apt-get install gcc")
-    library = tmp_path_factory.mktemp("plain") / "plain_fixtures.so"
-    subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", library, HERE / "plain_fixtures.c"], check=True)
-    loaded = ctypes.CDLL(str(library))
+    loaded = compiled("plain_fixtures.c", tmp_path_factory.mktemp("plain"), "-O2")
     for name in ("plain_memory", "plain_file", "plain_pinning"):
         getattr(loaded, name).restype = ctypes.c_long
     return loaded
-
-
-@pytest.fixture
-def reserved() -> Iterator[Callable[[int], None]]:
-    """Return a function that keeps so many bytes of huge pages for both."""
-    size = hugepages.default_size()
-    file = hugepages.folder(size) / "nr_hugepages"
-    before = file.read_text()
-
-    def reserve(length: int) -> None:
-        if not os.access(file, os.W_OK):
-            pytest.skip("the pools of huge pages can be changed by root alone")
-        file.write_text(str(int(before) + length // size))
-        if hugepages.pool(size).available * size < length:
-            pytest.skip("no huge pages to be had")
-
-    yield reserve
-    if file.read_text() != before:
-        file.write_text(before)
 
 
 def use(fixture: Any, *arguments: Any, **keywords: Any) -> int:
@@ -122,12 +98,12 @@ def compare(
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("kind", ["none", "thp", "hugetlb"])
 def test_hugepage_region(
-    plain: ctypes.CDLL, reserved: Callable[[int], None], capsys: pytest.CaptureFixture[str], kind: str, size: str
+    plain: ctypes.CDLL, pool: Callable[[int, int], None], capsys: pytest.CaptureFixture[str], kind: str, size: str
 ) -> None:
     """Memory on pages of each kind."""
     length = SIZES[size]
     if kind == "hugetlb":
-        reserved(length)
+        pool(length // hugepages.default_size(), hugepages.default_size())
     flags = MAP_HUGETLB if kind == "hugetlb" else 0
     advice = {"none": NOHUGEPAGE, "thp": HUGEPAGE, "hugetlb": NO_ADVICE}[kind]
     ratio, _ = compare(

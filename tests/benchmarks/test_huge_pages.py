@@ -9,22 +9,18 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
+from compiled import compiled
 from pairs import compare
 
 from cyx import hugepages, patterns
 from cyx.patterns import Cycle
 
-SOURCE = Path(__file__).with_name("plain_huge_pages.c")
 SIZE = 2**30
 LINE = 64
 STEPS = 1_000_000  # 64 MiB of lines, which the usual last cache does not keep from one chase to the next
@@ -64,10 +60,7 @@ KINDS = {
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     """Return the chase in C."""
-    compiler = shutil.which("gcc") or pytest.skip("no C compiler: apt-get install gcc")
-    built = tmp_path_factory.mktemp("plain") / "plain_huge_pages.so"
-    subprocess.run([compiler, "-std=gnu11", "-O3", "-shared", "-fPIC", "-o", built, SOURCE], check=True)
-    loaded = ctypes.CDLL(str(built))
+    loaded = compiled("plain_huge_pages.c", tmp_path_factory.mktemp("plain"), "-std=gnu11", "-O3")
     loaded.plain_map.restype = ctypes.c_void_p
     loaded.plain_steps.restype = ctypes.c_long
     return loaded
@@ -85,15 +78,6 @@ def table() -> Iterator[list[str]]:
         *rows,
         sep="\n",
     )
-
-
-@pytest.fixture
-def one_processor() -> Iterator[None]:
-    """Have all of them run on the same processor."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(before)})
-    yield
-    os.sched_setaffinity(0, before)
 
 
 class Chases:

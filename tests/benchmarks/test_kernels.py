@@ -229,15 +229,6 @@ def file(memory: np.ndarray[Any, np.dtype[np.uint8]]) -> Iterator[int]:
             yield opened.fileno()
 
 
-@pytest.fixture
-def one_processor() -> Iterator[None]:
-    """Have both sides run on the same processor."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(before)})
-    yield
-    os.sched_setaffinity(0, before)
-
-
 @pytest.fixture(scope="module")
 def table() -> Iterator[list[str]]:
     """Return the rows that are printed in the end."""

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from common import PROJECT, PYTEST, TESTS, VARIABLES, plant
+from common import PROJECT, PYTEST, TESTS, VARIABLES, deselected, end, plant, verdict
 
 FLAGS = "-g -fno-omit-frame-pointer -fsanitize=address,undefined -fsanitize-recover=address"
 OPTIONS = (
@@ -36,11 +36,6 @@ LEFT_OUT = {
     "cyx/test_region_acts.py::TestOtherActs::test_lock_beyond_the_limit": "the sanitizer makes mlock do nothing",
 }
 REPORT = re.compile(r"ERROR: AddressSanitizer|runtime error: ")
-
-
-def end(message: str) -> None:
-    """Say what is wrong, and end."""
-    sys.exit(f"tests/checkers/asan.py: {message}")
 
 
 def build() -> None:
@@ -73,15 +68,10 @@ def main(arguments: list[str]) -> int:
             end("the planted error was not found: build with --build first")
         for file in folder.iterdir():
             file.unlink()
-        left_out = [f"--deselect={(TESTS / test).relative_to(PROJECT)}" for test in LEFT_OUT]
-        command = [*PYTEST, *left_out, *arguments, str(TESTS / "cyx")]
+        command = [*PYTEST, *deselected(LEFT_OUT), *arguments, str(TESTS / "cyx")]
         status = subprocess.run(command, env=environment, cwd=PROJECT).returncode
         found = reports(folder)
-        print("\n".join(found))
-        print(f"{len(found)} reports of the sanitizers; left out:")
-        for test, reason in LEFT_OUT.items():
-            print(f"  {test}: {reason}")
-        return status or len(found) > 0
+        return verdict(status, found, "reports of the sanitizers", LEFT_OUT)
 
 
 def reports(folder: Path) -> list[str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 TESTS = Path(__file__).parents[1]
 PROJECT = TESTS.parent
@@ -26,6 +27,25 @@ from cyx import patterns
 block = ctypes.create_string_buffer(64)
 patterns.scan((ctypes.c_char * 65).from_address(ctypes.addressof(block)))
 """
+
+
+def end(message: str) -> NoReturn:
+    """Say what is wrong, and end."""
+    sys.exit(f"tests/checkers/{Path(sys.argv[0]).name}: {message}")
+
+
+def deselected(left_out: Iterable[str]) -> list[str]:
+    """Return pytest's options that leave out these tests."""
+    return [f"--deselect={(TESTS / test).relative_to(PROJECT)}" for test in left_out]
+
+
+def verdict(status: int, found: Sequence[str], what: str, left_out: Mapping[str, str]) -> int:
+    """Print what was found, and the tests that were left out with their reasons; return the exit code."""
+    print("\n".join(found))
+    print(f"{len(found)} {what}; left out:")
+    for test, reason in left_out.items():
+        print(f"  {test}: {reason}")
+    return status or len(found) > 0
 
 
 def plant(environment: Mapping[str, str], before: Sequence[str] = ()) -> None:

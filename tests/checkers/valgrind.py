@@ -16,7 +16,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
 
-from common import PROJECT, PYTEST, TESTS, VARIABLES, plant
+from common import PROJECT, PYTEST, TESTS, VARIABLES, deselected, end, plant, verdict
 
 CHOSEN = [
     "cyx/patterns/test_sequential.py",
@@ -47,11 +47,6 @@ LOADING = "__pyx_pymod_exec"
 """How the functions begin that make what a module keeps until the process ends."""
 
 
-def end(message: str) -> None:
-    """Say what is wrong, and end."""
-    sys.exit(f"tests/checkers/valgrind.py: {message}")
-
-
 def main(arguments: list[str]) -> int:
     """Run the tests; return 0 where they pass and nothing of ours was reported."""
     if shutil.which(COMMAND[0]) is None:
@@ -64,16 +59,11 @@ def main(arguments: list[str]) -> int:
         if not any(error.startswith("InvalidRead") for error in errors(report)):
             end("the planted error was not found")
         tests = [str(TESTS / test) for test in CHOSEN]
-        left_out = [f"--deselect={(TESTS / test).relative_to(PROJECT)}" for test in LEFT_OUT]
         status = subprocess.run(
-            [*before, *PYTEST, *left_out, *arguments, *tests], env=environment, cwd=PROJECT
+            [*before, *PYTEST, *deselected(LEFT_OUT), *arguments, *tests], env=environment, cwd=PROJECT
         ).returncode
         found = list(errors(report))
-    print("\n".join(found))
-    print(f"{len(found)} errors of valgrind with a part of ours; left out:")
-    for test, reason in LEFT_OUT.items():
-        print(f"  {test}: {reason}")
-    return status or len(found) > 0
+    return verdict(status, found, "errors of valgrind with a part of ours", LEFT_OUT)
 
 
 def errors(report: Path) -> Iterator[str]:
