@@ -13,7 +13,11 @@ pending. ``settle`` finds the parts: on a CPU it touches fresh pages of one type
 nothing is pending there, so what the difference lost is what was. Giving the pages back leaves -1. A type that moved
 meanwhile is recognised by it: memory that came, by a batch or more, was folded on the way, and where it is given back
 at once it is folded again and leaves 0.
+
+For older kernels see thread_counters.pyx.
 """
+
+from libc.limits cimport LONG_MAX
 
 from cyx.linux cimport (
     CPU_COUNT,
@@ -32,7 +36,7 @@ from cyx.linux cimport (
     sched_getcpu,
     sched_setaffinity,
 )
-from cyx.probes cimport procfs
+from cyx.probes cimport procfs, thread_counters
 from cyx.probes.scratch cimport AROUND, TYPES, Scratch, give_back, map_scratch, open_sources, touch
 
 import os
@@ -281,6 +285,7 @@ cdef bint prepare() noexcept nogil:
         return False
     if first:
         open_sources(most_pages())
+        thread_counters.prepare()
     checked = pid
     exact = False
     for type in range(TYPES):
@@ -290,6 +295,7 @@ cdef bint prepare() noexcept nogil:
         return True
     touch(&scratch, 0)
     procfs.read_statm(&before)  # a fork maps the code of this anew: after the kernel has written the figure
+    thread_counters.add_up()
     if procfs.read_statm(&before) == 0:
         touch(&scratch, 0)
         touch(&scratch, 0)
@@ -319,6 +325,12 @@ def batch_size():
 
 def counter_error():
     """Return the bytes by which the figure of one type of page in statm or status may be off: 0 where it is a sum."""
+    cdef procfs.Status now
     procfs.prepare()
     prepare()
-    return 0 if exact else (batch - 1) * cpus * page
+    if exact:
+        return 0
+    if thread_counters.hold_back():
+        procfs.read_status(&now)
+        return thread_counters.most_held(now.threads, LONG_MAX) * page
+    return (batch - 1) * cpus * page

@@ -12,7 +12,7 @@ from cpython.object cimport PyObject
 
 from cyx cimport clock
 from cyx.linux cimport RUSAGE_CHILDREN, RUSAGE_SELF, RUSAGE_THREAD, getrusage, rusage
-from cyx.probes cimport batches, peak, procfs, smaps
+from cyx.probes cimport batches, peak, procfs, smaps, thread_counters
 from cyx.probes.frame_stack cimport lay_out_frame
 
 import os
@@ -107,7 +107,10 @@ cdef class Interval:
         peak.lay_out(&self.peak)
         if self.track_accessed:
             self.start_tracking()
+        thread_counters.add_up()
         self.read_error = procfs.read_statm(&memory)
+        if thread_counters.hold_back() and procfs.read_status(&status) == 0:
+            self.peak.threads = status.threads
         interval = newest
         if interval is not None and procfs.read_status(&status) == 0:
             getrusage(RUSAGE_SELF, &self.end.process)
@@ -151,7 +154,10 @@ cdef class Interval:
         self.running = False
         self.finished = True
         procfs.prepare()  # the code may have forked and gone on as the child
+        thread_counters.add_up()
         self.read_error = self.read_error or procfs.read_statm(&memory)
+        if thread_counters.hold_back() and procfs.read_status(&status) == 0:
+            self.peak.threads = max(self.peak.threads, status.threads)
         self.end.resident = memory.resident
         self.end.shared = memory.shared
         if self.track_accessed:
@@ -304,6 +310,8 @@ cdef class Interval:
         """Bytes by which ``retained_rss`` may be off: 0 where the kernel shows exact sums."""
         if batches.statm_is_exact():
             return 0
+        if thread_counters.hold_back():
+            return thread_counters.most_held(self.peak.threads, 0) * page
         return (batches.batch_pages() - 1) * 6 * batches.cpu_count() * page
 
     @property

@@ -16,6 +16,7 @@ cdef struct Peak:     # pages, where nothing else is said
     int types         # the counters that may have moved, as flags of batches.pxd
     bint disturbed    # an inner interval has reset the mark
     long migrations   # of the main thread before the start; -1: unknown
+    long threads      # at the start or the stop, the more; known only where they hold something back
 
 cdef void prepare() noexcept nogil
 cdef long switches(const rusage* usage) noexcept nogil

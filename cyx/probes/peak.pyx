@@ -21,6 +21,9 @@ outside the bounds by a batch for each CPU and such type.
 
 Where the mark cannot be reset, it says as much of an interval that raised it, and bounds the others from above.
 
+Before Linux 6.2 it is threads that hold something back, of which the mark lacks all (thread_counters.pyx); threads that
+came and went within the interval are not seen.
+
 A ``drain`` before the start does away with both for a thread that stays on its CPU: it leaves b - 1 pages pending in
 each pair there, so that one page more of any type is folded, seen in the total, and found in what is pending.
 """
@@ -28,7 +31,7 @@ each pair there, so that one page more of any type is folded, seen in the total,
 from libc.limits cimport LONG_MAX
 
 from cyx.linux cimport RUSAGE_SELF, RUSAGE_THREAD, SYS_gettid, getpid, getrusage, rusage, syscall
-from cyx.probes cimport batches, procfs
+from cyx.probes cimport batches, procfs, thread_counters
 from cyx.probes.snapshot cimport Snapshot
 
 cdef enum:
@@ -191,9 +194,15 @@ cdef int weigh(Peak* peak, const Snapshot* start, const Snapshot* stop, long thr
 
 cdef void bound(const Peak* peak, const Snapshot* start, const Snapshot* stop, long* low, long* high) noexcept nogil:
     """Find the pages between which the peak of the exact resident set lies."""
+    cdef long faults
     cdef long slack = batches.batch_pages() - 1
     cdef long pairs = peak.cpus * ((peak.types & 1) + (peak.types >> 1 & 1) + (peak.types >> 2 & 1))
     low[0] = max(start.resident, stop.resident, peak.floor)
+    if thread_counters.hold_back():
+        faults = stop.process.ru_minflt + stop.process.ru_majflt - start.process.ru_minflt - start.process.ru_majflt
+        low[0] = max(low[0], peak.mark)
+        high[0] = max(low[0], peak.limit + thread_counters.most_held(peak.threads, faults))
+        return
     if peak.mark > total_of_start(peak, start):
         low[0] = max(low[0], peak.mark + peak.withheld_low - slack * (pairs if peak.disturbed else pairs - 1))
     high[0] = max(low[0], peak.limit + peak.withheld_high + slack * pairs)

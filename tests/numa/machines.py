@@ -55,7 +55,12 @@ class Machine:
     """Below tests, or beside it."""
 
 
-ANYWHERE = ("cyx/test_numa.py", "environment/test_numa.py", "metrics/test_nodes.py")
+ANYWHERE = (
+    "cyx/probes/test_thread_counters.py",
+    "cyx/test_numa.py",
+    "environment/test_numa.py",
+    "metrics/test_nodes.py",
+)
 MACHINES = (
     Machine(
         "two nodes, huge pages on each",
