@@ -1,6 +1,6 @@
-"""A pytest plugin that marks every other test and times each: ``pytest -p halves --half=0 --seconds=FILE``.
+"""A pytest plugin that leaves every other test unmeasured and times each: ``pytest -p halves --half=0 --seconds=FILE``.
 
-Two sessions, one for each half, time every test both marked and not. What the machine does meanwhile it does to both
+Two sessions, one for each half, time every test both measured and not. What the machine does meanwhile it does to both
 halves alike, for they take turns test by test.
 """
 
@@ -21,19 +21,20 @@ def cpu_seconds() -> float:
 
 
 class Halves:
-    """Marks the tests at even or odd places; collects the seconds of each."""
+    """Leaves tests at even or odd places unmeasured; collects the seconds of each."""
 
     def __init__(self, path: str, half: int) -> None:
         self._path = path
         self._half = half
         self._seconds: list[float] = []
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Mark a half, where the plugin is there to measure it."""
-        if config.pluginmanager.hasplugin("memperf"):
-            for item in items[self._half :: 2]:
-                item.add_marker("memperf")
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Take from the other half what ``--memperf-all`` gave to all."""
+        if session.config.pluginmanager.hasplugin("memperf"):
+            from pytest_memperf.measuring import SETTINGS
+
+            for item in session.items[1 - self._half :: 2]:
+                del item.stash[SETTINGS]
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self) -> Generator[None, object, object]:
