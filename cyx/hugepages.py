@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 _POOLS = "sys/kernel/mm/hugepages"
@@ -41,16 +42,18 @@ def folder(page_size: int, root: Path = _ROOT) -> Path:
     return root / _POOLS / f"hugepages-{page_size // 1024}kB"
 
 
-def sizes(root: Path = _ROOT) -> list[int]:
+@cache  # they stay as they are until the machine starts anew
+def sizes(root: Path = _ROOT) -> tuple[int, ...]:
     """Return the sizes in bytes, the smallest first; nothing on a kernel without reserved huge pages."""
     try:
         names = [path.name for path in (root / _POOLS).iterdir()]
     except OSError:
-        return []
+        return ()
     matches = (re.fullmatch(r"hugepages-(\d+)kB", name) for name in names)
-    return sorted(int(match[1]) * 1024 for match in matches if match)
+    return tuple(sorted(int(match[1]) * 1024 for match in matches if match))
 
 
+@cache
 def default_size(root: Path = _ROOT) -> int:
     """Return the size that a mapping gets that names none."""
     match = re.search(r"^Hugepagesize:\s*(\d+) kB", (root / "proc/meminfo").read_text(), re.MULTILINE)
@@ -63,6 +66,7 @@ def pool(page_size: int, root: Path = _ROOT) -> Pool:
     return Pool(page_size, *(int((folder(page_size, root) / name).read_text()) for name in names))
 
 
+@cache
 def thp_size(root: Path = _ROOT) -> int:
     """Return the bytes of a transparent huge page; 2 MiB where the kernel does not say, having none."""
     try:
@@ -74,11 +78,11 @@ def thp_size(root: Path = _ROOT) -> int:
 def thp_setting(root: Path = _ROOT) -> str | None:
     """Return when transparent huge pages are given: ``always``, ``madvise``, ``never``; None where there are none."""
     try:
-        text = (root / "sys/kernel/mm/transparent_hugepage/enabled").read_text()
+        with open(root / "sys/kernel/mm/transparent_hugepage/enabled", "rb", buffering=0) as file:
+            match = re.search(rb"\[(\w+)\]", file.read())
     except OSError:
         return None
-    match = re.search(r"\[(\w+)\]", text)
-    return match[1] if match else None
+    return match[1].decode() if match else None
 
 
 def shortage(size: int, page_size: int) -> str:

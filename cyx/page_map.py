@@ -9,15 +9,30 @@ import os
 import struct
 from collections.abc import Iterator
 
+from cyx import mappings
+
 NOWHERE, CACHED, SWAPPED, RESIDENT, HUGE = b".os#H"
 LEGEND = "# resident   H on a huge page   + some of it   s swapped   o cached, not mapped   . nowhere"
 
 _SCAN = 0xC0606610  # PAGEMAP_SCAN of linux/fs.h
 _ARGUMENT = struct.Struct("12Q")
-_ROOM = 4096  # ranges for each call
+_ROOM = 512  # ranges for each call
 _IS_PRESENT, _IS_SWAPPED, _IS_HUGE = 1 << 3, 1 << 4, 1 << 6
 _BIT_PRESENT, _BIT_SWAPPED = 1 << 63, 1 << 62
 _WIDTH, _ROWS = 64, 32
+
+
+def huge_coverage(start: int, end: int) -> float:
+    """Return the share of the resident bytes that is on huge pages; 0.0 where none is resident."""
+    resident = huge = 0
+    try:
+        with open("/proc/self/pagemap", "rb", buffering=0) as file:
+            for first, last, state in _scanned(file.fileno(), start, end):
+                resident += last - first if state != SWAPPED else 0
+                huge += last - first if state == HUGE else 0
+    except OSError:  # before Linux 6.7
+        return mappings.usage(start, end).huge_coverage
+    return huge / resident if resident else 0.0
 
 
 def states(start: int, end: int) -> bytearray:

@@ -626,7 +626,8 @@ cdef class Region:
     @property
     def huge_coverage(self):
         """The share of the resident bytes that is on huge pages; 0.0 where none is resident."""
-        return self.usage().huge_coverage
+        self._require_open()
+        return page_map.huge_coverage(<uintptr_t>self.start, <uintptr_t>self.start + self.mapped)
 
     @property
     def dirty(self):

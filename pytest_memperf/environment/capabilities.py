@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cyx import page_cache, process
 from cyx.probes import perf
-from pytest_memperf.environment.files import folders, number, selected
+from pytest_memperf.environment.files import inside, number, selected
 from pytest_memperf.environment.numa import placement_unavailable
 
 _MADV_POPULATE_WRITE = 23
@@ -115,7 +115,7 @@ def transparent_huge_pages() -> str | None:
 
 def reserved_huge_pages() -> str | None:
     """Look for huge pages that are reserved and free."""
-    sizes = folders(Path("/sys/kernel/mm/hugepages"), "hugepages-*")
+    sizes = inside(Path("/sys/kernel/mm/hugepages"), "hugepages-")
     if not sizes:
         return "the kernel has no huge pages: use one with CONFIG_HUGETLBFS"
     if not any(number(size / "free_hugepages") for size in sizes):

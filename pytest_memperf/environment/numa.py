@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cyx import numa
-from pytest_memperf.environment.files import field, folders, text
+from pytest_memperf.environment.files import field, inside, text
 
 _ROOT = Path("/")
 _FREE = ("MemFree", "Active(file)", "Inactive(file)")
@@ -58,7 +58,7 @@ def topology(root: Path = _ROOT) -> Topology:
         root: where /proc and /sys are found.
     """
     base = root / "sys/devices/system/node"
-    numbers = sorted(int(path.name.removeprefix("node")) for path in folders(base, "node[0-9]*"))
+    numbers = sorted(int(path.name.removeprefix("node")) for path in inside(base, "node"))
     nodes = {}
     for number in numbers:
         distances = (text(base / f"node{number}/distance") or "").split()

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from cyx import hugepages
-from pytest_memperf.environment.files import folders, write_whole
+from pytest_memperf.environment.files import inside, pools_by_node, write_whole
 from pytest_memperf.environment.lists import HUGE_PAGES
 from pytest_memperf.environment.owner import Owner, this_boot
 
@@ -88,7 +88,7 @@ class Ledger:
     def entries(self) -> dict[Path, Reservation]:
         """Return the reservations by their files."""
         found = {}
-        for file in sorted(self._folder.glob("*.json")) if self._folder.is_dir() else []:
+        for file in inside(self._folder, ending=".json"):
             # Given back meanwhile, or written by another version, which knows what it says.
             with contextlib.suppress(FileNotFoundError, TypeError):
                 found[file] = _read(file)
@@ -148,7 +148,7 @@ class Ledger:
 
     def _unfinished(self) -> list[Path]:
         """Return the files that someone is writing, who holds the lock, or was killed at that."""
-        return list(self._folder.glob("*-*.new"))
+        return [file for file in inside(self._folder, ending=".new") if "-" in file.name]
 
     def _settled(self, entry: Reservation) -> Reservation:
         """Return the entry with the pages that a change has left it, as the nodes keep them now."""
@@ -162,8 +162,7 @@ class Ledger:
     def _folders(self, page_size: int) -> dict[str, Path]:
         """Return where the kernel shows the pages of this size on each node, or those of the whole machine."""
         whole = hugepages.folder(page_size, self._root)
-        nodes = folders(self._root / "sys/devices/system/node", f"node[0-9]*/hugepages/{whole.name}")
-        return {folder.parents[1].name: folder for folder in nodes} or {"": whole}
+        return {pool.parents[1].name: pool for pool in pools_by_node(self._root, whole.name)} or {"": whole}
 
     def _kept(self, page_size: int) -> dict[str, int]:
         return {node: _kept_in(folder) for node, folder in self._folders(page_size).items()}

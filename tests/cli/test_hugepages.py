@@ -88,7 +88,7 @@ class TestStatus:
         _, output = run(capsys, "status", "--json")
         found = json.loads(output)
 
-        assert [pool["page_size"] for pool in found["pools"]] == SIZES
+        assert [pool["page_size"] for pool in found["pools"]] == list(SIZES)
         assert found["transparent"]["enabled"] == hugepages.thp_setting()
         assert found["reservations"] == []
 

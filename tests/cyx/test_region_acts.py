@@ -31,6 +31,19 @@ def smaps(region: Region) -> dict[str, int | set[str]]:
     return found
 
 
+def smaps_of_all(region: Region) -> tuple[int, int]:
+    """Return the bytes on transparent huge pages and all that are resident, of every mapping of the region."""
+    huge = resident = 0
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        name, _, rest = line.partition(":")
+        if "-" in name.split()[0]:
+            inside = region.address <= int(line.split("-")[0], 16) < region.address + region.mapped
+        elif inside:
+            huge += int(rest.split()[0]) * 1024 if name == "AnonHugePages" else 0
+            resident += int(rest.split()[0]) * 1024 if name == "Rss" else 0
+    return huge, resident
+
+
 def flags(region: Region) -> set[str]:
     """Return the flags of its mapping."""
     found = smaps(region)["VmFlags"]
@@ -473,6 +486,29 @@ class TestQuestions:
                 assert whole.page_cache_share == touched / PAGES
             with Region(5 * PAGE, kind="file", fd=opened.fileno(), offset=5 * PAGE, writable=False) as part:
                 assert part.page_cache_share == min(max(touched - 5, 0), 5) / 5
+
+
+class TestHugeCoverage:
+    """``huge_coverage``: the share on huge pages, from a scan of the page tables or from proc_pid_smaps(5)."""
+
+    @pytest.mark.parametrize("by_smaps", [False, True], ids=["scan", "smaps"])
+    @pytest.mark.parametrize("small", [0, 1, 40])
+    @pytest.mark.parametrize("huge", [0, 1, 2])
+    def test_of_both_kinds(self, huge: int, small: int, by_smaps: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Some transparent huge pages, and after them small ones."""
+        if by_smaps:
+            monkeypatch.setattr(page_map, "_SCAN", 0)  # which the kernel refuses, as one before Linux 6.7 does
+        size = hugepages.thp_size()
+        with Region(4 * size, kind="thp") as region:
+            region.advise("hugepage")
+            region.advise("nohugepage", offset=huge * size)
+            for page in range(huge):
+                memoryview(region)[page * size] = 1
+            for page in range(small):
+                memoryview(region)[huge * size + page * PAGE] = 1
+            found = smaps_of_all(region)
+            assert found == (huge * size, huge * size + small * PAGE)
+            assert region.huge_coverage == (found[0] / found[1] if found[1] else 0)
 
 
 class TestMap:
