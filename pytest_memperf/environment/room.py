@@ -38,7 +38,16 @@ def require_memory(size: int, call: str, *, root: Path = _ROOT) -> None:
 
 def available(root: Path = _ROOT) -> int | None:
     """Return how many bytes a process can still have without swapping; None where the kernel does not say."""
-    told = field(root / "proc/meminfo", "MemAvailable")
+    return _bytes("MemAvailable", root)
+
+
+def whole_memory(root: Path = _ROOT) -> int | None:
+    """Return the bytes of the machine's memory; None where the kernel does not say."""
+    return _bytes("MemTotal", root)
+
+
+def _bytes(name: str, root: Path) -> int | None:
+    told = field(root / "proc/meminfo", name)
     return int(told.split()[0]) * 1024 if told else None
 
 

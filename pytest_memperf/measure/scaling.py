@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +57,7 @@ def parse_sizes(over: Any) -> tuple[Sizes, ...]:
 
 
 def _sizes_of(argument: str, given: Any, over: Any) -> Sizes:
-    if isinstance(given, str) or not isinstance(given, Sequence):
+    if isinstance(given, str) or not isinstance(given, Iterable):
         raise UsageMistake(f"over={over!r}: give a list of sizes")
     values = {}
     for each in given:
@@ -82,7 +82,7 @@ def parse_classes(metric: str, value: Any, arguments: Sequence[str]) -> dict[str
     if set(given) != set(arguments):
         raise UsageMistake(f"{metric}={value!r}: give a class for each argument of over: {', '.join(arguments)}")
     try:
-        return {argument: choice(given[argument], CLASSES) for argument in arguments}
+        return {argument: choice(str(given[argument]).replace("^", "**"), CLASSES) for argument in arguments}
     except UsageMistake as mistake:
         raise UsageMistake(f"{metric}={value!r}: {mistake}") from None
 

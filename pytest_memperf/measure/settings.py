@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_memperf.metrics import Registry
 from pytest_memperf.model.budget import Bound, Budget
-from pytest_memperf.model.errors import UsageMistake, nearest
+from pytest_memperf.model.errors import UsageMistake, nearest, shown
 from pytest_memperf.model.metric import Better
 from pytest_memperf.model.units import parse_size
 from pytest_memperf.model.values import ISOLATIONS, choice, duration, switch, whole
@@ -101,7 +101,7 @@ def parse_settings(keywords: Mapping[str, Any], registry: Registry) -> Settings:
             try:
                 values[name] = _KEYWORDS[name](value, registry)
             except UsageMistake as mistake:
-                raise UsageMistake(f"{name}={value!r}: {mistake}") from None
+                raise UsageMistake(f"{name}={shown(value)}: {mistake}") from None
         else:
             side, _, metric = name.partition("_")
             budgets.append(Budget.parse(registry[metric], Bound(side), value, soft))

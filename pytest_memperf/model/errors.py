@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+_LONGEST = 80
+
 
 class UsageMistake(ValueError):
     """A wrong argument, option or file; the text is shown to the user as it is, without a traceback."""
@@ -23,6 +25,12 @@ def nearest(name: str, valid: Iterable[str], spell: Callable[[str], str] = str) 
 
     close = get_close_matches(name, list(valid), n=1)
     return f"; did you mean {spell(close[0])!r}?" if close else ""
+
+
+def shown(value: object) -> str:
+    """Return a wrong value in one line, however large it is."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
 class MemoryBudgetExceeded(Exception):

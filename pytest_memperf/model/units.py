@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
-from pytest_memperf.model.errors import UsageMistake
+from pytest_memperf.model.errors import UsageMistake, shown
+from pytest_memperf.model.values import integer
 
 Number = int | float
 
@@ -24,10 +25,10 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60
 
 
 def _number(value: Any, what: str, example: str) -> Number:
-    is_whole_number = hasattr(value, "__index__")
-    if isinstance(value, bool) or not (is_whole_number or isinstance(value, Real)):  # NumPy's numbers are Real
-        raise UsageMistake(f"{value!r} is not a {what}: write {example}")
-    number: Number = int(value) if is_whole_number else float(value)
+    whole = integer(value)
+    if whole is None and (isinstance(value, bool) or not isinstance(value, Real)):  # NumPy's numbers are Real
+        raise UsageMistake(f"{shown(value)} is not a {what}: write {example}")
+    number: Number = float(value) if whole is None else whole
     if not abs(number) <= _LARGEST:  # NaN is not either
         raise UsageMistake(f"{value!r} is not a {what}: write {example}")
     return number

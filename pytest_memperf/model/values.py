@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,11 +19,22 @@ def choice(value: Any, choices: Iterable[str]) -> str:
     return str(value)
 
 
+def integer(value: Any) -> int | None:
+    """Return a whole number, Python's or NumPy's, as Python's; None for everything else, also for a truth value."""
+    if isinstance(value, bool):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
 def whole(value: Any, least: int) -> int:
     """Return a whole number from ``least`` up."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    number = integer(value)
+    if number is None or number < least:
         raise UsageMistake(f"give a whole number from {least} up")
-    return value
+    return number
 
 
 def switch(value: Any) -> bool:

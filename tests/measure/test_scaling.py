@@ -170,11 +170,15 @@ class TestMistakes:
         with pytest.raises(UsageMistake, match=message):
             parse_sizes(over)
 
-    @pytest.mark.parametrize("value", ["O(n^2)", "linear", 1, None])
+    @pytest.mark.parametrize("value", ["O(n^3)", "linear", 1, None])
     def test_class(self, value: Any) -> None:
         """The message names those that there are."""
         with pytest.raises(UsageMistake, match=r"peak_rss=.*: choose from 'O\(1\)', 'O\(log n\)', 'O\(n\)'"):
             parse_classes("peak_rss", value, ["n"])
+
+    def test_another_sign_for_powers(self) -> None:
+        """n^2 is n**2."""
+        assert parse_classes("peak_rss", "O(n^2)", ["n"]) == {"n": "O(n**2)"}
 
     @pytest.mark.parametrize("value", [{"rows": "O(n)"}, {"rows": "O(n)", "cols": "O(1)"}, {}], ids=str)
     def test_a_class_for_each_argument(self, value: Any) -> None:

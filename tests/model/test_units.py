@@ -82,6 +82,12 @@ class TestSizes:
             parse_size(text)
         assert str(error.value) == f"{text!r} is not a size: write '24 MiB' or a whole number of bytes"
 
+    def test_shows_an_array_in_one_line(self) -> None:
+        """What has a row of numbers is no number, and is told shortened."""
+        with pytest.raises(UsageMistake, match=r"^array\(\[0\., 0\..*\.\.\. is not a size: write '24 MiB'") as error:
+            parse_size(np.zeros(1000))
+        assert "\n" not in str(error.value)
+
     @given(
         number=st.integers(0, 2**20), prefix=st.sampled_from(sorted(MULTIPLES)), suffix=st.sampled_from(["", "B", "iB"])
     )
