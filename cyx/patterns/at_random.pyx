@@ -70,7 +70,7 @@ def touch_random(source, count, seed=0, *, unit=1, repeat=True, distribution="un
         source: memory or a file that is not empty.
         count: accesses, 0 or more.
         seed: 0 to 2**64 - 1.
-        unit: offsets are multiples of it: 64 for cache lines, the page size for pages.
+        unit: offsets are multiples of it: 64 for cache lines, the page size for pages; no more than the bytes.
         repeat: False for offsets of which none comes twice.
         distribution: ``"uniform"``, or ``"zipf"``: the k-th most frequent offset in proportion to 1 / k**skew, and
             the frequent ones anywhere in the source.
@@ -91,6 +91,8 @@ def touch_random(source, count, seed=0, *, unit=1, repeat=True, distribution="un
     this.read_or_open("source", source)
     if this.access.size == 0 and this.access.count:
         raise ValueError("source is empty: there is no byte to touch at random")
+    if this.access.size and this.access.stride > this.access.size:
+        raise ValueError(f"unit={unit}: give at most {this.access.size}, the bytes of source")
     units = this.access.size // this.access.stride + (this.access.size % this.access.stride != 0)
     if kind == DRAW_ONCE and this.access.count > units:
         raise ValueError(f"count={count}: without repetition there are {units} offsets")

@@ -30,7 +30,7 @@ def histogram(units: int, count: int, **rest: Any) -> list[int]:
 class TestUniform:
     """Each offset as often as any other."""
 
-    @given(st.binary(min_size=1, max_size=5000), st.integers(0, 300), seeds, st.integers(1, 100))
+    @given(st.binary(min_size=100, max_size=5000), st.integers(0, 300), seeds, st.integers(1, 100))
     def test_touches_the_offsets_of_the_stream(self, content: bytes, count: int, seed: int, unit: int) -> None:
         """Each offset is a word of SplitMix64 modulo the number of units."""
         transfer = patterns.touch_random(content, count, seed, unit=unit)
@@ -142,6 +142,14 @@ class TestMistakes:
         """Values that are none."""
         with pytest.raises(ValueError, match=rf"^{name}="):
             patterns.touch_random(b"content", 1, **{name: value})
+
+    def test_a_unit_larger_than_the_source(self) -> None:
+        """It would have the first byte touched again and again; one as large as what is read is the largest."""
+        assert patterns.touch_random(b"\1" * 64, 10, unit=64).checksum == 10
+        with pytest.raises(ValueError, match=r"^unit=65: give at most 64, the bytes of source$"):
+            patterns.touch_random(bytes(64), 10, unit=65)
+        with pytest.raises(ValueError, match=r"^unit=64: give at most 32, the bytes of source$"):
+            patterns.touch_random(bytes(64), 10, unit=64, length=32)
 
     def test_zipf_repeats(self) -> None:
         """What is frequent comes again."""
