@@ -11,3 +11,5 @@ cdef size_t LARGEST
 cdef uint64_t whole(str name, object value, uint64_t least, uint64_t most) except? 0
 cdef double number(str name, object value) except? -1
 cdef int descriptor(str name, object source) except -1
+cdef int no_objects(str name, object memory) except -1
+cdef str items(str name, object memory, str letters, str mend)

@@ -1,12 +1,10 @@
 # cython: language_level=3, embedsignature=True, cdivision=True
 """Gather and scatter: words at places that a list of indexes names."""
 
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 
-from cyx.patterns.arguments cimport WORD
+from cyx.patterns.arguments cimport WORD, items
 from cyx.patterns.running cimport SAMPLES, Access, Pass, sample, spread
-
-import sys
 
 cdef extern from "indexed.h" nogil:
     ctypedef uint64_t word
@@ -48,22 +46,26 @@ cdef int sample_scattered(Access* access) noexcept nogil:
     return 0
 
 
+cdef int word_at(Access* access) noexcept nogil:
+    access.checksum = (<const word*>access.second)[access.count]
+    return 0
+
+
 cdef int take_index(Pass this, object index, str table) except -1:
     """Take the indexes, which must all be of the table. To be taken last."""
+    cdef size_t words = this.access.count
     cdef uint64_t beyond
+    cdef uint64_t item
+    letter = items("index", index, "qQlLnN", "give whole numbers of 8 bytes")
     this.read_second("index", index)
-    try:
-        with memoryview(index) as view:
-            kind, itemsize = view.format, view.itemsize
-    except (BufferError, ValueError) as failure:  # NumPy has types that a buffer cannot name
-        raise ValueError(f"index: its items are not of a plain type ({failure})") from failure
-    swapped = kind[0] in (">!" if sys.byteorder == "little" else "<")
-    if itemsize != 1 and (itemsize != WORD or swapped or kind[-1] not in "qQlLnN"):
-        raise ValueError(f"index: its items are of type {kind!r}: give whole numbers of 8 bytes")
     this.divisible("index", WORD)
     beyond = this.look(find_beyond)
     if beyond:
-        raise ValueError(f"index: item {beyond - 1} is not below {this.access.count}, the words of {table}")
+        this.access.count = beyond - 1
+        item = this.look(word_at)
+        negative = letter in ("q", "l", "n") and <int64_t>item < 0
+        found = f"{<int64_t>item}, which is negative" if negative else f"{item}"
+        raise ValueError(f"index: item {beyond - 1} is {found}: give numbers below {words}, the words of {table}")
     return 0
 
 

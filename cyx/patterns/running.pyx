@@ -9,7 +9,7 @@ from libc.string cimport memcpy
 
 from cyx cimport clock
 from cyx.linux cimport _SC_PAGESIZE, sysconf
-from cyx.patterns.arguments cimport LARGEST, WORD, descriptor, whole
+from cyx.patterns.arguments cimport LARGEST, WORD, descriptor, no_objects, whole
 from cyx.patterns.transfer cimport Transfer
 
 import os
@@ -192,6 +192,7 @@ cdef class Pass:
                 f"{name} is of type {type(memory).__name__}: "
                 "give an object with the buffer protocol, such as a bytearray, an mmap or an array"
             )
+        no_objects(name, memory)
         try:
             PyObject_GetBuffer(memory, view, PyBUF_WRITABLE if write else PyBUF_SIMPLE)
         except (BufferError, TypeError, ValueError) as failure:

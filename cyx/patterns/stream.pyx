@@ -6,7 +6,7 @@ each thread touches its share of memory before the clock starts, and ``passes``,
 while the clock runs. Bytes are those read and those written; an access is a word written.
 """
 
-from cyx.patterns.arguments cimport WORD, number
+from cyx.patterns.arguments cimport WORD, items, number
 from cyx.patterns.running cimport LINE, Access, Pass, count_words, sample
 
 cdef extern from "stream.h" nogil:
@@ -46,6 +46,12 @@ cdef int triad_part(Access* access) noexcept nogil:
     return 0
 
 
+cdef int doubles(str name, object memory) except -1:
+    """Raise ValueError for items of another type, which would be taken for doubles: bytes may hold them."""
+    items(name, memory, "d", f"use float64, or {name}.view(np.uint8)")
+    return 0
+
+
 def copy(target, source, *, offset=0, length=None, threads=1, first_touch=False, passes=1):
     """Copy bytes: ``target[i] = source[i]``.
 
@@ -69,6 +75,8 @@ def scale(target, source, factor=3.0, *, offset=0, length=None, threads=1, first
     """
     cdef Pass this = Pass(offset, length, threads, first_touch, passes)
     this.access.factor = number("factor", factor)
+    doubles("target", target)
+    doubles("source", source)
     this.write("target", target)
     this.read("source", source)
     this.divisible("target", WORD)
@@ -84,6 +92,9 @@ def add(target, source, second, *, offset=0, length=None, threads=1, first_touch
         second: the same.
     """
     cdef Pass this = Pass(offset, length, threads, first_touch, passes)
+    doubles("target", target)
+    doubles("source", source)
+    doubles("second", second)
     this.write("target", target)
     this.read("source", source)
     this.read_second("second", second)
@@ -102,6 +113,9 @@ def triad(target, source, second, factor=3.0, *, offset=0, length=None, threads=
     """
     cdef Pass this = Pass(offset, length, threads, first_touch, passes)
     this.access.factor = number("factor", factor)
+    doubles("target", target)
+    doubles("source", source)
+    doubles("second", second)
     this.write("target", target)
     this.read("source", source)
     this.read_second("second", second)

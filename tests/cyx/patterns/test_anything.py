@@ -38,6 +38,7 @@ memories = st.one_of(
     st.builds(lambda size: mmap.mmap(-1, size), st.sampled_from([64, 72, 5000])),
     st.builds(lambda size: mmap.mmap(-1, size, prot=0), st.sampled_from([64, 72])),
     st.builds(lambda: np.zeros((8, 8))[:, 1]),
+    st.builds(lambda size: np.zeros(size, object), st.sampled_from([0, 1, 8, 9])),
     st.builds(lambda size: bytearray(size), st.integers(0, 70)),
     st.sampled_from([None, 3, -1, 10**6, "text", True, object(), [1, 2], np.zeros(3, "M8[s]"), np.array(5)]),
 )

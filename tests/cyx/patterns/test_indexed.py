@@ -77,28 +77,37 @@ def test_extents_are_those_of_the_index() -> None:
 
 def test_the_rest_behind_the_last_word_is_no_word() -> None:
     """A table need not end with a whole word."""
-    with pytest.raises(ValueError, match=r"^index: item 0 is not below 1,"):
+    with pytest.raises(ValueError, match=r"^index: item 0 is 1: give numbers below 1,"):
         patterns.gather(bytearray(8), bytes(15), np.array([1]))
 
 
 @pytest.mark.parametrize("item", [10, -1, 2**62, -(2**63)])
 def test_indexes_beyond_the_table(item: int) -> None:
-    """The first one is named, and nothing is written."""
+    """The first one is named and shown, and nothing is written."""
+    found = rf"^index: item 2 is {item}{', which is negative' if item < 0 else ''}: give numbers below 10, the words of"
     index = np.array([0, 9, item, item])
     target, source = np.zeros(4, np.uint64), words(10)
-    with pytest.raises(ValueError, match=r"^index: item 2 is not below 10, the words of source$"):
+    with pytest.raises(ValueError, match=rf"{found} source$"):
         patterns.gather(target, source, index)
-    with pytest.raises(ValueError, match=r"^index: item 2 is not below 10, the words of target$"):
+    with pytest.raises(ValueError, match=rf"{found} target$"):
         patterns.scatter(np.zeros(10), source[:4], index)
     assert not target.any()
 
 
-@pytest.mark.parametrize("kind", ["f8", "i4", ">i8", "c16", "M8[s]"])
+def test_numbers_without_a_sign() -> None:
+    """Where the type has no negative numbers, none is spoken of."""
+    index = np.array([2**64 - 1], np.uint64)
+    for kind in (index, index.tobytes()):
+        with pytest.raises(ValueError, match=r"^index: item 0 is 18446744073709551615: give numbers below 1,"):
+            patterns.gather(bytearray(8), bytes(8), kind)
+
+
+@pytest.mark.parametrize("kind", ["f8", "i4", ">i8", "c16", "M8[s]", "?"])
 def test_indexes_of_another_type(kind: str) -> None:
     """Whole numbers of 8 bytes in the order of this machine, and no other."""
-    index = np.zeros(64 // np.dtype(kind).itemsize, kind)
-    with pytest.raises(ValueError, match=r"^index: its items are (of type .*: give whole numbers|not of a plain type)"):
-        patterns.gather(bytearray(64), bytes(8), index)
+    for count in (8, 64 // np.dtype(kind).itemsize):  # as many as wanted, or as large: the type is told first
+        with pytest.raises(ValueError, match=r"^index: its items are of type '.*': give whole numbers of 8 bytes$"):
+            patterns.gather(bytearray(64), bytes(8), np.zeros(count, kind))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from typing import Any
 
@@ -38,6 +39,23 @@ class TestCount:
             patterns.count(b"x", value)
         with pytest.raises(ValueError, match=r"^end="):
             patterns.find_lines(b"x", value)
+
+    @pytest.mark.parametrize("value", ["\n", b"a"], ids=repr)
+    def test_characters(self, value: Any) -> None:
+        """One character is no number, and the message tells the way to its number."""
+        hint = rf"give a whole number from 0 to 255, such as {re.escape(f'ord({value!r})')}$"
+        with pytest.raises(ValueError, match=hint):
+            patterns.count(b"x", value)
+        with pytest.raises(ValueError, match=hint):
+            patterns.find_lines(b"x", value)
+        with pytest.raises(ValueError, match=hint):
+            patterns.touch_write(bytearray(1), value=value)
+
+    @pytest.mark.parametrize("value", ["ab", b"", "\N{EURO SIGN}"], ids=ascii)
+    def test_what_is_no_byte(self, value: Any) -> None:
+        """Nothing that ord would turn into a byte."""
+        with pytest.raises(ValueError, match=r"from 0 to 255$"):
+            patterns.count(b"x", value)
 
 
 class TestFindLines:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import array
+import ctypes
 import math
+import mmap
 from typing import Any
 
 import numpy as np
@@ -96,6 +99,56 @@ def test_numbers_at_any_address() -> None:
     patterns.scale(target, source, 0.5)
 
     assert bytes(target) == (np.arange(10.0) / 2).tobytes()
+
+
+@pytest.mark.parametrize("kind", ["f4", "i8", "u8", "?", ">f8", "c16", "M8[s]", "S8", [("a", "f8")]], ids=str)
+@pytest.mark.parametrize(
+    ("kernel", "names"),
+    [
+        (patterns.scale, ("target", "source")),
+        (patterns.add, ("target", "source", "second")),
+        (patterns.triad, ("target", "source", "second")),
+    ],
+)
+def test_items_of_another_type(kernel: Any, names: tuple[str, ...], kind: Any) -> None:
+    """What is no double is not taken for one: the type is named, before sizes, and nothing is written."""
+    for name in names:
+        operands: dict[str, Any] = {**{each: np.ones(8) for each in names}, name: np.zeros(8, kind)}
+        before = operands["target"].tobytes()
+        mend = rf"use float64, or {name}\.view\(np\.uint8\)"
+        with pytest.raises(ValueError, match=rf"^{name}: its items are of type '.*': {mend}$"):
+            kernel(**operands)
+        assert operands["target"].tobytes() == before
+
+
+def test_a_column_without_a_buffer() -> None:
+    """What has a type of items but no memory, such as a column of pandas, is no memory in the first place."""
+
+    class Column:
+        dtype = np.dtype(np.float32)
+
+    with pytest.raises(TypeError, match=r"^source is of type Column: give an object with the buffer protocol"):
+        patterns.scale(np.zeros(8), Column())
+
+
+def test_numbers_in_bytes() -> None:
+    """Bytes of any kind may hold doubles, and so may arrays of C."""
+    expected = 3 * np.arange(10.0)
+    for kind in (np.uint8, np.int8):
+        target = np.zeros(80, kind)
+        patterns.scale(target, np.arange(10.0).view(kind))
+        assert target.tobytes() == expected.tobytes()
+    for target in (mmap.mmap(-1, 80), (ctypes.c_double * 10)(), (ctypes.c_char * 80)(), array.array("d", bytes(80))):
+        patterns.scale(target, (ctypes.c_double * 10)(*range(10)))
+        assert bytes(target) == expected.tobytes()
+
+
+def test_copy_takes_any_type() -> None:
+    """Bytes are copied, whatever they stand for."""
+    source = np.array(["2026-01-01", "2026-01-02"], "M8[D]")
+    target = np.zeros(4, np.float32)
+    patterns.copy(target, source)
+    assert target.tobytes() == source.tobytes()
 
 
 @pytest.mark.parametrize("factor", ["3", None, True, 1j, [1.0], 10**400], ids=lambda value: repr(value)[:9])
