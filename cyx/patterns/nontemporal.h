@@ -46,9 +46,8 @@ static inline void copy_past_caches(unsigned char *target, const unsigned char *
     target += head;
     source += head;
     size -= head;
-    for (; size >= STORES * STORE; target += STORES * STORE, source += STORES * STORE, size -= STORES * STORE)
-        for (int i = 0; i < STORES; i++)
-            _mm_stream_si128((__m128i *)target + i, _mm_loadu_si128((const __m128i *)source + i));
+    for (; size >= STORE; target += STORE, source += STORE, size -= STORE)
+        _mm_stream_si128((__m128i *)target, _mm_loadu_si128((const __m128i *)source));
     _mm_sfence();
     memcpy(target, source, size);
 }

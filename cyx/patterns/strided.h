@@ -17,13 +17,15 @@ static inline uint64_t sum_at_stride(const unsigned char *memory, size_t begin, 
 static inline void write_at_stride(unsigned char *memory, size_t begin, size_t end, size_t stride, unsigned char value)
 {
     /* The processor fetches ahead what one instruction goes through. Measured by pages: 6.3 ns, by four copies 8.0. */
-    if (stride > 64)
+    if (stride > 64) {
+        _Pragma("GCC unroll 1")
         for (size_t i = begin; i < end; i += stride)
             memory[i] = value;
-    else
-        UNROLLED
-        for (size_t i = begin; i < end; i += stride)
-            memory[i] = value;
+        return;
+    }
+    UNROLLED
+    for (size_t i = begin; i < end; i += stride)
+        memory[i] = value;
 }
 
 #endif
