@@ -42,9 +42,13 @@ def folder(page_size: int, root: Path = _ROOT) -> Path:
     return root / _POOLS / f"hugepages-{page_size // 1024}kB"
 
 
-@cache  # they stay as they are until the machine starts anew
 def sizes(root: Path = _ROOT) -> tuple[int, ...]:
     """Return the sizes in bytes, the smallest first; nothing on a kernel without reserved huge pages."""
+    return _sizes(root)
+
+
+@cache  # sizes stay as they are until the machine starts anew
+def _sizes(root: Path) -> tuple[int, ...]:
     try:
         names = [path.name for path in (root / _POOLS).iterdir()]
     except OSError:
@@ -53,9 +57,13 @@ def sizes(root: Path = _ROOT) -> tuple[int, ...]:
     return tuple(sorted(int(match[1]) * 1024 for match in matches if match))
 
 
-@cache
 def default_size(root: Path = _ROOT) -> int:
     """Return the size that a mapping gets that names none."""
+    return _default_size(root)
+
+
+@cache
+def _default_size(root: Path) -> int:
     match = re.search(r"^Hugepagesize:\s*(\d+) kB", (root / "proc/meminfo").read_text(), re.MULTILINE)
     return int(match[1]) * 1024 if match else min(sizes(root))
 
@@ -66,9 +74,13 @@ def pool(page_size: int, root: Path = _ROOT) -> Pool:
     return Pool(page_size, *(int((folder(page_size, root) / name).read_text()) for name in names))
 
 
-@cache
 def thp_size(root: Path = _ROOT) -> int:
     """Return the bytes of a transparent huge page; 2 MiB where the kernel does not say, having none."""
+    return _thp_size(root)
+
+
+@cache
+def _thp_size(root: Path) -> int:
     try:
         return int((root / "sys/kernel/mm/transparent_hugepage/hpage_pmd_size").read_text())
     except (OSError, ValueError):
