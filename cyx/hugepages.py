@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 _POOLS = "sys/kernel/mm/hugepages"
@@ -44,11 +43,6 @@ def folder(page_size: int, root: Path = _ROOT) -> Path:
 
 def sizes(root: Path = _ROOT) -> tuple[int, ...]:
     """Return the sizes in bytes, the smallest first; nothing on a kernel without reserved huge pages."""
-    return _sizes(root)
-
-
-@cache  # sizes stay as they are until the machine starts anew
-def _sizes(root: Path) -> tuple[int, ...]:
     try:
         names = [path.name for path in (root / _POOLS).iterdir()]
     except OSError:
@@ -59,11 +53,6 @@ def _sizes(root: Path) -> tuple[int, ...]:
 
 def default_size(root: Path = _ROOT) -> int:
     """Return the size that a mapping gets that names none."""
-    return _default_size(root)
-
-
-@cache
-def _default_size(root: Path) -> int:
     match = re.search(r"^Hugepagesize:\s*(\d+) kB", (root / "proc/meminfo").read_text(), re.MULTILINE)
     return int(match[1]) * 1024 if match else min(sizes(root))
 
@@ -76,11 +65,6 @@ def pool(page_size: int, root: Path = _ROOT) -> Pool:
 
 def thp_size(root: Path = _ROOT) -> int:
     """Return the bytes of a transparent huge page; 2 MiB where the kernel does not say, having none."""
-    return _thp_size(root)
-
-
-@cache
-def _thp_size(root: Path) -> int:
     try:
         return int((root / "sys/kernel/mm/transparent_hugepage/hpage_pmd_size").read_text())
     except (OSError, ValueError):
