@@ -18,7 +18,8 @@ from cyx.probes.scratch cimport Scratch, give_back, map_scratch, touch
 cdef enum:
     MOST_FAULTS = 66           # the last of them begins before the others are added
     FAULT_AROUND = 64 * 1024   # bytes, fault_around_bytes in mm/memory.c
-    PAGES = 4
+    ATTEMPTS = 8               # what runs for the first time brings pages of its code along
+    PAGES = 2 + 2 * ATTEMPTS
 
 cdef long page = procfs.page_size()
 cdef char* idle = NULL  # a page that nobody touches, beside one that is there; NULL where threads hold nothing back
@@ -30,19 +31,22 @@ cdef void prepare() noexcept nogil:
     global idle, looked
     cdef Scratch scratch
     cdef procfs.Statm before, hidden, added
+    cdef int _attempt
     if looked or map_scratch(0, PAGES, &scratch):
         return
     looked = True
     touch(&scratch, 0)
     idle = scratch.start + (PAGES - 1) * page
-    add_up()
-    if procfs.read_statm(&before) == 0:
+    for _attempt in range(ATTEMPTS):
+        add_up()
+        procfs.read_statm(&before)
         touch(&scratch, 0)
         touch(&scratch, 0)
-        if procfs.read_statm(&hidden) == 0 and hidden.resident == before.resident:
-            add_up()
-            if procfs.read_statm(&added) == 0 and added.resident == before.resident + 2:
-                return  # the pages stay for as long as the process lives
+        procfs.read_statm(&hidden)
+        add_up()
+        procfs.read_statm(&added)
+        if hidden.resident == before.resident and added.resident == before.resident + 2:
+            return  # the pages stay for as long as the process lives
     idle = NULL
     give_back(&scratch)
 
