@@ -10,17 +10,21 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from cyx import numa
+from cyx import hugepages, numa
 from cyx.region import Region
+from pytest_memperf.environment import room
 from pytest_memperf.environment.numa import Topology
 from pytest_memperf.environment.owner import this_process
 from pytest_memperf.environment.reservations import Ledger
+from pytest_memperf.fixtures.hugepage_region import HugePageRegions
 from pytest_memperf.fixtures.numa_buffer import NumaBuffers
 
 HUGE = 2 * 1024 * 1024
+GIGANTIC = 1024 * 1024 * 1024
 SMALL = HUGE // mmap.PAGESIZE
 MAP_HUGETLB = 0x40000
 MAP_HUGE_2MB = 21 << 26
@@ -190,3 +194,15 @@ def test_what_was_taken_by_one_who_was_killed_goes_back_to_its_node(
         assert sum(kept()) == sum(before) + 3
         assert Ledger(tmp_path).clear() == 3
     assert kept() == before
+
+
+def test_a_page_larger_than_the_memory(require: Callable[[bool, str], None]) -> None:
+    """The machine lacks it; the size that was asked for is no mistake."""
+    memory = room.whole_memory() or 0
+    require(GIGANTIC in hugepages.sizes() and memory < GIGANTIC, "huge pages of 1 GiB and less memory than that")
+
+    def lacking(reason: str) -> NoReturn:
+        raise LookupError(reason)
+
+    with pytest.raises(LookupError, match=r"the pages are 1 GiB, this machine has .* of memory: take smaller pages"):
+        HugePageRegions(lacking)("8 MiB", page_size="1 GiB", reserve=True)
