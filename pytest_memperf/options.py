@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.values import ISOLATIONS, choice, duration, number_or_text, whole
+
+if TYPE_CHECKING:
+    from pytest_memperf.baseline.limits import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +22,13 @@ class Option:
     name: str
     help: str
     default: Any = None
-    parse: Callable[[str], Any] | None = None
+    parse: Callable[[Any], Any] | None = None
     """How a value is read; None makes the option a switch."""
     metavar: str | None = None
+    bare: str | None = None
+    """What the flag means without a value; None where it needs one."""
+    repeatable: bool = False
+    """Whether it may be given several times; its value is a list, then."""
     reaches_templates: bool = False
     """Whether it bears on how a test runs in a child; the others are the driver's business alone."""
 
@@ -53,6 +60,18 @@ def _plugin_names(text: str) -> tuple[str, ...]:
     return tuple(name for name in text.replace(",", " ").split() if name != "none")
 
 
+def _run_name(text: str) -> str:
+    from pytest_memperf.baseline.reference import parse_name
+
+    return parse_name(text)
+
+
+def _limits(words: Sequence[str]) -> Limits:
+    from pytest_memperf.baseline.limits import Limits
+
+    return Limits.parse(words)
+
+
 OPTIONS: tuple[Option, ...] = (
     Option("all", "measure every test, marked or not", reaches_templates=True),
     Option("only", "run only the tests that are measured"),
@@ -60,6 +79,32 @@ OPTIONS: tuple[Option, ...] = (
     Option("disable", "judge no budget and report nothing"),
     Option("strict", "fail a budget that could not be checked, and a test whose fixture this machine cannot serve"),
     Option("json", "write the results to this file", parse=str, metavar="FILE"),
+    Option(
+        "save",
+        "keep this run, under a name if one is given, for comparisons; not where a test failed",
+        parse=_run_name,
+        metavar="NAME",
+        bare="",
+    ),
+    Option("autosave", "keep every run in which no test failed"),
+    Option(
+        "storage", "the folder of the runs that are kept (.memperf beside the ini file)", parse=str, metavar="FOLDER"
+    ),
+    Option(
+        "compare",
+        "compare with a kept run: its number, name, commit, branch or pattern, or a file; the latest by default",
+        parse=str,
+        metavar="RUN",
+        bare="latest",
+    ),
+    Option(
+        "compare-fail",
+        "what is a regression, METRIC:LIMIT such as peak_rss:5% or minor_faults:0; "
+        "by default all that is worse beyond doubt; 'none' fails nothing",
+        parse=_limits,
+        metavar="LIMIT",
+        repeatable=True,
+    ),
     Option("columns", "the metrics in the table of results, separated by commas", parse=_words, metavar="NAMES"),
     Option("sort", "sort the table of results by 'name' or by a metric, largest first", parse=str, metavar="NAME"),
     Option(
@@ -108,6 +153,12 @@ def add_options(parser: pytest.Parser) -> None:
         if option.parse is None:
             group.addoption(option.flag, action="store_true", default=None, help=option.help)
             parser.addini(option.ini, option.help, type="bool", default=False)
+        elif option.repeatable:
+            group.addoption(option.flag, action="append", default=None, metavar=option.metavar, help=option.help)
+            parser.addini(option.ini, option.help, type="linelist", default=[])
+        elif option.bare is not None:
+            group.addoption(option.flag, nargs="?", const=True, default=None, metavar=option.metavar, help=option.help)
+            parser.addini(option.ini, option.help, default=None)
         else:
             group.addoption(option.flag, default=None, metavar=option.metavar, help=option.help)
             parser.addini(option.ini, option.help, default=None)
@@ -120,18 +171,22 @@ def resolve(config: pytest.Config, name: str) -> Any:
     """Return the option's value: the flag, else the ini key, else the default. UsageMistake for a wrong value."""
     option = _BY_NAME[name]
     value = config.getoption(option.flag)
-    if value == "":  # most often a variable of a script that is not set; an empty ini key is a usual way to unset one
+    if value is True and option.bare is not None:
+        return option.bare
+    if "" in (value if isinstance(value, list) else [value]):
+        # Most often a variable of a script that is not set; an empty ini key is a usual way to unset one.
         raise UsageMistake(f"{option.flag}= is empty: give {option.metavar}, or leave the option out")
     if value is None:
         value = config.getini(option.ini)
     if option.parse is None:
         return bool(value)
-    if value in (None, ""):
+    if value in (None, "", []):
         return option.default
     try:
         return option.parse(value)
     except UsageMistake as mistake:
-        raise UsageMistake(f"{spelling(config, name)}={value}: {mistake}") from None
+        given = ", ".join(value) if isinstance(value, list) else value
+        raise UsageMistake(f"{spelling(config, name)}={given}: {mistake}") from None
 
 
 def spelling(config: pytest.Config, name: str) -> str:
@@ -140,9 +195,16 @@ def spelling(config: pytest.Config, name: str) -> str:
     return option.ini if config.getoption(option.flag) is None else option.flag
 
 
+def is_compared(config: pytest.Config) -> bool:
+    """Tell whether the session's results are kept for comparisons, or compared themselves."""
+    return resolve(config, "save") is not None or resolve(config, "autosave") or resolve(config, "compare") is not None
+
+
 def check_options(config: pytest.Config) -> None:
     """Read every option once, so that a wrong value ends the session before anything runs. UsageMistake names it."""
     for option in OPTIONS:
         resolve(config, option.name)
     if resolve(config, "only") and resolve(config, "skip"):
         raise UsageMistake("--memperf-only and --memperf-skip leave no test: choose one")
+    if config.getoption("--memperf-compare-fail") is not None and resolve(config, "compare") is None:
+        raise UsageMistake("--memperf-compare-fail needs a run to compare with: add --memperf-compare")

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_memperf.isolation import start  # noqa: F401  its first import is what it is about
 from pytest_memperf.model.errors import UsageMistake
-from pytest_memperf.options import add_options, check_options, resolve
+from pytest_memperf.options import add_options, check_options, is_compared, resolve
 
 if TYPE_CHECKING:
     from pytest_memperf.fixtures.cpu_pinning import CpuPinning
@@ -76,6 +76,10 @@ def pytest_configure(config: pytest.Config) -> None:
             from pytest_memperf.report.json_report import register_json
 
             register_json(config, path)
+        if reports and is_compared(config):
+            from pytest_memperf.baseline.session import register_baseline
+
+            register_baseline(config)
 
 
 @pytest.hookimpl(tryfirst=True)

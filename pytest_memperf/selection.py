@@ -9,7 +9,8 @@ import pytest
 from pytest_memperf.marker import check_defaults, is_measured, settings_of
 from pytest_memperf.metrics.session import registry_of
 from pytest_memperf.model.errors import UsageMistake
-from pytest_memperf.options import resolve
+from pytest_memperf.model.metric import Cost
+from pytest_memperf.options import is_compared, resolve
 
 
 def select(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -20,6 +21,9 @@ def select(config: pytest.Config, items: list[pytest.Item]) -> None:
             from pytest_memperf.report.columns import shown_metrics
 
             registry_of(config).request(shown_metrics(config))
+        if is_compared(config):
+            registry = registry_of(config)  # as narrow as they can be had, where that costs more
+            registry.request(metric.name for metric in registry if metric.cost is Cost.ALWAYS)
         if measured and not resolve(config, "disable"):
             prepare(config, measured)
     except UsageMistake as mistake:

@@ -11,13 +11,14 @@ from typing import NoReturn
 
 from pytest_memperf import __version__
 from pytest_memperf.cli.command import Command
+from pytest_memperf.cli.compare import COMPARE
 from pytest_memperf.cli.doctor import DOCTOR
 from pytest_memperf.cli.hugepages import HUGEPAGES
 from pytest_memperf.model.errors import UsageMistake, nearest
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS: tuple[Command, ...] = (DOCTOR, HUGEPAGES)
+COMMANDS: tuple[Command, ...] = (COMPARE, DOCTOR, HUGEPAGES)
 MISTAKE = 2
 """Exit code of a call that is wrong."""
 INTERRUPTED = 130

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ def collect(root: Path) -> dict[str, Any]:
 
     cpuinfo = root / "proc/cpuinfo"
     return {
+        "machine": identity(root),
         "architecture": os.uname().machine,
         "cpu": field(cpuinfo, "model name") or field(cpuinfo, "Model"),
         "cpus": os.cpu_count(),
@@ -40,6 +42,12 @@ def collect(root: Path) -> dict[str, Any]:
         "container": container(root),
         "vm": hypervisor(root),
     }
+
+
+def identity(root: Path) -> str:
+    """Return what tells this machine from others, also from those of the same image: machine-id(5) and its name."""
+    known = f"pytest-memperf {text(root / 'etc/machine-id')} {os.uname().nodename}"
+    return hashlib.sha256(known.encode()).hexdigest()[:12]
 
 
 def memory(root: Path) -> dict[str, int | None]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from pytest_memperf.model.result import PERTURBED
+
 TOOL_IDS = 6
 """The numbers that sys.monitoring has for tools, from 0 (Python 3.12 and newer)."""
 
@@ -25,7 +27,7 @@ def notes_on_tracers(debugger: bool = False) -> list[str]:
         debugger: each test will run under pdb (``--trace``).
     """
     names = [*tracers(), *(["pdb"] if debugger else [])]
-    return [f"perturbed: measured under {', '.join(names)}, which changes the values"] if names else []
+    return [f"{PERTURBED}measured under {', '.join(names)}, which changes the values"] if names else []
 
 
 def _package_of(trace: Any) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from cyx.probes import procfs
-from pytest_memperf.metrics.probe import Observation, Probe
+from pytest_memperf.metrics.probe import FLOOR_PAGES, Observation, Probe
 from pytest_memperf.model.metric import Better, Cost, Metric, Reading, Trust
 from pytest_memperf.model.units import BYTES
 
@@ -25,6 +26,7 @@ class BlockReads(Probe):
             Cost.ON_REQUEST,
             help="bytes fetched from storage in the window, read-ahead included",
             source="read_bytes of /proc/self/io",
+            floor=FLOOR_PAGES * mmap.PAGESIZE,
         ),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from pytest_memperf.metrics.probe import Observation, Probe
+from pytest_memperf.metrics.probe import FLOOR_PAGES, Observation, Probe
 from pytest_memperf.model.metric import Better, Cost, Metric, Reading, Trust
 from pytest_memperf.model.units import COUNT
 
@@ -23,6 +23,7 @@ class Faults(Probe):
             help="page faults served without I/O",
             source="getrusage ru_minflt",
             headline=True,
+            floor=FLOOR_PAGES,
         ),
         Metric(
             "major_faults",
@@ -32,6 +33,7 @@ class Faults(Probe):
             Cost.ALWAYS,
             help="page faults that waited for I/O",
             source="getrusage ru_majflt",
+            floor=FLOOR_PAGES,
         ),
     )
 

@@ -29,6 +29,7 @@ class Nodes(Probe):
             Cost.ON_REQUEST,
             help="anonymous and reserved memory at the end that is on the NUMA node of this processor",
             source="/proc/self/numa_maps, getcpu(2)",
+            level=True,
         ),
     )
 

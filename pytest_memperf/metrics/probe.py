@@ -9,6 +9,9 @@ from cyx.probes import Interval
 from pytest_memperf.model.metric import Metric, Reading
 from pytest_memperf.model.units import Number
 
+FLOOR_PAGES = 4
+"""Pages, or faults, that an unrelated edit of a module may change even where many layouts of memory were sampled."""
+
 
 class Observation(NamedTuple):
     """What a probe may read its values from, once a round is over."""

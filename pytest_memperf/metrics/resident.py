@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Mapping, Sequence
 from functools import cache
 
 from cyx.probes import Interval
 from cyx.probes.sampler import RssSampler
-from pytest_memperf.metrics.probe import Observation, Probe
+from pytest_memperf.metrics.probe import FLOOR_PAGES, Observation, Probe
 from pytest_memperf.model.metric import Better, Cost, Metric, Reading, Trust
 from pytest_memperf.model.units import BYTES
 
@@ -31,6 +32,7 @@ class ResidentMemory(Probe):
             help="largest growth of resident memory over the window's start",
             source="VmHWM reset by clear_refs, statm at both ends",
             headline=True,
+            floor=FLOOR_PAGES * mmap.PAGESIZE,
         ),
         Metric(
             "retained_rss",
@@ -41,6 +43,7 @@ class ResidentMemory(Probe):
             help="resident memory at the end beyond that at the start",
             source="statm at both ends",
             headline=True,
+            floor=FLOOR_PAGES * mmap.PAGESIZE,
         ),
         Metric(
             "peak_rss_total",
@@ -50,6 +53,7 @@ class ResidentMemory(Probe):
             Cost.ALWAYS,
             help="largest resident memory of the process in the window",
             source="VmHWM reset by clear_refs, statm at the start",
+            level=True,
         ),
     )
 

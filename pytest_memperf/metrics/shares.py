@@ -28,6 +28,7 @@ class Shares(Probe):
             Cost.ON_REQUEST,
             help="resident memory at the end, each page divided by the number of processes that map it",
             source="Pss of /proc/self/smaps_rollup",
+            level=True,
         ),
         Metric(
             "uss",
@@ -37,6 +38,7 @@ class Shares(Probe):
             Cost.ON_REQUEST,
             help="resident memory at the end that no other process maps",
             source="Private_Clean + Private_Dirty of /proc/self/smaps_rollup",
+            level=True,
         ),
         Metric(
             "huge_coverage",
@@ -46,6 +48,7 @@ class Shares(Probe):
             Cost.ON_REQUEST,
             help="anonymous and reserved memory at the end that is on huge pages",
             source="AnonHugePages and Hugetlb of /proc/self/smaps_rollup",
+            level=True,
         ),
     )
 

@@ -38,6 +38,7 @@ class Status(Probe):
             Cost.ON_REQUEST,
             help=text,
             source=f"{field} of /proc/self/status",
+            level=True,
         )
         for name, (_, field, text) in _FIELDS.items()
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Mapping, Sequence
 
 from cyx.probes import Interval
-from pytest_memperf.metrics.probe import Observation, Probe
+from pytest_memperf.metrics.probe import FLOOR_PAGES, Observation, Probe
 from pytest_memperf.model.metric import Better, Cost, Metric, Reading, Trust
 from pytest_memperf.model.units import BYTES
 
@@ -23,6 +24,7 @@ class WorkingSet(Probe):
             Cost.ON_REQUEST,
             help="anonymous memory touched in the window",
             source="clear_refs 1 and a TLB flush, then Referenced in smaps",
+            floor=FLOOR_PAGES * mmap.PAGESIZE,
         ),
         Metric(
             "working_set_file",
@@ -32,6 +34,7 @@ class WorkingSet(Probe):
             Cost.ON_REQUEST,
             help="file pages touched in the window, at most",
             source="clear_refs 1 and a TLB flush, then Referenced in smaps",
+            floor=FLOOR_PAGES * mmap.PAGESIZE,
         ),
     )
 

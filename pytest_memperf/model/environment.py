@@ -11,6 +11,8 @@ from typing import Any
 class Environment:
     """The environment of the process that measured. Sizes are bytes; a mapping is empty where there is nothing."""
 
+    machine: str | None = None
+    """Tells machines apart, and no more: a digest of the machine's id and its name."""
     kernel: str | None = None
     """The release, such as ``6.18.1``."""
     architecture: str | None = None

@@ -49,6 +49,10 @@ class Metric:
     """Cannot be computed before the test declares ``bytes=``."""
     headline: bool = False
     """Has a column in the table of results where no columns are chosen."""
+    floor: Number = 0
+    """What unrelated edits of the code may change, in the metric's unit: a comparison takes less for no change."""
+    level: bool = False
+    """Of the whole process: all that is loaded moves it, so that only a band of several runs tells a change."""
 
 
 class Reading(NamedTuple):

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeVar
 
 from pytest_memperf.model.budget import Bound, Budget, Check, Status
 from pytest_memperf.model.metric import Better, Cost, Measured, Metric, Trust
-from pytest_memperf.model.units import unit_named
+from pytest_memperf.model.units import Number, unit_named
 
 FORMAT = "pytest-memperf/1"
 UNNAMED = ("call", "memperf")
 """The windows of the test function and of the measured call; tests name the others."""
+PERTURBED = "perturbed: "
+"""What the note begins with of a result that a tracing tool changed: it is neither saved nor compared."""
 V = TypeVar("V")
 
 
@@ -40,9 +43,23 @@ class Deferred(Mapping[str, V]):
         return len(self._mapping())
 
 
+class Key(NamedTuple):
+    """What tells the results of a run apart."""
+
+    test: str
+    window: str
+    allocator: str
+    isolation: str
+
+    @property
+    def place(self) -> str:
+        """The test and, where the test gave it a name, the window."""
+        return self.test if self.window in UNNAMED else f"{self.test}, window {self.window!r}"
+
+
 @dataclass(slots=True)
 class Result:
-    """The metrics and checks of one window. Its key is (test, window, allocator, isolation)."""
+    """The metrics and checks of one window."""
 
     test: str
     window: str
@@ -66,9 +83,19 @@ class Result:
         return [check for check in self.checks if check.status is Status.FAILED]
 
     @property
+    def key(self) -> Key:
+        """What no other result of the run has."""
+        return Key(self.test, self.window, self.allocator, self.isolation)
+
+    @property
     def place(self) -> str:
         """The test and, where the test gave it a name, the window."""
-        return self.test if self.window in UNNAMED else f"{self.test}, window {self.window!r}"
+        return self.key.place
+
+    @property
+    def perturbed(self) -> str | None:
+        """The note that says so, where a debugger, coverage or their like changed the values."""
+        return next((note for note in self.notes if note.startswith(PERTURBED)), None)
 
     def sentence(self, check: Check) -> str:
         """Return the verdict of one of the checks in one line, with the window where the test gave it a name."""
@@ -90,6 +117,8 @@ class Result:
                     "trust": measured.metric.trust.value,
                     "better": measured.metric.better.value,
                     "uncertainty": measured.uncertainty,
+                    **({"floor": measured.metric.floor} if measured.metric.floor else {}),
+                    **({"level": True} if measured.metric.level else {}),
                     "samples": list(measured.samples),
                 }
                 for name, measured in self.metrics.items()
@@ -116,25 +145,13 @@ class Result:
         """Return the result that ``as_json`` wrote; its metrics are rows of their own, for third parties' are not
         registered where it is read."""
         metrics = {
-            name: Measured(
-                Metric(
-                    name, unit_named(row["unit"]), Better(row["better"]), Trust(row["trust"]), Cost.ON_REQUEST, "", ""
-                ),
-                tuple(row["samples"]),
-                row["uncertainty"],
-            )
+            name: Measured(_metric_of(name, row), tuple(row["samples"]), row["uncertainty"])
             for name, row in data["metrics"].items()
         }
         checks = []
         for row in data["checks"]:
             measured = metrics.get(row["metric"])
-            metric = (
-                measured.metric
-                if measured
-                else Metric(
-                    row["metric"], unit_named(row["unit"]), Better.NEITHER, Trust.NOISY, Cost.ON_REQUEST, "", ""
-                )
-            )
+            metric = measured.metric if measured else _metric(row["metric"], row["unit"], "neither", "noisy", 0, False)
             checks.append(
                 Check(
                     Budget(metric, Bound(row["bound"]), row["limit"], row.get("soft", False)),
@@ -156,3 +173,15 @@ class Result:
             list(data.get("notes", ())),
             tuple(data.get("requested", ())),
         )
+
+
+def _metric_of(name: str, row: Mapping[str, Any]) -> Metric:
+    return _metric(name, row["unit"], row["better"], row["trust"], row.get("floor", 0), row.get("level", False))
+
+
+@lru_cache(maxsize=1000)
+def _metric(name: str, unit: str, better: str, trust: str, floor: Number, level: bool) -> Metric:
+    """Return a row of its own; most results have the same ones."""
+    return Metric(
+        name, unit_named(unit), Better(better), Trust(trust), Cost.ON_REQUEST, "", "", floor=floor, level=level
+    )

@@ -34,3 +34,14 @@ class Run:
     """None outside a repository."""
     environment: Environment = field(default_factory=Environment)
     results: list[Result] = field(default_factory=list)
+    name: str | None = None
+    """What the run was saved as; None where it was given no name."""
+
+    @property
+    def head(self) -> dict[str, Any]:
+        """What a file of results begins with."""
+        return {
+            "created": self.created,
+            **({"commit": self.commit.as_json()} if self.commit else {}),
+            **({"name": self.name} if self.name else {}),
+        }

@@ -7,7 +7,6 @@ import errno
 import json
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, TextIO
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.result import FORMAT
 from pytest_memperf.model.run import Run
+from pytest_memperf.report.whole_file import new_temporary, remove_abandoned, sync_folder
 
 _NAME, _, _VERSION = FORMAT.partition("/")
 _START = re.compile(rf'\s*{{\s*"format":\s*"{_NAME}/(\d*)'.encode())
@@ -77,7 +77,7 @@ class JsonFile:
 
     def __init__(self, path: str, head: Mapping[str, Any]) -> None:
         self.path = path
-        self._target = Path(os.path.realpath(path))
+        self._folder, self._name = os.path.split(os.path.realpath(path))
         self._head = head
         self._temporary: Path | None = None
         self._file: TextIO | None = None
@@ -98,13 +98,17 @@ class JsonFile:
         try:
             file.flush()
             os.fsync(file.fileno())
+            self._place(temporary)
             file.close()
-            os.replace(temporary, self._target)
         except OSError:
             self.abandon()
             raise
         self._temporary = self._file = None
-        _sync_folder(self._target.parent)
+        sync_folder(temporary.parent)
+
+    def _place(self, temporary: Path) -> None:
+        """Give the whole file its name."""
+        os.replace(temporary, temporary.with_name(self._name))
 
     def abandon(self) -> None:
         """Leave an older file as it is, and nothing beside it."""
@@ -126,31 +130,18 @@ class JsonFile:
 
     def _opened(self) -> tuple[TextIO, Path]:
         if self._file is None or self._temporary is None:
-            # The name is short, whatever the target's length; O_EXCL and chance keep it ours in a shared folder.
-            temporary = self._target.with_name(f".memperf-{secrets.token_hex(6)}")
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-            self._temporary, self._file = (
-                temporary,
-                os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace"),
-            )
+            folder = Path(self._folder)
+            remove_abandoned(folder)
+            self._temporary, descriptor = new_temporary(folder)
+            self._file = os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace")
             self._file.write(json.dumps({"format": FORMAT, **self._head}, ensure_ascii=False)[:-1] + ', "results": [')
         return self._file, self._temporary
-
-
-def _sync_folder(folder: Path) -> None:
-    """Bring the new name to the disk too, where the file system can."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def write(path: str, run: Run, results: Iterable[Mapping[str, Any]] | None = None) -> None:
     """Write a whole run. UsageMistake where the file cannot be written; an older one then stays."""
     check_target(path)
-    file = JsonFile(path, {"created": run.created, **({"commit": run.commit.as_json()} if run.commit else {})})
+    file = JsonFile(path, run.head)
     try:
         for result in results if results is not None else (result.as_json() for result in run.results):
             file.add(result)

@@ -1,4 +1,4 @@
-"""--memperf-json in a session: results go to the file as the reports arrive."""
+"""Results of a session go to a file as the reports arrive: that of --memperf-json, or one of a store."""
 
 from __future__ import annotations
 
@@ -11,34 +11,49 @@ import pytest
 from pytest_memperf.environment import collect
 from pytest_memperf.environment.commit import commit_of
 from pytest_memperf.model.errors import UsageMistake
+from pytest_memperf.model.result import Result
+from pytest_memperf.model.run import Run
 from pytest_memperf.report.json_file import JsonFile, cannot_write, check_target
 
 _FROM_WORKER = "memperf_environment"
 _BROKEN_OFF = (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERNAL_ERROR)
 
 
-class JsonReport:
-    """Lives where the reports arrive: in the only process, or in the controller of xdist's workers."""
+def begun(config: pytest.Config, name: str | None = None) -> Run:
+    """Return the session as a run without results: when it began, and of which commit it is."""
+    created = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    return Run(created, commit_of(config.rootpath), name=name)
 
-    def __init__(self, config: pytest.Config, path: str) -> None:
+
+class JsonReport:
+    """Lives where the reports arrive: in the only process, or in the controller of xdist's workers.
+
+    Args:
+        file: where they go.
+        option: what asked for it, for the message where that cannot be written.
+    """
+
+    def __init__(self, config: pytest.Config, file: JsonFile, option: str) -> None:
         self._config = config
-        commit = commit_of(config.rootpath)
-        self._file = JsonFile(
-            path,
-            {
-                "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-                **({"commit": commit.as_json()} if commit else {}),
-            },
-        )
+        self._file = file
+        self._option = option
         self._environment: dict[str, Any] | None = None
         self._mistake: str | None = None
+
+    def takes(self, result: Result) -> bool:
+        """Tell whether the file is to have this result."""
+        return True
+
+    def refusal(self, exitstatus: int) -> str | None:
+        """Return why a session that ended like this leaves no file; None where it does."""
+        return "it broke off" if exitstatus in _BROKEN_OFF else None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Write the results that a report carries; a run that is repeated leaves none, the last one is the test's."""
         if report.outcome == "rerun":  # type: ignore[comparison-overlap]  # by pytest-rerunfailures
             return
         for result in getattr(report, "memperf", ()):
-            if self._mistake is None:
+            if self._mistake is None and self.takes(result):
                 self._try(self._file.add, result.as_json())
 
     @pytest.hookimpl(optionalhook=True)
@@ -49,7 +64,8 @@ class JsonReport:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Finish the file; a session that broke off leaves the older one. A failure to write is exit code 4."""
-        if exitstatus in _BROKEN_OFF:
+        if self.refusal(exitstatus):
+            self._file.abandon()
             return
         if self._mistake is None:
             environment = self._environment or environment_of(self._config)
@@ -61,7 +77,7 @@ class JsonReport:
         """Say what went wrong as the last line, whatever is shown of the rest."""
         self._file.abandon()
         if self._mistake is not None:
-            sys.stderr.write(f"ERROR: --memperf-json: {self._mistake}\n")
+            sys.stderr.write(f"ERROR: {self._option}: {self._mistake}\n")
 
     def _try(self, action: Any, data: dict[str, Any]) -> None:
         try:
@@ -89,13 +105,22 @@ class WorkerEnvironment:
         session.config.workeroutput[_FROM_WORKER] = environment_of(session.config)  # type: ignore[attr-defined]
 
 
+def register_worker(config: pytest.Config) -> bool:
+    """Return whether this is a worker of xdist, and have it send its environment then; once will do."""
+    if not hasattr(config, "workerinput"):
+        return False
+    if not config.pluginmanager.hasplugin("memperf-worker-environment"):
+        config.pluginmanager.register(WorkerEnvironment(), "memperf-worker-environment")
+    return True
+
+
 def register_json(config: pytest.Config, path: str) -> None:
     """Write the session's results to this file. UsageMistake at once where that is bound to fail."""
-    if hasattr(config, "workerinput"):
-        config.pluginmanager.register(WorkerEnvironment(), "memperf-worker-environment")
+    if register_worker(config):
         return
     try:
         check_target(path)
     except UsageMistake as mistake:
         raise UsageMistake(f"--memperf-json: {mistake}") from None
-    config.pluginmanager.register(JsonReport(config, path), "memperf-json")
+    report = JsonReport(config, JsonFile(path, begun(config).head), "--memperf-json")
+    config.pluginmanager.register(report, "memperf-json")

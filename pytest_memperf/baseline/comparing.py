@@ -1,0 +1,125 @@
+"""Two runs compared: which results belong together, and the verdict over each of their metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from pytest_memperf.baseline.compatibility import differences
+from pytest_memperf.baseline.judging import judge
+from pytest_memperf.baseline.limits import Limits
+from pytest_memperf.model.comparison import Change, Comparison
+from pytest_memperf.model.environment import Environment
+from pytest_memperf.model.metric import Measured, Metric
+from pytest_memperf.model.outcome import Outcome
+from pytest_memperf.model.result import Key, Result
+from pytest_memperf.model.run import Run
+
+
+class Base:
+    """What is compared with: the runs of a baseline, the one that counts first; the others make its band.
+
+    Args:
+        environment: of head; what was measured in another one is not compared.
+    """
+
+    def __init__(self, runs: Sequence[Run], environment: Environment) -> None:
+        self._apart = [differences(run.environment, environment) for run in runs]
+        self._results = [{result.key: result for result in run.results} for run in runs]
+
+    @property
+    def keys(self) -> Iterable[Key]:
+        """What the run that counts has results of."""
+        return self._results[0].keys()
+
+    def compare(self, head: Result) -> Iterator[Comparison]:
+        """Yield the comparison of each metric of a result whose key the base has."""
+        first = self._results[0][head.key]
+        perturbed = first.perturbed or head.perturbed
+        if perturbed:
+            yield Comparison(head.key, None, Change.NOT_COMPARABLE, perturbed)
+            return
+        for name, measured in head.metrics.items():
+            metric, before = measured.metric, first.metrics.get(name)
+            if before is None:
+                reason = first.unavailable.get(name, "the base did not measure it")
+                yield Comparison(head.key, metric, Change.NEW, reason)
+            elif before.metric.unit.name != metric.unit.name:
+                reason = f"its unit was {before.metric.unit.name} and is {metric.unit.name}"
+                yield Comparison(head.key, metric, Change.NOT_COMPARABLE, reason)
+            elif reason := self._apart[0].reason(metric.trust):
+                yield Comparison(head.key, metric, Change.NOT_COMPARABLE, reason)
+            else:
+                found = judge([before, *self._band(head.key, metric)], measured, first, head)
+                yield Comparison(head.key, metric, found.change, found.reason, found.base, found.head, found.smallest)
+        for name, measured in first.metrics.items():
+            if name not in head.metrics:
+                reason = head.unavailable.get(name, "it is not measured any more")
+                yield Comparison(head.key, measured.metric, Change.GONE, reason)
+
+    def _band(self, key: Key, metric: Metric) -> Iterator[Measured]:
+        """Yield what the base's other runs measured, where it can be compared."""
+        for results, apart in zip(self._results[1:], self._apart[1:], strict=True):
+            result = results.get(key)
+            measured = None if result is None or result.perturbed else result.metrics.get(metric.name)
+            if (
+                measured is not None
+                and measured.metric.unit.name == metric.unit.name
+                and not apart.reason(metric.trust)
+            ):
+                yield measured
+
+
+def compare(
+    runs: Sequence[Run],
+    results: Iterable[Result],
+    environment: Environment,
+    limits: Limits | None = None,
+    keep_same: bool = False,
+) -> Outcome:
+    """Return what became of every metric.
+
+    Args:
+        runs: of the base, the one that counts first.
+        results: those of head, and the environment that they were measured in.
+        keep_same: keep the comparisons without a difference too, for a reader who wants to see them.
+    """
+    base, limits, outcome = Base(runs, environment), limits or Limits(), Outcome()
+    gone, new = dict.fromkeys(base.keys), []
+
+    def add(comparison: Comparison) -> None:
+        outcome.counts[comparison.change] += 1
+        if comparison.metric is not None:
+            outcome.metrics.add(comparison.metric.name)
+        if comparison.change is not Change.SAME or keep_same:
+            outcome.comparisons.append(limits.judged(comparison))
+
+    for head in results:
+        if head.key in gone:
+            del gone[head.key]
+            for comparison in base.compare(head):
+                add(comparison)
+        else:
+            new.append(head.key)
+    for comparison in _unpaired(list(gone), new):
+        add(comparison)
+    return outcome
+
+
+def _unpaired(gone: Sequence[Key], new: Sequence[Key]) -> Iterator[Comparison]:
+    """Yield the results that one side alone has; those of another isolation or allocator are no different tests."""
+    left: dict[tuple[str, str], list[Key]] = {}
+    for key in gone:
+        left.setdefault((key.test, key.window), []).append(key)
+    for key in new:
+        before = left.pop((key.test, key.window), None)
+        if before is None:
+            yield Comparison(key, None, Change.NEW)
+        else:
+            names = (
+                ("isolation", before[0].isolation, key.isolation),
+                ("allocator", before[0].allocator, key.allocator),
+            )
+            reason = ", ".join(f"{name} {was} and {now}" for name, was, now in names if was != now)
+            yield Comparison(key, None, Change.NOT_COMPARABLE, reason)
+    for keys in left.values():
+        yield from (Comparison(key, None, Change.GONE) for key in keys)

@@ -1,0 +1,120 @@
+"""Saved runs as files, ``.memperf/<platform>/NNNN_<commit>_<time>[_dirty].json``, in the format of --memperf-json."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_memperf.model.run import Run
+from pytest_memperf.report.json_file import JsonFile, cannot_write
+from pytest_memperf.report.json_reader import read, read_head
+
+FOLDER = ".memperf"
+UNVERSIONED = "unversioned"
+"""Stands for the commit where there is none."""
+_FILE = re.compile(rf"(\d{{4,}})_([0-9a-f]{{4,12}}|{UNVERSIONED})_(\d{{8}}T\d{{6}})(_dirty)?\.json")
+
+
+def platform() -> str:
+    """Return the name of the folder that runs of such interpreters on such machines lie in."""
+    system = os.uname()
+    python = "{}-{}.{}".format(
+        "CPython" if sys.implementation.name == "cpython" else sys.implementation.name, *sys.version_info
+    )
+    return f"{system.sysname}-{system.machine}-{python}"
+
+
+@dataclass(frozen=True, slots=True)
+class SavedRun:
+    """A file of the store; what its name does not tell is read when it is asked for."""
+
+    number: int
+    path: Path
+
+    @property
+    def head(self) -> Run:
+        """The run without results and environment. UsageMistake for a damaged file."""
+        return read_head(str(self.path))
+
+    def read(self) -> Run:
+        """Return all of it. UsageMistake for a damaged file."""
+        return read(str(self.path))
+
+
+class FileStore:
+    """The runs of one project, in a folder.
+
+    Any number of sessions may save at once: each writes to a file of its own, and takes its number under a lock.
+    """
+
+    def __init__(self, folder: Path, platform: str) -> None:
+        self.folder = folder
+        self.platform = platform
+
+    def runs(self) -> list[SavedRun]:
+        """Return the runs of the platform, the oldest first. OSError where the folder cannot be read."""
+        return _runs(self.folder / self.platform)
+
+    def save(self, run: Run) -> RunFile:
+        """Return a file for the results of a run, which becomes one of the store's when it is finished.
+
+        UsageMistake where the folder cannot be made.
+        """
+        folder = self.folder / self.platform
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(str(folder), error) from error
+        return RunFile(folder, run)
+
+
+class RunFile(JsonFile):
+    """A file of the store while it is written: it gets its number last, so that there are no gaps.
+
+    ``path`` is the folder until then, for messages.
+    """
+
+    def __init__(self, folder: Path, run: Run) -> None:
+        super().__init__(str(folder / "run"), run.head)
+        self.path = str(folder)
+        self._run = run
+
+    def _place(self, temporary: Path) -> None:
+        folder = temporary.parent
+        with _locked(folder):
+            number = max((run.number for run in _runs(folder)), default=0) + 1
+            target = folder / _name(number, self._run)
+            os.rename(temporary, target)
+        self.path = str(target)
+
+
+def _runs(folder: Path) -> list[SavedRun]:
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    matches = sorted((int(match[1]), name) for name in names if (match := _FILE.fullmatch(name)))
+    return [SavedRun(number, folder / name) for number, name in matches]
+
+
+def _name(number: int, run: Run) -> str:
+    commit = run.commit.id[:12] if run.commit else UNVERSIONED
+    time = re.sub(r"[-:]", "", run.created)[: len("20261122T042947")]
+    return f"{number:04}_{commit}_{time}{'_dirty' if run.commit and run.commit.dirty else ''}.json"
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep everyone else who saves here waiting; the kernel takes the lock from whoever is killed."""
+    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

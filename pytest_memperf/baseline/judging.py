@@ -1,0 +1,115 @@
+"""The verdict over one metric of one test: base and head by their values, or head by a band of earlier runs.
+
+A metric of a child that starts from a settled heap is compared by value: it changed where both sides' intervals lie
+apart by more than the floor. What depends on the tests before it, on the whole process or on the machine's other
+programs is compared with a band of the base's runs; a few of them tell nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pytest_memperf.model.comparison import Change, Side
+from pytest_memperf.model.metric import Better, Measured, Metric, Trust
+from pytest_memperf.model.result import Result
+from pytest_memperf.model.units import Number
+
+SHARE = 0.005
+"""Of the value, where a metric has a floor: what lies below is taken for no change."""
+ONE_LAYOUT = 4
+"""A single layout of memory is one of many: floor and share are so many times as large."""
+BAND = 6
+"""Runs of the base that make a band of counts and bytes."""
+NOISY_BAND = 20
+"""Runs that make one of times: fewer leave a good chance that the next run lies outside of them."""
+NOISY_SHARE = 0.05
+"""The smallest change of a noisy metric that is worth a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict, the sides it is over, and what it rests on."""
+
+    change: Change
+    reason: str
+    base: Side | None = None
+    head: Side | None = None
+    smallest: Number | None = None
+
+
+def judge(base: Sequence[Measured], head: Measured, ours: Result, theirs: Result) -> Judgement:
+    """Return the verdict over a metric.
+
+    Args:
+        base: what the base's runs measured, the one to compare with first.
+        ours: the result that this one is of.
+        theirs: that of head.
+    """
+    metric = head.metric
+    if metric.trust is not Trust.NOISY and theirs.isolation == "process" and not metric.level:
+        return _by_value(base[0], head, 1 in (ours.layouts, theirs.layouts))
+    return _by_band(base, head, theirs.isolation)
+
+
+def side(measured: Measured) -> Side:
+    """Return the interval of all samples and of the uncertainty round their median."""
+    value, uncertainty = measured.value, measured.uncertainty
+    return Side(value, min(value - uncertainty, *measured.samples), max(value + uncertainty, *measured.samples))
+
+
+def _by_value(base: Measured, head: Measured, one_layout: bool) -> Judgement:
+    """Compare two intervals."""
+    metric = head.metric
+    ours, theirs = side(base), side(head)
+    times = ONE_LAYOUT if one_layout else 1
+    floor = max(metric.floor, SHARE * abs(ours.value)) * times if metric.floor else 0
+    smallest = floor + max(
+        ours.high - ours.value + theirs.value - theirs.low, ours.value - ours.low + theirs.high - theirs.value
+    )
+    gap = max(theirs.low - ours.high, ours.low - theirs.high)
+    if gap <= floor:
+        return Judgement(Change.SAME, "", ours, theirs, smallest)
+    reason = f"apart by {metric.unit.format(gap)}, of which a layout explains {metric.unit.format(floor)}"
+    return Judgement(_direction(metric, theirs.value - ours.value), reason if floor else "", ours, theirs, smallest)
+
+
+def _by_band(base: Sequence[Measured], head: Measured, isolation: str) -> Judgement:
+    """Compare an interval with those of several runs."""
+    metric = head.metric
+    sides = [side(measured) for measured in base]
+    low, high = min(each.low for each in sides), max(each.high for each in sides)
+    ours, theirs = Side(sides[0].value, low, high), side(head)
+    noisy = metric.trust is Trust.NOISY
+    needed = NOISY_BAND if noisy else BAND
+    if len(sides) < needed:
+        return Judgement(Change.UNSURE, _too_few(metric, isolation, len(sides), needed), ours, theirs)
+    floor = NOISY_SHARE * abs(ours.value) if noisy else max(metric.floor, SHARE * abs(ours.value)) * ONE_LAYOUT
+    margin = high - low + floor
+    smallest = margin + max(
+        high - ours.value + theirs.value - theirs.low, ours.value - low + theirs.high - theirs.value
+    )
+    gap = max(theirs.low - high, low - theirs.high)
+    if gap <= margin:
+        return Judgement(Change.SAME, "", ours, theirs, smallest)
+    reason = (
+        f"outside of {len(sides)} runs by {metric.unit.format(gap)}, their range is {metric.unit.format(high - low)}"
+    )
+    return Judgement(_direction(metric, theirs.value - ours.value), reason, ours, theirs, smallest)
+
+
+def _too_few(metric: Metric, isolation: str, runs: int, needed: int) -> str:
+    """Return why a comparison by value would cry wolf, and how many runs of the base are missing."""
+    if metric.trust is Trust.NOISY:
+        why = "noisy"
+    elif metric.level:
+        why = "moved by all that is loaded"
+    else:
+        why = f"{isolation}: it depends on the tests before"
+    return f"{why}; a band takes {needed} runs of the base, {runs} {'is' if runs == 1 else 'are'} there"
+
+
+def _direction(metric: Metric, difference: Number) -> Change:
+    if metric.better is Better.NEITHER:
+        return Change.CHANGED
+    return Change.WORSE if (difference > 0) is (metric.better is Better.LOWER) else Change.BETTER

@@ -1,0 +1,76 @@
+"""What a regression is: limits as users write them, ``peak_rss:5%``."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from pytest_memperf.model.comparison import Change, Comparison
+from pytest_memperf.model.errors import UsageMistake
+from pytest_memperf.model.units import Number, parse_share
+from pytest_memperf.model.values import number_or_text
+
+NONE = "none"
+"""The word for: no metric fails, whatever became of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How much worse a metric may be: a share of the base's value, or an amount; text until the unit is known."""
+
+    metric: str
+    text: str | None = None
+
+    @classmethod
+    def parse(cls, written: str) -> Limit:
+        """Read ``METRIC:LIMIT``, or ``METRIC`` for whatever is worse beyond doubt. UsageMistake otherwise."""
+        name, colon, limit = (part.strip() for part in written.partition(":"))
+        if not name or (colon and not limit):
+            raise UsageMistake(f"{written!r} is no limit: write METRIC:LIMIT, such as peak_rss:5% or minor_faults:0")
+        return cls(name, limit or None)
+
+    def exceeded(self, comparison: Comparison) -> bool:
+        """Tell whether what became worse is so by more than the limit. UsageMistake for a limit of another unit."""
+        difference, metric = comparison.difference, comparison.metric
+        if self.text is None or difference is None or comparison.base is None or metric is None:
+            return True
+        try:
+            if self.text.endswith("%"):
+                allowed: Number = parse_share(self.text) * abs(comparison.base.value)
+            else:
+                allowed = metric.unit.parse(number_or_text(self.text))
+        except UsageMistake as mistake:
+            raise UsageMistake(f"{self.metric}:{self.text}: {mistake}, or a share such as '5%'") from None
+        return abs(difference) > allowed
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Those of a comparison. Without any, every metric fails that became worse beyond doubt."""
+
+    of: Mapping[str, Limit] | None = None
+
+    @classmethod
+    def parse(cls, written: Iterable[str]) -> Limits:
+        """Read what was given, in any number; ``none`` alone lets nothing fail."""
+        words = [word for word in written if word]
+        if not words:
+            return cls()
+        if words == [NONE]:
+            return cls({})
+        if NONE in words:
+            raise UsageMistake(f"{NONE!r} leaves no limit: give it alone, or leave it out")
+        return cls({limit.metric: limit for limit in map(Limit.parse, words)})
+
+    def judged(self, comparison: Comparison) -> Comparison:
+        """Return the comparison as a failing one, where it is."""
+        if comparison.change is not Change.WORSE or comparison.metric is None:
+            return comparison
+        if self.of is None:
+            return replace(comparison, failing=True)
+        limit = self.of.get(comparison.metric.name)
+        return replace(comparison, failing=True) if limit is not None and limit.exceeded(comparison) else comparison
+
+    def unknown(self, names: Container[str]) -> list[str]:
+        """Return the metrics with a limit that are not among these."""
+        return [name for name in self.of or () if name not in names]

@@ -1,0 +1,118 @@
+"""Which saved run is meant: a file, the latest, a number, a name, a branch, a commit, a pattern, a git reference."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+from pytest_memperf.baseline.file_store import FileStore, SavedRun
+from pytest_memperf.baseline.judging import NOISY_BAND
+from pytest_memperf.environment.commit import commit_named
+from pytest_memperf.model.errors import UsageMistake
+from pytest_memperf.model.run import Commit, Run
+from pytest_memperf.report.json_reader import read
+
+LATEST = "latest"
+
+
+def parse_name(text: str) -> str:
+    """Return the name to save a run under. UsageMistake for one that would mean something else to ``find``."""
+    if Path(text).exists():
+        raise UsageMistake(f"{text} is there as a file or folder: give another name, or put tests before the option")
+    if not re.fullmatch(r"[\w.+/-]+", text) or text == LATEST or text.isdecimal():
+        raise UsageMistake(f"give a name of letters, digits and . _ - + /, which is no number and not {LATEST!r}")
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The runs that a reference names, the one that counts first, and what that is in words."""
+
+    runs: Sequence[Run]
+    described: str
+    remarks: Sequence[str] = ()
+    """Files of the store that could not be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A saved run, and what the first line of its file says."""
+
+    saved: SavedRun
+    head: Run
+
+    @property
+    def commit(self) -> Commit | None:
+        """The commit; None where the tree had changes, for that is no state of the commit."""
+        return None if self.head.commit is None or self.head.commit.dirty else self.head.commit
+
+    @property
+    def described(self) -> str:
+        """The run in words."""
+        commit = self.head.commit
+        parts = [f"commit {commit.id[:12]}{' with changes' if commit.dirty else ''}"] if commit else []
+        parts += [f"of {commit.branch}"] if commit and commit.branch else []
+        parts += [f"saved as {self.head.name}"] if self.head.name else []
+        return f"run {self.saved.number:04}, {' '.join([*parts, self.head.created[:16].replace('T', ' ')])}"
+
+
+def find(reference: str, store: FileStore, project: Path) -> Baseline | None:
+    """Return the first that exists of what the reference may name; None where nothing does.
+
+    UsageMistake for a file that cannot be read.
+
+    Args:
+        project: a folder of the repository, which knows tags and other names of commits.
+    """
+    if Path(reference).is_file():
+        return Baseline([read(reference)], f"the file {reference}")
+    candidates, remarks = _candidates(store)
+    for is_meant in _meanings(reference, project):
+        meant = [candidate for candidate in candidates if is_meant(candidate)]
+        if meant and reference == LATEST:  # those of other branches are no band of its
+            meant = [candidate for candidate in meant if _branch(candidate) == _branch(meant[0])]
+        runs: list[Run] = []
+        for candidate in meant[:NOISY_BAND]:
+            try:
+                runs.append(candidate.saved.read())
+            except UsageMistake as mistake:
+                remarks.append(str(mistake))
+                if not runs:
+                    raise
+        if runs:
+            return Baseline(runs, meant[0].described, remarks)
+    return None
+
+
+def _candidates(store: FileStore) -> tuple[list[_Candidate], list[str]]:
+    """Return the runs of the store, the newest first, and what is wrong with the files that cannot be read."""
+    found, remarks = [], []
+    for saved in reversed(store.runs()):
+        try:
+            found.append(_Candidate(saved, saved.head))
+        except UsageMistake as mistake:
+            remarks.append(str(mistake))
+    return found, remarks
+
+
+def _branch(candidate: _Candidate) -> str | None:
+    return candidate.head.commit.branch if candidate.head.commit else None
+
+
+def _meanings(reference: str, project: Path) -> Iterator[Callable[[_Candidate], bool]]:
+    """Yield what the reference may mean, the likeliest first."""
+    if reference == LATEST:
+        yield lambda candidate: True
+    if reference.isdecimal():
+        yield lambda candidate: candidate.saved.number == int(reference)
+    yield lambda candidate: candidate.head.name == reference
+    yield lambda candidate: candidate.commit is not None and candidate.commit.branch == reference
+    if re.fullmatch(r"[0-9a-f]{4,64}", reference):
+        yield lambda candidate: candidate.commit is not None and candidate.commit.id.startswith(reference)
+    yield lambda candidate: fnmatch(candidate.saved.path.name, reference)
+    commit = commit_named(reference, project)
+    if commit is not None:
+        yield lambda candidate: candidate.commit is not None and candidate.commit.id == commit

@@ -1,0 +1,142 @@
+"""--memperf-save and --memperf-compare in a session: the run is kept, and told apart from an earlier one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_memperf.baseline.comparing import compare
+from pytest_memperf.baseline.file_store import FOLDER, FileStore, platform
+from pytest_memperf.baseline.limits import Limits
+from pytest_memperf.baseline.reference import Baseline, find
+from pytest_memperf.model.environment import Environment
+from pytest_memperf.model.errors import UsageMistake
+from pytest_memperf.model.outcome import Outcome
+from pytest_memperf.model.result import Result
+from pytest_memperf.options import resolve, spelling
+from pytest_memperf.report.comparison.terminal import write
+from pytest_memperf.report.comparison.texts import summary
+from pytest_memperf.report.json_report import JsonReport, begun, environment_of, register_worker
+from pytest_memperf.report.session import LIMIT
+
+if TYPE_CHECKING:
+    from _pytest.terminal import TerminalReporter
+
+
+def register_baseline(config: pytest.Config) -> None:
+    """Keep and compare the session's results where options say so. UsageMistake where that is bound to fail."""
+    name, reference = resolve(config, "save"), resolve(config, "compare")
+    saves = name is not None or resolve(config, "autosave")
+    if (not saves and reference is None) or register_worker(config):
+        return
+    store = store_of(config)
+    if reference is not None:
+        try:
+            found = find(reference, store, config.rootpath)
+        except UsageMistake as mistake:
+            raise UsageMistake(f"{spelling(config, 'compare')}={reference}: {mistake}") from None
+        limits = resolve(config, "compare-fail") or Limits()
+        config.pluginmanager.register(ComparingSession(config, reference, found, limits), "memperf-compare")
+    if saves:
+        option = "--memperf-save" if name is not None else "--memperf-autosave"
+        config.pluginmanager.register(SavingSession(config, store, name or None, option), "memperf-save")
+
+
+def store_of(config: pytest.Config) -> FileStore:
+    """Return the store of --memperf-storage: a path of the command line begins where that was typed."""
+    folder = resolve(config, "storage")
+    given = config.getoption("--memperf-storage") is not None
+    return FileStore((config.invocation_params.dir if given else config.rootpath) / Path(folder or FOLDER), platform())
+
+
+class SavingSession(JsonReport):
+    """Keeps the run in the store, unless a test failed: a baseline is what others are held to."""
+
+    def __init__(self, config: pytest.Config, store: FileStore, name: str | None, option: str) -> None:
+        super().__init__(config, store.save(begun(config, name)), option)
+        self._taken = 0
+        self._perturbed: str | None = None
+        self._told: str | None = None
+
+    def takes(self, result: Result) -> bool:
+        """Leave out what a debugger or coverage changed."""
+        self._perturbed = self._perturbed or result.perturbed
+        self._taken += result.perturbed is None
+        return result.perturbed is None
+
+    def refusal(self, exitstatus: int) -> str | None:
+        """Return why nothing is kept."""
+        if exitstatus == pytest.ExitCode.TESTS_FAILED:
+            return "a test failed"
+        if exitstatus == pytest.ExitCode.INTERRUPTED:
+            return "the session was interrupted"
+        if self._taken == 0:
+            return self._perturbed or "nothing was measured"
+        return super().refusal(exitstatus)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Finish the file, and remember what to tell."""
+        super().pytest_sessionfinish(session, exitstatus)
+        reason = self.refusal(exitstatus)
+        if reason:
+            self._told = f"not saved: {reason} (--memperf-json=FILE keeps results in any case)"
+        elif self._mistake is None:
+            self._told = f"saved as {self._file.path}"
+
+    def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
+        """Tell what the run is called now, or why it is not kept."""
+        if self._told and self._config.option.verbose > -2:
+            terminalreporter.write_line(f"memperf: {self._told}")
+
+
+class ComparingSession:
+    """Compares the results with a baseline at the end; a regression fails a session in which all tests passed."""
+
+    def __init__(self, config: pytest.Config, reference: str, baseline: Baseline | None, limits: Limits) -> None:
+        self._config = config
+        self._reference = reference
+        self._baseline = baseline
+        self._limits = limits
+        self._results: list[Result] = []
+        self._environment: dict[str, Any] | None = None
+        self._outcome: Outcome | None = None
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep the results that a report carries; the last run of a test counts."""
+        if report.outcome != "rerun" and self._baseline is not None:  # type: ignore[comparison-overlap]
+            self._results += getattr(report, "memperf", ())
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Keep a worker's environment: the tests ran there."""
+        self._environment = self._environment or getattr(node, "workeroutput", {}).get("memperf_environment")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Compare, and let a regression be exit code 1."""
+        if self._baseline is None:
+            return
+        environment = Environment.from_json(self._environment or environment_of(self._config))
+        verbose = self._config.option.verbose > 0
+        self._outcome = compare(self._baseline.runs, self._results, environment, self._limits, keep_same=verbose)
+        self._outcome.base, self._outcome.head = self._baseline.described, "this session"
+        if self._outcome.failing and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
+        """Show what changed."""
+        verbosity = self._config.option.verbose
+        if self._config.option.no_summary or verbosity < -1:
+            return
+        outcome = self._outcome
+        if outcome is None:
+            told = f"no run is kept yet that {self._reference!r} names: nothing to compare with"
+            terminalreporter.write_line(f"memperf: {told}", yellow=True)
+        elif verbosity < 0:
+            terminalreporter.write_line(f"memperf: compared with {outcome.base}: {summary(outcome)}")
+        else:
+            terminalreporter.write_sep("=", "memperf: comparison")
+            write(terminalreporter.write, outcome, None if verbosity > 0 else LIMIT)

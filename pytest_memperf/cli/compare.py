@@ -1,0 +1,134 @@
+"""``memperf compare``: what became of every metric from one saved run to another."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from pytest_memperf.baseline.comparing import compare
+from pytest_memperf.baseline.file_store import FOLDER, FileStore, platform
+from pytest_memperf.baseline.limits import Limits
+from pytest_memperf.baseline.reference import Baseline, find
+from pytest_memperf.cli.command import Command
+from pytest_memperf.model.errors import UsageMistake, nearest
+from pytest_memperf.model.outcome import Outcome
+from pytest_memperf.report.comparison import csv, json, junit, markdown, terminal
+from pytest_memperf.report.json_file import cannot_write
+from pytest_memperf.report.whole_file import write_text
+
+FORMATS: Mapping[str, Callable[[TextIO, list[Outcome]], None]] = {
+    "terminal": terminal.write_all,
+    "markdown": markdown.write,
+    "json": json.write,
+    "junit": junit.write,
+    "csv": csv.write,
+}
+FOR_READERS = ("terminal", "markdown")
+"""They leave out what has no difference."""
+REGRESSION = 1
+NOTHING_JUDGED = 3
+EPILOG = """
+A run is what --memperf-save kept: its number, name, commit, branch, a pattern of its file's name, "latest", a tag or
+another name of a commit that git knows; or the path of a file of results. The first of these that exists is taken.
+
+Exit code: 0 without a regression, 1 with one, 2 for a mistake in the call, 3 where nothing could be judged (with
+--strict: where something could not).
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("base", metavar="BASE", help="the run to compare with")
+    parser.add_argument("heads", metavar="HEAD", nargs="+", help="the run that is compared; each of several by itself")
+    parser.add_argument("--format", default="terminal", metavar="FORMAT", help=f"{', '.join(FORMATS)}")
+    parser.add_argument("--output", metavar="FILE", help="write to this file, not to standard output")
+    parser.add_argument(
+        "--fail", action="append", default=[], metavar="METRIC:LIMIT",
+        help="what is a regression, such as peak_rss:5%% or minor_faults:0; by default all that is worse beyond doubt; "
+        "'none' fails nothing",
+    )  # fmt: skip
+    parser.add_argument("--storage", metavar="FOLDER", help=f"where the runs are (the next {FOLDER} upwards)")
+    parser.add_argument("--strict", action="store_true", help="exit code 3 where any metric could not be judged")
+    parser.add_argument("--all", action="store_true", help="show the metrics without a difference too")
+    parser.epilog = EPILOG
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the comparison of each head with the base, and return the exit code."""
+    if options.format not in FORMATS:
+        raise UsageMistake(
+            f"--format={options.format}: choose from {', '.join(FORMATS)}{nearest(options.format, FORMATS)}"
+        )
+    limits = Limits.parse(options.fail)
+    store = FileStore(storage(options.storage, Path.cwd()), platform())
+    base = _found(options.base, store)
+    outcomes = []
+    for name in options.heads:
+        head = _found(name, store)
+        run = head.runs[0]
+        keep_same = options.all or options.format not in FOR_READERS
+        outcome = compare(base.runs, run.results, run.environment, limits, keep_same)
+        outcome.base, outcome.head = base.described, head.described
+        outcomes.append(outcome)
+    _check_names(limits, outcomes)
+    _write(options.format, options.output, outcomes)
+    return exit_code(outcomes, options.strict)
+
+
+def exit_code(outcomes: Sequence[Outcome], strict: bool) -> int:
+    """Return the code of DESIGN's table: 0, 1 or 3."""
+    if any(outcome.failing for outcome in outcomes):
+        return REGRESSION
+    judged = (
+        all(not outcome.undecided for outcome in outcomes) if strict else any(outcome.judged for outcome in outcomes)
+    )
+    return 0 if judged else NOTHING_JUDGED
+
+
+def storage(given: str | None, folder: Path) -> Path:
+    """Return where the runs are: the folder that was given, or the next one of the usual name upwards."""
+    if given is not None:
+        if not Path(given).is_dir():
+            raise UsageMistake(f"--storage={given}: there is no such folder: name one of --memperf-storage")
+        return Path(given)
+    return next((each / FOLDER for each in (folder, *folder.parents) if (each / FOLDER).is_dir()), folder / FOLDER)
+
+
+def _found(reference: str, store: FileStore) -> Baseline:
+    found = find(reference, store, Path.cwd())
+    if found is None:
+        names = os.path.relpath(store.folder / store.platform)
+        raise UsageMistake(
+            f"no file and no run in {names} is called {reference!r}: save one with pytest --memperf-save"
+        )
+    for remark in found.remarks:
+        print(f"memperf: {remark}", file=sys.stderr)
+    return found
+
+
+def _check_names(limits: Limits, outcomes: Sequence[Outcome]) -> None:
+    """Refuse a limit on a metric that no result has: it would never fail."""
+    names = {name for outcome in outcomes for name in outcome.metrics}
+    for name in limits.unknown(names):
+        raise UsageMistake(f"--fail={name}: no result has a metric {name!r}{nearest(name, names)}")
+
+
+def _write(name: str, output: str | None, outcomes: list[Outcome]) -> None:
+    if output is None:
+        FORMATS[name](sys.stdout, outcomes)
+        return
+    text = io.StringIO()
+    FORMATS[name](text, outcomes)
+    try:
+        write_text(Path(os.path.realpath(output)), text.getvalue())
+    except OSError as error:
+        raise cannot_write(output, error) from None
+
+
+COMPARE = Command("compare", "Compare saved runs: what became worse, and how sure that is.", add_arguments, run)

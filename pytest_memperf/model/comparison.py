@@ -1,0 +1,72 @@
+"""What a comparison of two runs says of one metric of one test."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from pytest_memperf.model.metric import Metric
+from pytest_memperf.model.result import Key
+from pytest_memperf.model.units import Number
+
+
+class Change(str, enum.Enum):
+    """The verdict. Whatever is not known to be different or the same is said not to be known."""
+
+    WORSE = "worse"
+    BETTER = "better"
+    CHANGED = "changed"
+    """Different, in a metric without a better direction."""
+    UNSURE = "unsure"
+    """Too few samples to tell."""
+    NOT_COMPARABLE = "not comparable"
+    NEW = "new"
+    GONE = "gone"
+    SAME = "same"
+    """No difference beyond the smallest one that would have been seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What one side says of a metric: a value, and the interval in which its samples and their uncertainty lie."""
+
+    value: Number
+    low: Number
+    high: Number
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One metric of one test on both sides."""
+
+    key: Key
+    metric: Metric | None
+    """None where it is about the whole result: new, gone, or not comparable."""
+    change: Change
+    reason: str = ""
+    """The verdict in words."""
+    base: Side | None = None
+    head: Side | None = None
+    smallest: Number | None = None
+    """The smallest difference of values that would have been called one, in the metric's unit."""
+    failing: bool = False
+    """Whether it is a regression beyond the limit that was set."""
+
+    @property
+    def difference(self) -> Number | None:
+        """Head less base."""
+        return None if self.base is None or self.head is None else self.head.value - self.base.value
+
+    @property
+    def ratio(self) -> float | None:
+        """Head over base; None where base is 0."""
+        if self.base is None or self.head is None or not self.base.value:
+            return None
+        return self.head.value / self.base.value
+
+    @property
+    def interval(self) -> tuple[Number, Number] | None:
+        """The least and the largest difference that both sides' intervals allow."""
+        if self.base is None or self.head is None:
+            return None
+        return self.head.low - self.base.high, self.head.high - self.base.low

@@ -1,0 +1,37 @@
+"""What the comparison of two runs came to as a whole."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from pytest_memperf.model.comparison import Change, Comparison
+
+
+@dataclass(slots=True)
+class Outcome:
+    """The comparisons of two runs, and how many of them came to each verdict."""
+
+    base: str = ""
+    """What was compared with, in words."""
+    head: str = ""
+    comparisons: list[Comparison] = field(default_factory=list)
+    """In the order of the tests; those without a difference only where they were asked for."""
+    counts: Counter[Change] = field(default_factory=Counter)
+    metrics: set[str] = field(default_factory=set)
+    """The names of all metrics that either side has."""
+
+    @property
+    def failing(self) -> list[Comparison]:
+        """The regressions."""
+        return [comparison for comparison in self.comparisons if comparison.failing]
+
+    @property
+    def judged(self) -> int:
+        """How many metrics could be judged: not those that are new, gone, unsure or not comparable."""
+        return sum(self.counts[change] for change in (Change.SAME, Change.BETTER, Change.WORSE, Change.CHANGED))
+
+    @property
+    def undecided(self) -> int:
+        """How many could not, though both sides have them."""
+        return self.counts[Change.UNSURE] + self.counts[Change.NOT_COMPARABLE]

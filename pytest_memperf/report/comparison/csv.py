@@ -1,0 +1,31 @@
+"""A comparison as comma-separated values: a row for each metric, numbers in the metric's unit."""
+
+from __future__ import annotations
+
+import csv
+from typing import TextIO
+
+from pytest_memperf.model.outcome import Outcome
+
+COLUMNS = (
+    "base_run", "head_run", "test", "window", "allocator", "isolation", "metric", "unit", "verdict", "fails",
+    "base", "base_low", "base_high", "head", "head_low", "head_high", "difference", "ratio", "smallest_change",
+    "reason",
+)  # fmt: skip
+
+
+def write(file: TextIO, outcomes: list[Outcome]) -> None:
+    """Write the names of the columns and all rows; what there is none of is empty."""
+    rows = csv.writer(file, lineterminator="\n")
+    rows.writerow(COLUMNS)
+    for outcome in outcomes:
+        for each in outcome.comparisons:
+            metric, sides = each.metric, (each.base, each.head)
+            values = [(side.value, side.low, side.high) if side else (None,) * 3 for side in sides]
+            rows.writerow(
+                [
+                    outcome.base, outcome.head, *each.key,
+                    *((metric.name, metric.unit.name) if metric else ("", "")), each.change.value, int(each.failing),
+                    *values[0], *values[1], each.difference, each.ratio, each.smallest, each.reason,
+                ]
+            )  # fmt: skip
