@@ -61,10 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the comparison of each head with the base, and return the exit code."""
-    if options.format not in FORMATS:
-        raise UsageMistake(
-            f"--format={options.format}: choose from {', '.join(FORMATS)}{nearest(options.format, FORMATS)}"
-        )
+    check_format(options.format)
     limits = Limits.parse(options.fail)
     store = FileStore(storage(options.storage, Path.cwd()), platform())
     base = _found(options.base, store)
@@ -77,8 +74,14 @@ def run(options: argparse.Namespace) -> int:
         outcome.base, outcome.head = base.described, head.described
         outcomes.append(outcome)
     _check_names(limits, outcomes)
-    _write(options.format, options.output, outcomes)
+    write_outcomes(options.format, options.output, outcomes)
     return exit_code(outcomes, options.strict)
+
+
+def check_format(name: str) -> None:
+    """Refuse a format that there is none of."""
+    if name not in FORMATS:
+        raise UsageMistake(f"--format={name}: choose from {', '.join(FORMATS)}{nearest(name, FORMATS)}")
 
 
 def exit_code(outcomes: Sequence[Outcome], strict: bool) -> int:
@@ -119,7 +122,8 @@ def _check_names(limits: Limits, outcomes: Sequence[Outcome]) -> None:
         raise UsageMistake(f"--fail={name}: no result has a metric {name!r}{nearest(name, names)}")
 
 
-def _write(name: str, output: str | None, outcomes: list[Outcome]) -> None:
+def write_outcomes(name: str, output: str | None, outcomes: list[Outcome]) -> None:
+    """Write them in a format to a file, whole or not at all, or to standard output."""
     if output is None:
         FORMATS[name](sys.stdout, outcomes)
         return

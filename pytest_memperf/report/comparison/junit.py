@@ -6,9 +6,9 @@ import re
 from typing import TextIO
 from xml.etree import ElementTree
 
-from pytest_memperf.model.comparison import Change, Comparison
+from pytest_memperf.model.comparison import TOLD_APART, Change, Comparison
 from pytest_memperf.model.outcome import Outcome
-from pytest_memperf.report.comparison.texts import TOLD_APART, rows, together
+from pytest_memperf.report.comparison.texts import rows, together
 
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

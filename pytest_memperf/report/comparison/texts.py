@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from pytest_memperf.model.comparison import Change, Comparison, Side
+from pytest_memperf.model.comparison import TOLD_APART, Change, Comparison, Side
 from pytest_memperf.model.metric import Metric
 from pytest_memperf.model.outcome import Outcome
 from pytest_memperf.model.units import Number
@@ -12,8 +12,6 @@ from pytest_memperf.report.block import counted
 from pytest_memperf.report.table import printable
 
 COLUMNS = ("test", "metric", "base", "head", "change", "verdict", "why")
-TOLD_APART = (Change.WORSE, Change.BETTER, Change.CHANGED, Change.SAME)
-"""The verdicts over two values, each of which is a row; the others are told together by their reasons."""
 NAMED = 3
 """Tests of a kind that are named; of the others their number is told."""
 
