@@ -86,22 +86,15 @@ def compare(
     base, limits, outcome = Base(runs, environment), limits or Limits(), Outcome()
     gone, new = dict.fromkeys(base.keys), []
 
-    def add(comparison: Comparison) -> None:
-        outcome.counts[comparison.change] += 1
-        if comparison.metric is not None:
-            outcome.metrics.add(comparison.metric.name)
-        if comparison.change is not Change.SAME or keep_same:
-            outcome.comparisons.append(limits.judged(comparison))
-
     for head in results:
         if head.key in gone:
             del gone[head.key]
             for comparison in base.compare(head):
-                add(comparison)
+                outcome.add(limits.judged(comparison), keep_same)
         else:
             new.append(head.key)
     for comparison in _unpaired(list(gone), new):
-        add(comparison)
+        outcome.add(comparison, keep_same)
     return outcome
 
 

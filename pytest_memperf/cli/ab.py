@@ -21,6 +21,7 @@ from pytest_memperf.baseline.limits import Limits
 from pytest_memperf.cli.command import Command
 from pytest_memperf.cli.compare import FORMATS, REGRESSION, check_format, exit_code, write_outcomes
 from pytest_memperf.model.errors import UsageMistake
+from pytest_memperf.model.values import duration, number_or_text
 
 NAMES = ("base", "head")
 EPILOG = """
@@ -47,6 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fail", action="append", default=[], metavar="METRIC:LIMIT", help="as in memperf compare")
     parser.add_argument("--format", default="terminal", metavar="FORMAT", help=f"{', '.join(FORMATS)}")
     parser.add_argument("--output", metavar="FILE", help="write to this file, not to standard output")
+    parser.add_argument(
+        "--max-time", type=_seconds, default=20.0, metavar="TIME",
+        help="that a test's times may take until they tell something, such as 60 or '2 min' (20 s)",
+    )  # fmt: skip
     parser.add_argument("--strict", action="store_true", help="exit code 3 where any metric could not be judged")
     parser.add_argument("--all", action="store_true", help="show the metrics without a difference too")
     parser.set_defaults(pytest_arguments=[])
@@ -75,7 +80,8 @@ def run(options: argparse.Namespace) -> int:
             sides[-1].collect()  # one after the other: the first compiles the tests for both
         if not sides[1].tests:
             raise UsageMistake(_nothing(sides[1]))
-        found = gate.run(sides[0], sides[1], limits, _tell, options.all)
+        request = gate.Request(limits, options.all, options.max_time)
+        found = gate.run(sides[0], sides[1], request, _tell)
     found.outcome.base, found.outcome.head = described
     _tell("")
     write_outcomes(options.format, options.output, [found.outcome])
@@ -84,6 +90,10 @@ def run(options: argparse.Namespace) -> int:
     for module, reason in sides[0].uncollected.items():
         print(f"memperf: {module} cannot be imported on base: {reason}", file=sys.stderr)
     return REGRESSION if found.failed else exit_code([found.outcome], options.strict)
+
+
+def _seconds(text: str) -> float:
+    return duration(number_or_text(text))
 
 
 def _given(sides: Sequence[str]) -> tuple[list[Path], list[str]]:
