@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_memperf.baseline.ab import gate
-from pytest_memperf.baseline.ab.environments import INSTALL, build
+from pytest_memperf.baseline.ab.environments import INSTALL, build, build_of_requirements
 from pytest_memperf.baseline.ab.neutral import leave_out
 from pytest_memperf.baseline.ab.repository import Repository, State
 from pytest_memperf.baseline.ab.side import Side
@@ -43,6 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--side", action="append", default=[], metavar="NAME=PYTHON",
         help="an interpreter that has the project installed, for base and for head, instead of commits",
     )  # fmt: skip
+    parser.add_argument(
+        "--requirement", action="append", default=[], metavar="REQUIREMENTS",
+        help="what pip installs for a side, such as 'numpy==2.2.0', or a file of requirements; twice, base first",
+    )  # fmt: skip
     parser.add_argument("--install", default=INSTALL, metavar="COMMAND", help=f"builds a commit's side ({INSTALL})")
     parser.add_argument("--project", default="", metavar="FOLDER", help="the project's folder in its repository")
     parser.add_argument("--fail", action="append", default=[], metavar="METRIC:LIMIT", help="as in memperf compare")
@@ -65,10 +69,12 @@ def run(options: argparse.Namespace) -> int:
     limits = Limits.parse(options.fail)
     with contextlib.ExitStack() as at_the_end:
         folder = Path(at_the_end.enter_context(tempfile.TemporaryDirectory(prefix="memperf-ab-")))
+        if sum(map(bool, (words, options.side, options.requirement))) > 1:
+            raise UsageMistake("give BASE and HEAD, or --side twice, or --requirement twice: not both")
         if options.side:
-            if words:
-                raise UsageMistake("give either BASE and HEAD or --side, not both")
             pythons, described, tests = *_given(options.side), Path.cwd()
+        elif options.requirement:
+            pythons, described, tests = *_required(options.requirement), Path.cwd()
         else:
             pythons, described, tests = _built(words, options, folder)
         tools = folder / "tools"
@@ -106,6 +112,17 @@ def _given(sides: Sequence[str]) -> tuple[list[Path], list[str]]:
             raise UsageMistake(f"--side {name}={given[name]}: there is no such program: name an interpreter")
     pythons = [Path(os.path.abspath(shutil.which(given[name]) or "")) for name in NAMES]
     return pythons, [str(python) for python in pythons]
+
+
+def _required(requirements: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """Return interpreters with the requirements of each side, and what to call them."""
+    if len(requirements) != len(NAMES):
+        raise UsageMistake("--requirement: give it twice, for base and for head")
+    built = []
+    for name, each in zip(NAMES, requirements, strict=True):
+        _tell(f"{name}: {each}")
+        built.append(build_of_requirements(each).python)
+    return built, list(requirements)
 
 
 def _built(words: Sequence[str], options: argparse.Namespace, folder: Path) -> tuple[list[Path], list[str], Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import median, quantiles
 
 from pytest_memperf.baseline.paired import LEAST_PAIRS, SMALLEST, Paired, discoveries, paired, pairs_needed
 from pytest_memperf.model.comparison import Change, Comparison, Side
@@ -101,14 +102,9 @@ def comparisons(every: Sequence[Pairs], metrics: int) -> Iterator[Comparison]:
             needed = max(pairs_needed(level(metrics)), LEAST_PAIRS)
             more = f"; it takes {needed} pairs or more" if each.pairs < needed else ""
             change, reason = Change.UNSURE, f"{percent} in {each.pairs} pairs tell neither{more}"
-        sides = [Side(_median(side), min(side), max(side)) for side in (pairs.base, pairs.head)]
+        sides = [Side(median(side), *quantiles(side, n=4)[::2]) for side in (pairs.base, pairs.head)]
         smallest = SMALLEST * sides[0].value
         yield Comparison(pairs.key, pairs.metric, change, reason, sides[0], sides[1], smallest)
-
-
-def _median(values: Sequence[float]) -> float:
-    ordered = sorted(values)
-    return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
 
 
 def _direction(metric: Metric, ratio: float) -> Change:
