@@ -1,8 +1,8 @@
 """Try the gate: ``python tests/benchmarks/gate/trials.py same|innocent|planted [REPETITIONS]``.
 
-``same`` compares a commit with itself, half of the time beside a busy neighbour on each processor; ``innocent`` commits
-that change nothing that matters with their parent; ``planted`` changes of known size with theirs. Each prints a line for
-every run, and at the end how often the gate was right, by kind of metric.
+``same`` compares a commit with itself, half of the time beside a busy neighbour; ``innocent`` commits that change
+nothing that matters with their parent; ``planted`` changes of known size with theirs. Each prints a line for every run,
+and at the end how often the gate was right, by kind of metric.
 """
 
 from __future__ import annotations

@@ -51,11 +51,13 @@ CHANGING = {
 
 @pytest.mark.parametrize("work", STEADY.values(), ids=STEADY.keys())
 def test_steady(work):
+    """The same work gives the same counts."""
     function, *arguments = work
     function(*arguments)
 
 
 @pytest.mark.parametrize("work", CHANGING.values(), ids=CHANGING.keys())
 def test_changing(work):
+    """Chance, time or threads have a part in it."""
     function, *arguments = work
     function(*arguments)
