@@ -14,6 +14,7 @@ from pytest_memperf.model.outcome import Outcome
 from pytest_memperf.report.comparison import markdown
 from pytest_memperf.report.comparison.texts import USUAL, Order, headline, rows, sentence, summary
 from pytest_memperf.report.json_file import cannot_write
+from pytest_memperf.report.table import printable
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
 """The variable that names the file to which a step adds what the page of the run shows."""
@@ -46,7 +47,8 @@ def _annotation(lines: Lines, comparison: Comparison, texts: tuple[str, ...]) ->
     file, _, name = test.partition("::")
     line = lines.of(file, name)
     place = {"file": file} if line is None else {"file": file, "line": str(line)}
-    return _command("error", f"{texts[0]}: {sentence(texts)}", **place, title=f"{texts[1]} of {name or file}")
+    called, metric, *_ = texts
+    return _command("error", f"{called}: {sentence(texts)}", **place, title=printable(f"{metric} of {name or file}"))
 
 
 def _command(command: str, message: str, **properties: str) -> str:

@@ -68,15 +68,16 @@ def _texts(comparison: Comparison) -> tuple[str, ...]:
     metric, base, head = comparison.metric, comparison.base, comparison.head
     if metric is None or base is None or head is None:
         raise ValueError(f"{comparison.change.value} has no values")
-    return (
-        printable(comparison.key.place),
-        printable(metric.name),
+    texts = (
+        comparison.key.place,
+        metric.name,
         value_text(metric, base),
         value_text(metric, head),
         change_text(metric, head.value - base.value, comparison.ratio),
         f"{comparison.change.value}, fails" if comparison.failing else comparison.change.value,
         comparison.reason or smallest_text(metric, comparison.smallest),
     )
+    return tuple(map(printable, texts))
 
 
 def sentence(texts: Sequence[str]) -> str:
