@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_memperf.baseline.ab import gate
-from pytest_memperf.baseline.ab.environments import INSTALL, build
+from pytest_memperf.baseline.ab.environments import INSTALL, build, build_of_requirements
 from pytest_memperf.baseline.ab.neutral import leave_out
 from pytest_memperf.baseline.ab.repository import Repository, State
 from pytest_memperf.baseline.ab.side import Side
@@ -21,6 +21,7 @@ from pytest_memperf.cli.command import Command
 from pytest_memperf.cli.compare import FORMATS, REGRESSION, check_format, exit_code, write_outcomes
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.limits import Limits
+from pytest_memperf.model.values import duration, number_or_text
 
 NAMES = ("base", "head")
 EPILOG = """
@@ -42,11 +43,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--side", action="append", default=[], metavar="NAME=PYTHON",
         help="an interpreter that has the project installed, for base and for head, instead of commits",
     )  # fmt: skip
+    parser.add_argument(
+        "--requirement", action="append", default=[], metavar="REQUIREMENTS",
+        help="what pip installs for a side, such as 'numpy==2.2.0', or a file of requirements; twice, base first",
+    )  # fmt: skip
     parser.add_argument("--install", default=INSTALL, metavar="COMMAND", help=f"builds a commit's side ({INSTALL})")
     parser.add_argument("--project", default="", metavar="FOLDER", help="the project's folder in its repository")
     parser.add_argument("--fail", action="append", default=[], metavar="METRIC:LIMIT", help="as in memperf compare")
     parser.add_argument("--format", default="terminal", metavar="FORMAT", help=f"{', '.join(FORMATS)}")
     parser.add_argument("--output", metavar="FILE", help="write to this file, not to standard output")
+    parser.add_argument(
+        "--max-time", type=_seconds, default=20.0, metavar="TIME",
+        help="that a test's times may take until they tell something, such as 60 or '2 min' (20 s)",
+    )  # fmt: skip
     parser.add_argument("--strict", action="store_true", help="exit code 3 where any metric could not be judged")
     parser.add_argument("--all", action="store_true", help="show the metrics without a difference too")
     parser.set_defaults(pytest_arguments=[])
@@ -60,10 +69,12 @@ def run(options: argparse.Namespace) -> int:
     limits = Limits.parse(options.fail)
     with contextlib.ExitStack() as at_the_end:
         folder = Path(at_the_end.enter_context(tempfile.TemporaryDirectory(prefix="memperf-ab-")))
+        if sum(map(bool, (words, options.side, options.requirement))) > 1:
+            raise UsageMistake("give BASE and HEAD, or --side twice, or --requirement twice: not both")
         if options.side:
-            if words:
-                raise UsageMistake("give either BASE and HEAD or --side, not both")
             pythons, described, tests = *_given(options.side), Path.cwd()
+        elif options.requirement:
+            pythons, described, tests = *_required(options.requirement), Path.cwd()
         else:
             pythons, described, tests = _built(words, options, folder)
         tools = folder / "tools"
@@ -75,7 +86,8 @@ def run(options: argparse.Namespace) -> int:
             sides[-1].collect()  # one after the other: the first compiles the tests for both
         if not sides[1].tests:
             raise UsageMistake(_nothing(sides[1]))
-        found = gate.run(sides[0], sides[1], limits, _tell, options.all)
+        request = gate.Request(limits, options.all, options.max_time)
+        found = gate.run(sides[0], sides[1], request, _tell)
     found.outcome.base, found.outcome.head = described
     _tell("")
     write_outcomes(options.format, options.output, [found.outcome])
@@ -84,6 +96,10 @@ def run(options: argparse.Namespace) -> int:
     for module, reason in sides[0].uncollected.items():
         print(f"memperf: {module} cannot be imported on base: {reason}", file=sys.stderr)
     return REGRESSION if found.failed else exit_code([found.outcome], options.strict)
+
+
+def _seconds(text: str) -> float:
+    return duration(number_or_text(text))
 
 
 def _given(sides: Sequence[str]) -> tuple[list[Path], list[str]]:
@@ -96,6 +112,17 @@ def _given(sides: Sequence[str]) -> tuple[list[Path], list[str]]:
             raise UsageMistake(f"--side {name}={given[name]}: there is no such program: name an interpreter")
     pythons = [Path(os.path.abspath(shutil.which(given[name]) or "")) for name in NAMES]
     return pythons, [str(python) for python in pythons]
+
+
+def _required(requirements: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """Return interpreters with the requirements of each side, and what to call them."""
+    if len(requirements) != len(NAMES):
+        raise UsageMistake("--requirement: give it twice, for base and for head")
+    built = []
+    for name, each in zip(NAMES, requirements, strict=True):
+        _tell(f"{name}: {each}")
+        built.append(build_of_requirements(each).python)
+    return built, list(requirements)
 
 
 def _built(words: Sequence[str], options: argparse.Namespace, folder: Path) -> tuple[list[Path], list[str], Path]:

@@ -7,14 +7,18 @@ import io
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from pytest_memperf.baseline.file_store import FOLDER, platform
 from pytest_memperf.cli import main
+from pytest_memperf.cli.compare import FORMATS
 from pytest_memperf.model.run import Run
 from pytest_memperf.report.comparison import github
 from pytest_memperf.report.json_file import write
@@ -294,7 +298,7 @@ class TestOutput:
             name for number, name in enumerate(metrics) if name in metrics[:number] and name != metrics[number - 1]
         ] == []
 
-    @pytest.mark.parametrize("name", ["terminal", "markdown", "github", "json", "junit", "csv"])
+    @pytest.mark.parametrize("name", FORMATS)
     def test_a_file_has_what_would_be_printed(
         self, project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
     ) -> None:
@@ -319,6 +323,21 @@ class TestOutput:
         """What is the same too, without being asked."""
         rows = list(csv.DictReader(io.StringIO(Call(capsys, "before", "as-before", "--format=csv").out, newline="")))
         assert "same" in {row["verdict"] for row in rows}
+
+    @pytest.mark.parametrize("name", FORMATS)
+    def test_any_name_in_any_encoding(self, project: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        """What the terminal's encoding lacks is written out, not a traceback."""
+        run = read(str(stored(project)[0]))
+        write(
+            str(project / "named.json"), replace(run, results=[replace(run.results[0], test="test_é.py::test_it[→]")])
+        )
+        monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+        command = [sys.executable, "-c", "from pytest_memperf.cli import main; raise SystemExit(main())", "compare"]
+        ended = subprocess.run([*command, "named.json", "named.json", "--all", f"--format={name}"], capture_output=True)
+        assert (ended.returncode, ended.stderr) == (0, b"")
+        assert ended.stdout.isascii()
+        if name == "junit":
+            assert ElementTree.fromstring(ended.stdout).findall("testsuite/testcase[@name='test_it[→]']")
 
     def test_github_finds_the_tests(
         self, project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path

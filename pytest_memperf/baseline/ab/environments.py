@@ -6,10 +6,11 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
@@ -46,22 +47,49 @@ def build(repository: Repository, state: State, project: str, install: str) -> B
         project: the project's folder in the repository.
         install: the command, run there with the environment's own ``pip`` and ``python``.
     """
+    key = (state.key, str(repository.top), project, install)
+    folder = _kept(key, lambda folder: _build(repository, state, project, install, folder))
+    return Built(folder / "venv" / "bin" / "python", _packages(folder))
+
+
+def build_of_requirements(requirements: str) -> Built:
+    """Return an environment with these requirements, or those of a file, installed now unless an earlier run has.
+
+    UsageMistake with the last lines of pip where that fails; nothing is kept then.
+    """
+    file = Path(requirements)
+    is_file = file.is_file()
+    words = ["-r", str(file.resolve())] if is_file else shlex.split(requirements)
+
+    def make(folder: Path) -> None:
+        folder.mkdir(parents=True)
+        venv = folder / "venv"
+        _run([sys.executable, "-m", "venv", str(venv)], folder, "python -m venv")
+        pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", *words]
+        _run(pip, Path.cwd(), f"pip install {requirements}")
+
+    folder = _kept(("requirements", file.read_text() if is_file else requirements), make)
+    return Built(folder / "venv" / "bin" / "python", ())
+
+
+def _kept(key: Sequence[str], make: Callable[[Path], None]) -> Path:
+    """Return the folder of an environment, made now unless it is kept; what could not be made whole is not."""
     flags = [f"{name}={os.environ.get(name)}" for name in _FLAGS]
-    words = (state.key, str(repository.top), project, install, sys.version, sys.executable, *flags)
+    words = (*key, sys.version, sys.executable, *flags)
     # The digest alone makes up the name: the paths of both sides are of one length.
     folder = cache_folder() / hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
     with _locked(folder):
         if not (folder / _READY).exists():
             shutil.rmtree(folder, ignore_errors=True)
             try:
-                _build(repository, state, project, install, folder)
+                make(folder)
                 (folder / _READY).touch()
             finally:
                 shutil.rmtree(folder / "source", ignore_errors=True)
                 if not (folder / _READY).exists():
                     shutil.rmtree(folder, ignore_errors=True)
         os.utime(folder)
-    return Built(folder / "venv" / "bin" / "python", _packages(folder))
+    return folder
 
 
 def _build(repository: Repository, state: State, project: str, install: str, folder: Path) -> None:

@@ -21,7 +21,8 @@ def write(file: TextIO, outcomes: list[Outcome]) -> None:
     for outcome in outcomes:
         suites.append(_suite(outcome))
     ElementTree.indent(suites)
-    file.write(ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n")
+    # In ASCII, which is right whatever the encoding of the file turns out to be.
+    file.write(ElementTree.tostring(suites, encoding="us-ascii", xml_declaration=True).decode() + "\n")
 
 
 def _suite(outcome: Outcome) -> ElementTree.Element:
