@@ -17,10 +17,10 @@ from pytest_memperf.baseline.ab.neutral import leave_out
 from pytest_memperf.baseline.ab.repository import Repository, State
 from pytest_memperf.baseline.ab.side import Side
 from pytest_memperf.baseline.ab.tools import link_tools
-from pytest_memperf.baseline.limits import Limits
 from pytest_memperf.cli.command import Command
 from pytest_memperf.cli.compare import FORMATS, REGRESSION, check_format, exit_code, write_outcomes
 from pytest_memperf.model.errors import UsageMistake
+from pytest_memperf.model.limits import Limits
 from pytest_memperf.model.values import duration, number_or_text
 
 NAMES = ("base", "head")

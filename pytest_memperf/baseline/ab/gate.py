@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from pytest_memperf.baseline.ab import noisy
 from pytest_memperf.baseline.ab.side import Sample, Side
 from pytest_memperf.baseline.comparing import compare
-from pytest_memperf.baseline.limits import Limits
 from pytest_memperf.model.comparison import TOLD_APART, Change
 from pytest_memperf.model.joining import join_results
+from pytest_memperf.model.limits import Limits
 from pytest_memperf.model.metric import Trust
 from pytest_memperf.model.outcome import Outcome
 from pytest_memperf.model.result import Result
