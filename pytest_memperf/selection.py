@@ -24,6 +24,10 @@ def select(config: pytest.Config, items: list[pytest.Item]) -> None:
         if is_compared(config):
             registry = registry_of(config)  # as narrow as they can be had, where that costs more
             registry.request(metric.name for metric in registry if metric.cost is Cost.ALWAYS)
+            if resolve(config, "compare-fail"):
+                from pytest_memperf.baseline.session import check_limits
+
+                check_limits(config)
         if measured and not resolve(config, "disable"):
             prepare(config, measured)
     except UsageMistake as mistake:

@@ -102,13 +102,13 @@ def storage(given: str | None, folder: Path) -> Path:
 
 def _found(reference: str, store: FileStore) -> Baseline:
     found = find(reference, store, Path.cwd())
-    if found is None:
+    for remark in found.remarks:
+        print(f"memperf: {remark}", file=sys.stderr)
+    if not found.runs:
         names = os.path.relpath(store.folder / store.platform)
         raise UsageMistake(
             f"no file and no run in {names} is called {reference!r}: save one with pytest --memperf-save"
         )
-    for remark in found.remarks:
-        print(f"memperf: {remark}", file=sys.stderr)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -66,7 +67,7 @@ def _damaged(path: str, error: Exception) -> UsageMistake:
 
 def _check_format(path: str, data: Any) -> None:
     name, _, version = str(data.get("format", "")).partition("/") if isinstance(data, dict) else ("", "", "")
-    if name != _NAME or not (version.isascii() and version.isdigit()):
+    if name != _NAME or not re.fullmatch("[0-9]{1,9}", version):
         raise UsageMistake(f"{path} is no file of pytest-memperf's results: name a file of --memperf-json")
     if int(version) > int(_VERSION):
         raise UsageMistake(
