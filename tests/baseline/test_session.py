@@ -573,7 +573,7 @@ class TestMistakes:
         result.stdout.fnmatch_lines(["*there is no metric 'peak_rs'; did you mean 'peak_rss'?*"])
 
     def test_a_probe_of_a_conftest_below_is_known(self, inline: pytest.Pytester) -> None:
-        """Its metric can have a limit, with and without xdist."""
+        """Its metric can have a limit, with and without xdist, and where children do not know it."""
         inline.mkdir("below")
         (inline.path / "below" / "conftest.py").write_text(
             "from pytest_memperf.metrics import Probe\n"
@@ -587,9 +587,12 @@ class TestMistakes:
         (inline.path / "below" / "test_below.py").write_text(
             "import pytest\n@pytest.mark.memperf\ndef test_coins(): pass\n"
         )
-        options = ["--memperf-compare", "--memperf-compare-fail=coins:0"]
-        inline.runpytest(*options).assert_outcomes(passed=4)
-        inline.runpytest_subprocess(*options, "-pxdist", "-n2").assert_outcomes(passed=4)
+        inline.makepyfile(
+            test_child="import pytest\n@pytest.mark.memperf(isolation='process')\ndef test_in_a_child(): pass"
+        )
+        inline.makeini("[pytest]\nmemperf_compare = latest\nmemperf_compare_fail = coins:0\n")
+        inline.runpytest().assert_outcomes(passed=5)
+        inline.runpytest_subprocess("-pxdist", "-n2").assert_outcomes(passed=5)
 
     def test_another_unit_of_a_recorded_figure(self, larger: pytest.Pytester) -> None:
         """It is known at the end: one line, and exit code 4."""
