@@ -24,6 +24,10 @@ class Limit:
     recorded: bool = False
     """Whether it was written ``record:METRIC``: of a figure that tests record."""
 
+    def __str__(self) -> str:
+        """Return the limit as it was written."""
+        return f"{RECORDED if self.recorded else ''}{self.metric}{f':{self.text}' if self.text else ''}"
+
     @classmethod
     def parse(cls, written: str) -> Limit:
         """Read ``METRIC:LIMIT``, or ``METRIC`` for whatever is worse beyond doubt. UsageMistake otherwise."""
@@ -52,8 +56,7 @@ class Limit:
                 return parse_share(self.text) * abs(value)
             return unit.parse(number_or_text(self.text))
         except UsageMistake as mistake:
-            written = f"{RECORDED if self.recorded else ''}{self.metric}:{self.text}"
-            raise UsageMistake(f"{written}: {mistake}, or a share such as '5%'") from None
+            raise UsageMistake(f"{self}: {mistake}, or a share such as '5%'") from None
 
 
 @dataclass(frozen=True, slots=True)

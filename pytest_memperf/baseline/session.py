@@ -177,6 +177,10 @@ class ComparingSession:
         else:
             terminalreporter.write_sep("=", "memperf: comparison")
             write(terminalreporter.write, outcome, None if verbosity > 0 else LIMIT)
+        for limit in (self._limits.of or {}).values():
+            if outcome is not None and limit.recorded and limit.metric not in outcome.metrics:
+                told = f"{spelling(self._config, 'compare-fail')}={limit}: no test that was compared recorded this"
+                terminalreporter.write_line(f"memperf: {told}", yellow=True)
 
     def pytest_unconfigure(self) -> None:
         """Say what went wrong as the last line."""

@@ -9,6 +9,7 @@ from math import isfinite
 from typing import Any, NamedTuple, TypeVar
 
 from pytest_memperf.model.budget import Bound, Budget, Check, Status
+from pytest_memperf.model.errors import shown
 from pytest_memperf.model.metric import Better, Cost, Measured, Metric, Trust
 from pytest_memperf.model.units import Number, unit_named
 
@@ -186,7 +187,7 @@ def _samples(row: Mapping[str, Any]) -> tuple[Number, ...]:
 def _number(value: Any) -> Number:
     if type(value) is int or (type(value) is float and isfinite(value)):
         return value
-    raise ValueError(f"{value!r} is no number")
+    raise ValueError(f"{shown(value)} is no number")
 
 
 def _metric_of(name: str, row: Mapping[str, Any]) -> Metric:

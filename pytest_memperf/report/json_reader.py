@@ -25,7 +25,7 @@ def read(path: str) -> Run:
     except OSError as error:
         raise _unreadable(path, error) from error
     except (ValueError, RecursionError) as error:
-        raise UsageMistake(f"{path} is damaged or no JSON ({error}): write it again with --memperf-json") from error
+        raise UsageMistake(f"{path} is damaged or no JSON ({error}): write it again, or remove it") from error
     _check_format(path, data)
     try:
         run = _head(data)
@@ -62,7 +62,7 @@ def _unreadable(path: str, error: OSError) -> UsageMistake:
 
 
 def _damaged(path: str, error: Exception) -> UsageMistake:
-    return UsageMistake(f"{path} is damaged ({type(error).__name__}: {error}): write it again with --memperf-json")
+    return UsageMistake(f"{path} is damaged ({type(error).__name__}: {error}): write it again, or remove it")
 
 
 def _check_format(path: str, data: Any) -> None:

@@ -521,7 +521,7 @@ class TestMistakes:
             (
                 ["--memperf-compare", "test_it.py"],
                 "--memperf-compare=test_it.py: test_it.py is damaged or no JSON "
-                "(Expecting value: line 1 column 1 (char 0)): write it again with --memperf-json",
+                "(Expecting value: line 1 column 1 (char 0)): write it again, or remove it",
             ),
             (
                 ["--memperf-compare", "--memperf-compare-fail=5%"],
@@ -606,6 +606,14 @@ class TestMistakes:
         inline.makeini("[pytest]\nmemperf_compare = latest\nmemperf_compare_fail = coins:0\n")
         inline.runpytest().assert_outcomes(passed=5)
         inline.runpytest_subprocess("-pxdist", "-n2").assert_outcomes(passed=5)
+
+    def test_a_figure_that_no_test_records_is_told(self, sized: pytest.Pytester) -> None:
+        """It could not be known before; a limit that can never fail is a typing error, most often."""
+        options = ["--memperf-compare-fail=record:rows:0", "--memperf-compare-fail=record:rosw:5%"]
+        result = sized.runpytest("--memperf-compare", *options)
+        assert result.ret == pytest.ExitCode.OK
+        lines = [line for line in result.outlines if "record:" in line]
+        assert lines == ["memperf: --memperf-compare-fail=record:rosw:5%: no test that was compared recorded this"]
 
     def test_another_unit_of_a_recorded_figure(self, larger: pytest.Pytester) -> None:
         """It is known at the end: one line, and exit code 4."""
