@@ -150,17 +150,18 @@ def add_options(parser: pytest.Parser) -> None:
     """Add every option and its ini twin."""
     group = parser.getgroup("memperf", "memory performance (pytest-memperf)")
     for option in OPTIONS:
+        text = option.help.replace("%", "%%")  # argparse takes it for a format; the help of ini keys is none
         if option.parse is None:
-            group.addoption(option.flag, action="store_true", default=None, help=option.help)
+            group.addoption(option.flag, action="store_true", default=None, help=text)
             parser.addini(option.ini, option.help, type="bool", default=False)
         elif option.repeatable:
-            group.addoption(option.flag, action="append", default=None, metavar=option.metavar, help=option.help)
+            group.addoption(option.flag, action="append", default=None, metavar=option.metavar, help=text)
             parser.addini(option.ini, option.help, type="linelist", default=[])
         elif option.bare is not None:
-            group.addoption(option.flag, nargs="?", const=True, default=None, metavar=option.metavar, help=option.help)
+            group.addoption(option.flag, nargs="?", const=True, default=None, metavar=option.metavar, help=text)
             parser.addini(option.ini, option.help, default=None)
         else:
-            group.addoption(option.flag, default=None, metavar=option.metavar, help=option.help)
+            group.addoption(option.flag, default=None, metavar=option.metavar, help=text)
             parser.addini(option.ini, option.help, default=None)
     parser.addini(
         "memperf_defaults", "budgets and settings of every measured test, such as max_peak_rss = 100 MiB", "linelist"

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     C = TypeVar("C", bound=Closeable)
 
 
+_SHOW_ONLY = ("collectonly", "showfixtures", "show_fixtures_per_test")
+"""pytest's options for sessions that run no test."""
+
+
 @contextlib.contextmanager
 def _usage_errors() -> Iterator[None]:
     """Show a user's mistake as pytest shows its own usage errors: the line alone, exit code 4."""
@@ -71,7 +75,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
             check_names(config, named)
         path = resolve(config, "json")
-        reports = not (config.option.collectonly or resolve(config, "disable") or manager.hasplugin("memperf-template"))
+        shows_only = any(config.getoption(name, False) for name in _SHOW_ONLY)
+        reports = not (shows_only or resolve(config, "disable") or manager.hasplugin("memperf-template"))
         if path and reports:
             from pytest_memperf.report.json_report import register_json
 

@@ -22,6 +22,10 @@ def select(config: pytest.Config, items: list[pytest.Item]) -> None:
             registry_of(config).request(shown_metrics(config))
         if is_compared(config):
             registry_of(config).request_narrow()
+            if resolve(config, "compare") is not None and not config.pluginmanager.hasplugin("memperf-template"):
+                from pytest_memperf.baseline.session import check_limits
+
+                check_limits(config)
         if measured and not resolve(config, "disable"):
             prepare(config, measured)
     except UsageMistake as mistake:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -10,15 +11,18 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
+from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.run import Run
-from pytest_memperf.report.json_file import JsonFile, cannot_write
+from pytest_memperf.report.json_file import JsonFile, check_folder
 from pytest_memperf.report.json_reader import read, read_head
 
 FOLDER = ".memperf"
+_ANOTHER = "name another folder with --memperf-storage"
 UNVERSIONED = "unversioned"
 """Stands for the commit where there is none."""
-_FILE = re.compile(rf"(\d{{4,}})_([0-9a-f]{{4,12}}|{UNVERSIONED})_(\d{{8}}T\d{{6}})(_dirty)?\.json")
+_FILE = re.compile(rf"([0-9]{{4,}})_([0-9a-f]{{4,12}}|{UNVERSIONED})_[0-9]{{8}}T[0-9]{{6}}(_dirty)?\.json")
 
 
 def platform() -> str:
@@ -58,19 +62,23 @@ class FileStore:
         self.platform = platform
 
     def runs(self) -> list[SavedRun]:
-        """Return the runs of the platform, the oldest first. OSError where the folder cannot be read."""
-        return _runs(self.folder / self.platform)
+        """Return the runs of the platform, the oldest first. UsageMistake where the folder cannot be read."""
+        folder = self.folder / self.platform
+        try:
+            return _runs(folder)
+        except OSError as error:
+            raise UsageMistake(f"{folder} cannot be read ({error.strerror}): {_ANOTHER}") from error
 
     def save(self, run: Run) -> RunFile:
         """Return a file for the results of a run, which becomes one of the store's when it is finished.
 
-        UsageMistake where the folder cannot be made.
+        UsageMistake where that is bound to fail. Nothing is made before the first result, not even the folder.
         """
         folder = self.folder / self.platform
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            check_folder(next(each for each in (folder, *folder.absolute().parents) if os.path.lexists(each)))
         except OSError as error:
-            raise cannot_write(str(folder), error) from error
+            raise _cannot_write(folder, error) from error
         return RunFile(folder, run)
 
 
@@ -85,6 +93,15 @@ class RunFile(JsonFile):
         self.path = str(folder)
         self._run = run
 
+    def cannot_be_written(self, error: OSError) -> UsageMistake:
+        """Return the error of another method as one line with its mend."""
+        return _cannot_write(Path(self.path), error)
+
+    def _opened(self) -> tuple[TextIO, Path]:
+        if self._file is None:
+            Path(self._folder).mkdir(parents=True, exist_ok=True)
+        return super()._opened()
+
     def _place(self, temporary: Path) -> None:
         folder = temporary.parent
         with _locked(folder):
@@ -92,6 +109,11 @@ class RunFile(JsonFile):
             target = folder / _name(number, self._run)
             os.rename(temporary, target)
         self.path = str(target)
+
+
+def _cannot_write(folder: Path, error: OSError) -> UsageMistake:
+    mend = f"free some space, or {_ANOTHER}" if error.errno in (errno.ENOSPC, errno.EDQUOT) else _ANOTHER
+    return UsageMistake(f"{folder} cannot be written ({error.strerror}): {mend}")
 
 
 def _runs(folder: Path) -> list[SavedRun]:

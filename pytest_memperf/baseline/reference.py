@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from pytest_memperf.report.json_reader import read
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """The runs that a reference names, the one that counts first, and what that is in words."""
+    """The runs that a reference names, the one that counts first, and what that is in words; none without any."""
 
     runs: Sequence[Run]
     described: str
@@ -28,15 +29,22 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A saved run, and what the first line of its file says."""
+    """A saved run, and what the first line of its file says; a damaged one is known by its file's name alone."""
 
     saved: SavedRun
-    head: Run
+    head: Run = field(default_factory=lambda: Run(""))
+    damage: UsageMistake | None = None
 
     @property
     def commit(self) -> Commit | None:
         """The commit; None where the tree had changes, for that is no state of the commit."""
         return None if self.head.commit is None or self.head.commit.dirty else self.head.commit
+
+    def read(self) -> Run:
+        """Return all of the run. UsageMistake for a damaged file."""
+        if self.damage is not None:
+            raise self.damage
+        return self.saved.read()
 
     @property
     def described(self) -> str:
@@ -48,17 +56,18 @@ class _Candidate:
         return f"run {self.saved.number:04}, {' '.join([*parts, self.head.created[:16].replace('T', ' ')])}"
 
 
-def find(reference: str, store: FileStore, project: Path) -> Baseline | None:
-    """Return the first that exists of what the reference may name; None where nothing does.
+def find(reference: str, store: FileStore, project: Path) -> Baseline:
+    """Return the first that exists of what the reference may name; no runs where nothing does.
 
-    UsageMistake for a file that cannot be read.
+    UsageMistake where the run that would count cannot be read.
 
     Args:
         project: a folder of the repository, which knows tags and other names of commits.
     """
-    if Path(reference).is_file():
+    if os.path.isfile(reference):
         return Baseline([read(reference)], f"the file {reference}")
-    candidates, remarks = _candidates(store)
+    candidates = list(_candidates(store))
+    remarks = [str(candidate.damage) for candidate in candidates if candidate.damage]
     for is_meant in _meanings(reference, project):
         meant = [candidate for candidate in candidates if is_meant(candidate)]
         if meant and reference == LATEST:  # those of other branches are no band of its
@@ -66,25 +75,24 @@ def find(reference: str, store: FileStore, project: Path) -> Baseline | None:
         runs: list[Run] = []
         for candidate in meant[:NOISY_BAND]:
             try:
-                runs.append(candidate.saved.read())
+                runs.append(candidate.read())
             except UsageMistake as mistake:
-                remarks.append(str(mistake))
                 if not runs:
                     raise
+                if str(mistake) not in remarks:
+                    remarks.append(str(mistake))
         if runs:
             return Baseline(runs, meant[0].described, remarks)
-    return None
+    return Baseline([], "", remarks)
 
 
-def _candidates(store: FileStore) -> tuple[list[_Candidate], list[str]]:
-    """Return the runs of the store, the newest first, and what is wrong with the files that cannot be read."""
-    found, remarks = [], []
+def _candidates(store: FileStore) -> Iterator[_Candidate]:
+    """Yield the runs of the store, the newest first."""
     for saved in reversed(store.runs()):
         try:
-            found.append(_Candidate(saved, saved.head))
+            yield _Candidate(saved, saved.head)
         except UsageMistake as mistake:
-            remarks.append(str(mistake))
-    return found, remarks
+            yield _Candidate(saved, damage=mistake)
 
 
 def _branch(candidate: _Candidate) -> str | None:
@@ -94,9 +102,10 @@ def _branch(candidate: _Candidate) -> str | None:
 def _meanings(reference: str, project: Path) -> Iterator[Callable[[_Candidate], bool]]:
     """Yield what the reference may mean, the likeliest first."""
     if reference == LATEST:
-        yield lambda candidate: True
+        yield lambda candidate: candidate.damage is None
     if reference.isdecimal():
-        yield lambda candidate: candidate.saved.number == int(reference)
+        digits = reference.lstrip("0")
+        yield lambda candidate: str(candidate.saved.number) == digits
     yield lambda candidate: candidate.head.name == reference
     yield lambda candidate: candidate.commit is not None and candidate.commit.branch == reference
     if re.fullmatch(r"[0-9a-f]{4,64}", reference):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ import pytest
 from pytest_memperf.baseline.comparing import compare
 from pytest_memperf.baseline.file_store import FOLDER, FileStore, platform
 from pytest_memperf.baseline.reference import Baseline, find
+from pytest_memperf.metrics.session import metric_named, registry_of
 from pytest_memperf.model.environment import Environment
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.limits import Limits
@@ -18,7 +21,7 @@ from pytest_memperf.model.result import Result
 from pytest_memperf.options import resolve, spelling
 from pytest_memperf.report.comparison.terminal import write
 from pytest_memperf.report.comparison.texts import summary
-from pytest_memperf.report.json_report import JsonReport, begun, environment_of, register_worker
+from pytest_memperf.report.json_report import BROKEN_OFF, JsonReport, begun, environment_of, register_worker
 from pytest_memperf.report.session import LIMIT
 
 if TYPE_CHECKING:
@@ -35,6 +38,8 @@ def register_baseline(config: pytest.Config) -> None:
     if reference is not None:
         try:
             found = find(reference, store, config.rootpath)
+            if not found.runs and os.path.isdir(reference):  # ``--memperf-compare tests`` is soon typed
+                raise UsageMistake("this is a folder: name a run or a file, or put tests before the option")
         except UsageMistake as mistake:
             raise UsageMistake(f"{spelling(config, 'compare')}={reference}: {mistake}") from None
         limits = resolve(config, "compare-fail") or Limits()
@@ -42,6 +47,20 @@ def register_baseline(config: pytest.Config) -> None:
     if saves:
         option = "--memperf-save" if name is not None else "--memperf-autosave"
         config.pluginmanager.register(SavingSession(config, store, name or None, option), "memperf-save")
+
+
+def check_limits(config: pytest.Config) -> None:
+    """Raise UsageMistake for a limit on a metric that no test can have, or in another unit than the metric's."""
+    limits, registry = resolve(config, "compare-fail") or Limits(), registry_of(config)
+    for limit in (limits.of or {}).values():
+        if limit.recorded:
+            continue
+        name = metric_named(limit.metric, "compare-fail", config)
+        if name in registry:
+            try:
+                limit.allowed(registry[name].unit, 0)
+            except UsageMistake as mistake:
+                raise UsageMistake(f"{spelling(config, 'compare-fail')}={mistake}") from None
 
 
 def store_of(config: pytest.Config) -> FileStore:
@@ -59,6 +78,11 @@ class SavingSession(JsonReport):
         self._taken = 0
         self._perturbed: str | None = None
         self._told: str | None = None
+        self._interrupted = False
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Remember it: ``pytest.exit`` may name any exit code, 0 too."""
+        self._interrupted = True
 
     def takes(self, result: Result) -> bool:
         """Leave out what a debugger or coverage changed."""
@@ -70,7 +94,7 @@ class SavingSession(JsonReport):
         """Return why nothing is kept."""
         if exitstatus == pytest.ExitCode.TESTS_FAILED:
             return "a test failed"
-        if exitstatus == pytest.ExitCode.INTERRUPTED:
+        if exitstatus == pytest.ExitCode.INTERRUPTED or self._interrupted:
             return "the session was interrupted"
         if self._taken == 0:
             return self._perturbed or "nothing was measured"
@@ -88,14 +112,14 @@ class SavingSession(JsonReport):
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         """Tell what the run is called now, or why it is not kept."""
-        if self._told and self._config.option.verbose > -2:
+        if self._told and _verbosity(self._config) > -2:
             terminalreporter.write_line(f"memperf: {self._told}")
 
 
 class ComparingSession:
     """Compares the results with a baseline at the end; a regression fails a session in which all tests passed."""
 
-    def __init__(self, config: pytest.Config, reference: str, baseline: Baseline | None, limits: Limits) -> None:
+    def __init__(self, config: pytest.Config, reference: str, baseline: Baseline, limits: Limits) -> None:
         self._config = config
         self._reference = reference
         self._baseline = baseline
@@ -103,10 +127,12 @@ class ComparingSession:
         self._results: list[Result] = []
         self._environment: dict[str, Any] | None = None
         self._outcome: Outcome | None = None
+        self._mistake: str | None = None
+        self._broken_off = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the results that a report carries; the last run of a test counts."""
-        if report.outcome != "rerun" and self._baseline is not None:  # type: ignore[comparison-overlap]
+        if report.outcome != "rerun" and self._baseline.runs:  # type: ignore[comparison-overlap]
             self._results += getattr(report, "memperf", ())
 
     @pytest.hookimpl(optionalhook=True)
@@ -117,21 +143,32 @@ class ComparingSession:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Compare, and let a regression be exit code 1."""
-        if self._baseline is None:
+        self._broken_off = exitstatus in BROKEN_OFF
+        if self._broken_off or not self._baseline.runs:
             return
         environment = Environment.from_json(self._environment or environment_of(self._config))
-        verbose = self._config.option.verbose > 0
-        self._outcome = compare(self._baseline.runs, self._results, environment, self._limits, keep_same=verbose)
+        verbose = _verbosity(self._config) > 0
+        try:
+            self._outcome = compare(self._baseline.runs, self._results, environment, self._limits, keep_same=verbose)
+        except UsageMistake as mistake:  # the unit of a figure that a test records is known now
+            self._mistake = f"{spelling(self._config, 'compare-fail')}={mistake}"
+            if exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = pytest.ExitCode.USAGE_ERROR
+            return
         self._outcome.base, self._outcome.head = self._baseline.described, "this session"
         if self._outcome.failing and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         """Show what changed."""
-        verbosity = self._config.option.verbose
+        verbosity = _verbosity(self._config)
         if self._config.option.no_summary or verbosity < -1:
             return
+        for remark in self._baseline.remarks:
+            terminalreporter.write_line(f"memperf: {remark}", yellow=True)
         outcome = self._outcome
+        if self._mistake is not None or self._broken_off:
+            return
         if outcome is None:
             told = f"no run is kept yet that {self._reference!r} names: nothing to compare with"
             terminalreporter.write_line(f"memperf: {told}", yellow=True)
@@ -140,3 +177,17 @@ class ComparingSession:
         else:
             terminalreporter.write_sep("=", "memperf: comparison")
             write(terminalreporter.write, outcome, None if verbosity > 0 else LIMIT)
+        for limit in (self._limits.of or {}).values():
+            if outcome is not None and limit.recorded and limit.metric not in outcome.metrics:
+                told = f"{spelling(self._config, 'compare-fail')}={limit}: no test that was compared recorded this"
+                terminalreporter.write_line(f"memperf: {told}", yellow=True)
+
+    def pytest_unconfigure(self) -> None:
+        """Say what went wrong as the last line."""
+        if self._mistake is not None:
+            sys.stderr.write(f"ERROR: {self._mistake}\n")
+
+
+def _verbosity(config: pytest.Config) -> int:
+    verbosity: int = getattr(config.option, "verbose", 0)  # not there under -p no:terminal
+    return verbosity

@@ -156,7 +156,9 @@ def _tell(remark: str) -> None:
 
 def _found(reference: str, store: FileStore) -> Baseline:
     found = find(reference, store, Path.cwd())
-    if found is None:
+    if not found.runs:
+        for remark in found.remarks:
+            _tell(remark)
         names = os.path.relpath(store.folder / store.platform)
         raise UsageMistake(
             f"no file and no run in {names} is called {reference!r}: save one with pytest --memperf-save"

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from pytest_memperf.model.comparison import Change, Comparison
 from pytest_memperf.model.errors import UsageMistake
-from pytest_memperf.model.units import Number, parse_share
+from pytest_memperf.model.metric import RECORDED
+from pytest_memperf.model.units import Number, Unit, parse_share
 from pytest_memperf.model.values import number_or_text
 
 NONE = "none"
@@ -20,28 +21,42 @@ class Limit:
 
     metric: str
     text: str | None = None
+    recorded: bool = False
+    """Whether it was written ``record:METRIC``: of a figure that tests record."""
+
+    def __str__(self) -> str:
+        """Return the limit as it was written."""
+        return f"{RECORDED if self.recorded else ''}{self.metric}{f':{self.text}' if self.text else ''}"
 
     @classmethod
     def parse(cls, written: str) -> Limit:
         """Read ``METRIC:LIMIT``, or ``METRIC`` for whatever is worse beyond doubt. UsageMistake otherwise."""
-        name, colon, limit = (part.strip() for part in written.partition(":"))
+        name, colon, limit = (part.strip() for part in written.strip().removeprefix(RECORDED).partition(":"))
         if not name or (colon and not limit):
             raise UsageMistake(f"{written!r} is no limit: write METRIC:LIMIT, such as peak_rss:5% or minor_faults:0")
-        return cls(name, limit or None)
+        return cls(name, limit or None, written.strip().startswith(RECORDED))
 
     def exceeded(self, comparison: Comparison) -> bool:
         """Tell whether what became worse is so by more than the limit. UsageMistake for a limit of another unit."""
         difference, metric = comparison.difference, comparison.metric
-        if self.text is None or difference is None or comparison.base is None or metric is None:
+        if difference is None or comparison.base is None or metric is None:
             return True
+        allowed = self.allowed(metric.unit, comparison.base.value)
+        return allowed is None or abs(difference) > allowed
+
+    def allowed(self, unit: Unit, value: Number) -> Number | None:
+        """Return how much worse than this value is still right; None for not at all, where that is beyond doubt.
+
+        UsageMistake for a limit of another unit.
+        """
+        if self.text is None:
+            return None
         try:
             if self.text.endswith("%"):
-                allowed: Number = parse_share(self.text) * abs(comparison.base.value)
-            else:
-                allowed = metric.unit.parse(number_or_text(self.text))
+                return parse_share(self.text) * abs(value)
+            return unit.parse(number_or_text(self.text))
         except UsageMistake as mistake:
-            raise UsageMistake(f"{self.metric}:{self.text}: {mistake}, or a share such as '5%'") from None
-        return abs(difference) > allowed
+            raise UsageMistake(f"{self}: {mistake}, or a share such as '5%'") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 from pytest_memperf.model.units import Number, Unit, is_whole
 
+RECORDED = "record:"
+"""Before the name of a figure that tests record, in options: no such name can be checked before they ran."""
+
 
 class Trust(str, enum.Enum):
     """How far one reading can be trusted; it decides how the metric gates."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from math import isfinite
 from typing import Any, NamedTuple, TypeVar
 
 from pytest_memperf.model.budget import Bound, Budget, Check, Status
+from pytest_memperf.model.errors import shown
 from pytest_memperf.model.metric import Better, Cost, Measured, Metric, Trust
 from pytest_memperf.model.units import Number, unit_named
 
@@ -145,7 +147,7 @@ class Result:
         """Return the result that ``as_json`` wrote; its metrics are rows of their own, for third parties' are not
         registered where it is read."""
         metrics = {
-            name: Measured(_metric_of(name, row), tuple(row["samples"]), row["uncertainty"])
+            name: Measured(_metric_of(name, row), _samples(row), _number(row["uncertainty"]))
             for name, row in data["metrics"].items()
         }
         checks = []
@@ -173,6 +175,19 @@ class Result:
             list(data.get("notes", ())),
             tuple(data.get("requested", ())),
         )
+
+
+def _samples(row: Mapping[str, Any]) -> tuple[Number, ...]:
+    samples = tuple(map(_number, row["samples"]))
+    if not samples:
+        raise ValueError("a metric without samples")
+    return samples
+
+
+def _number(value: Any) -> Number:
+    if type(value) is int or (type(value) is float and isfinite(value)):
+        return value
+    raise ValueError(f"{shown(value)} is no number")
 
 
 def _metric_of(name: str, row: Mapping[str, Any]) -> Metric:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from pytest_memperf.model.environment import Environment
@@ -55,7 +55,7 @@ class Run:
 
 def parse_name(text: str) -> str:
     """Return the name to save a run under. UsageMistake for one that would name something else."""
-    if Path(text).exists():
+    if os.path.lexists(text):
         raise UsageMistake(f"{text} is there as a file or folder: give another name, or put tests before the option")
     if not re.fullmatch(r"[\w.+/-]+", text) or text == LATEST or text.isdecimal():
         raise UsageMistake(f"give a name of letters, digits and . _ - + /, which is no number and not {LATEST!r}")

@@ -9,14 +9,10 @@ from statistics import median
 import pytest
 
 from pytest_memperf.metrics import Registry
-from pytest_memperf.metrics.session import registry_of
-from pytest_memperf.model.errors import UsageMistake
+from pytest_memperf.metrics.session import metric_named
 from pytest_memperf.model.units import Number, Unit, is_whole
-from pytest_memperf.options import resolve, spelling
+from pytest_memperf.options import resolve
 from pytest_memperf.report.rows import BY_NAME, Row
-
-RECORDED = "record:"
-"""Before the name of a figure that tests record: no such name can be checked before they ran."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,30 +53,18 @@ def column_of(name: str, unit: Unit, values: Sequence[Number], uncertainties: Se
 def chosen_columns(config: pytest.Config) -> list[str] | None:
     """Return the metrics of ``--memperf-columns``, or None. UsageMistake for one that no test can have."""
     names = resolve(config, "columns")
-    return None if names is None else [_metric_named(name, "columns", config) for name in names]
+    return None if names is None else [metric_named(name, "columns", config) for name in names]
 
 
 def chosen_order(config: pytest.Config) -> str | None:
     """Return ``"name"``, the metric of ``--memperf-sort``, or None. UsageMistake for one that no test can have."""
     name = resolve(config, "sort")
-    return name if name in (None, BY_NAME) else _metric_named(name, "sort", config)
+    return name if name in (None, BY_NAME) else metric_named(name, "sort", config)
 
 
 def shown_metrics(config: pytest.Config) -> list[str]:
     """Return the metrics that the two options name: they are to be measured, then, whatever they cost."""
     return [*(chosen_columns(config) or ()), *filter(None, [chosen_order(config)])]
-
-
-def _metric_named(name: str, option: str, config: pytest.Config) -> str:
-    if name.startswith(RECORDED):
-        return name.removeprefix(RECORDED)
-    if config.pluginmanager.hasplugin("dsession"):
-        return name  # a controller of xdist does not load every conftest, and with it not every probe: workers check
-    try:
-        return registry_of(config)[name].name
-    except UsageMistake as mistake:
-        hint = f"a figure that tests record is written {RECORDED}{name}"
-        raise UsageMistake(f"{spelling(config, option)}: {mistake} ({hint})") from None
 
 
 def default_names(rows: Sequence[Row], registry: Registry) -> list[str]:

@@ -44,15 +44,19 @@ def check_target(path: str) -> None:
             if not stat.S_ISREG(mode):
                 raise UsageMistake(f"{path} cannot be written (not a regular file): name a file, it is replaced whole")
             _check_content(path, target)
-        folder = target.parent.stat().st_mode
-        if not stat.S_ISDIR(folder):
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-        if os.statvfs(target.parent).f_flag & os.ST_RDONLY:
-            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-        if not os.access(target.parent, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        check_folder(target.parent)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def check_folder(folder: Path) -> None:
+    """Raise OSError where no file can be made in the folder, as far as that can be told beforehand."""
+    if not stat.S_ISDIR(folder.stat().st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def _check_content(path: str, file: Path) -> None:
@@ -105,6 +109,10 @@ class JsonFile:
             raise
         self._temporary = self._file = None
         sync_folder(temporary.parent)
+
+    def cannot_be_written(self, error: OSError) -> UsageMistake:
+        """Return the error of another method as one line with its mend."""
+        return cannot_write(self.path, error)
 
     def _place(self, temporary: Path) -> None:
         """Give the whole file its name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,7 +25,7 @@ def read(path: str) -> Run:
     except OSError as error:
         raise _unreadable(path, error) from error
     except (ValueError, RecursionError) as error:
-        raise UsageMistake(f"{path} is damaged or no JSON ({error}): write it again with --memperf-json") from error
+        raise UsageMistake(f"{path} is damaged or no JSON ({error}): write it again, or remove it") from error
     _check_format(path, data)
     try:
         run = _head(data)
@@ -61,12 +62,12 @@ def _unreadable(path: str, error: OSError) -> UsageMistake:
 
 
 def _damaged(path: str, error: Exception) -> UsageMistake:
-    return UsageMistake(f"{path} is damaged ({type(error).__name__}: {error}): write it again with --memperf-json")
+    return UsageMistake(f"{path} is damaged ({type(error).__name__}: {error}): write it again, or remove it")
 
 
 def _check_format(path: str, data: Any) -> None:
     name, _, version = str(data.get("format", "")).partition("/") if isinstance(data, dict) else ("", "", "")
-    if name != _NAME or not (version.isascii() and version.isdigit()):
+    if name != _NAME or not re.fullmatch("[0-9]{1,9}", version):
         raise UsageMistake(f"{path} is no file of pytest-memperf's results: name a file of --memperf-json")
     if int(version) > int(_VERSION):
         raise UsageMistake(

@@ -13,10 +13,11 @@ from pytest_memperf.environment.commit import commit_of
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.result import Result
 from pytest_memperf.model.run import Run
-from pytest_memperf.report.json_file import JsonFile, cannot_write, check_target
+from pytest_memperf.report.json_file import JsonFile, check_target
 
 _FROM_WORKER = "memperf_environment"
-_BROKEN_OFF = (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERNAL_ERROR)
+BROKEN_OFF = (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERNAL_ERROR)
+"""The exit codes of sessions whose results say nothing."""
 
 
 def begun(config: pytest.Config, name: str | None = None) -> Run:
@@ -46,7 +47,7 @@ class JsonReport:
 
     def refusal(self, exitstatus: int) -> str | None:
         """Return why a session that ended like this leaves no file; None where it does."""
-        return "it broke off" if exitstatus in _BROKEN_OFF else None
+        return "it broke off" if exitstatus in BROKEN_OFF else None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Write the results that a report carries; a run that is repeated leaves none, the last one is the test's."""
@@ -70,7 +71,11 @@ class JsonReport:
         if self._mistake is None:
             environment = self._environment or environment_of(self._config)
             self._try(self._file.finish, {"environment": environment})
-        if self._mistake is not None and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        # As others have left it: a regression is the stronger news, as failed tests are.
+        if self._mistake is not None and session.exitstatus in (
+            pytest.ExitCode.OK,
+            pytest.ExitCode.NO_TESTS_COLLECTED,
+        ):
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
     def pytest_unconfigure(self) -> None:
@@ -83,7 +88,7 @@ class JsonReport:
         try:
             action(data)
         except OSError as error:
-            self._mistake = str(cannot_write(self._file.path, error))
+            self._mistake = str(self._file.cannot_be_written(error))
         except ValueError as error:  # readings are finite, but the mean of two may not be
             self._mistake = f"{self._file.path} cannot be written ({data['test']}: {error}): mend the metric"
 

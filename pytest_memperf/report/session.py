@@ -8,9 +8,10 @@ import pytest
 
 from pytest_memperf.metrics.session import registry_of
 from pytest_memperf.model.budget import Verdict
+from pytest_memperf.model.metric import RECORDED
 from pytest_memperf.report import wire
 from pytest_memperf.report.block import Remarks, counted, result_table
-from pytest_memperf.report.columns import RECORDED, chosen_columns, chosen_order, default_names, unrecorded
+from pytest_memperf.report.columns import chosen_columns, chosen_order, default_names, unrecorded
 from pytest_memperf.report.failure import colour
 from pytest_memperf.report.junit import JunitProperties
 from pytest_memperf.report.progress import register_progress

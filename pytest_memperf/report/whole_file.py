@@ -28,7 +28,8 @@ def remove_abandoned(folder: Path) -> None:
     """Remove what killed sessions have left in the folder."""
     for file in folder.glob(f"{_TEMPORARY}*"):
         with contextlib.suppress(OSError):
-            descriptor = os.open(file, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            # O_NONBLOCK: a pipe of the name is no file of ours, and nobody may ever read from it.
+            descriptor = os.open(file, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 file.unlink()

@@ -1,0 +1,455 @@
+"""The store keeps every run that it said it kept, whole and under a number of its own, whatever happens meanwhile."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_memperf.baseline.file_store import FileStore, platform
+from pytest_memperf.baseline.reference import find
+from pytest_memperf.model.budget import Bound, Budget, Check, Status
+from pytest_memperf.model.environment import Environment
+from pytest_memperf.model.errors import UsageMistake
+from pytest_memperf.model.metric import Better, Cost, Measured, Metric, Trust
+from pytest_memperf.model.result import Result
+from pytest_memperf.model.run import Commit, Run
+from pytest_memperf.model.units import BYTES, COUNT
+
+CREATED = "2026-11-22T04:29:47+00:00"
+FAULTS = Metric("minor_faults", COUNT, Better.LOWER, Trust.EXACT, Cost.ON_REQUEST, help="", source="", floor=2)
+PEAK = Metric("peak_rss", BYTES, Better.LOWER, Trust.BOUNDED, Cost.ON_REQUEST, help="", source="", level=True)
+KILLS = int(os.environ.get("MEMPERF_STORE_KILLS", "40"))
+"""Of writers, at random moments."""
+WRITERS = 4
+PLATFORM = "Linux-any"
+
+
+def store_in(folder: Path) -> FileStore:
+    """A store of a platform whose name is known."""
+    return FileStore(folder / "store", PLATFORM)
+
+
+def result_of(test: str = "test_it.py::test_it", faults: int = 600) -> Result:
+    """A result with two metrics and a check."""
+    measured = Measured(FAULTS, (faults, faults + 2), 1)
+    check = Check(Budget(FAULTS, Bound.MAX, 700), Status.PASSED, measured)
+    return Result(test, "call", metrics={"minor_faults": measured, "peak_rss": Measured(PEAK, (4096,))}, checks=[check])
+
+
+def run_of(commit: Commit | None = None, name: str | None = None, created: str = CREATED) -> Run:
+    """A run with one result."""
+    return Run(created, commit, Environment(kernel="6.18.1", cpus=8), [result_of()], name)
+
+
+def save(store: FileStore, run: Run) -> Path:
+    """Save a run as a session does, and return its file."""
+    file = store.save(run)
+    for result in run.results:
+        file.add(result.as_json())
+    file.finish({"environment": run.environment.as_json()})
+    return Path(file.path)
+
+
+class TestNames:
+    """NNNN_<commit>_<time>[_dirty].json."""
+
+    @pytest.mark.parametrize(
+        ("commit", "name"),
+        [
+            (None, "0001_unversioned_20261122T042947.json"),
+            (Commit("a1" * 20, "main"), "0001_a1a1a1a1a1a1_20261122T042947.json"),
+            (Commit("b2" * 32, None, dirty=True), "0001_b2b2b2b2b2b2_20261122T042947_dirty.json"),
+        ],
+    )
+    def test_tell_number_commit_and_time(self, tmp_path: Path, commit: Commit | None, name: str) -> None:
+        """A listing of the folder says what is there; changes that are in no commit are told too."""
+        path = save(store_in(tmp_path), run_of(commit))
+        assert path == tmp_path / "store" / PLATFORM / name
+        assert [saved.path for saved in store_in(tmp_path).runs()] == [path]
+
+    def test_platform_is_of_this_interpreter(self) -> None:
+        """Runs of another system, machine or Python lie elsewhere."""
+        python = f"{sys.version_info[0]}.{sys.version_info[1]}"
+        assert platform() == f"{os.uname().sysname}-{os.uname().machine}-CPython-{python}"
+
+    def test_numbers_go_on_after_the_last(self, tmp_path: Path) -> None:
+        """Four digits are the least; a number that was removed in between is not given again."""
+        store = store_in(tmp_path)
+        first = save(store, run_of())
+        os.rename(first, first.with_name(first.name.replace("0001", "9999")))
+        assert save(store, run_of()).name.startswith("10000_")
+        assert save(store, run_of()).name.startswith("10001_")
+        assert [saved.number for saved in store.runs()] == [9999, 10000, 10001]
+
+
+class TestListing:
+    """What is in the folder without being a run."""
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "notes.txt",
+            "1_unversioned_20261122T042947.json",
+            "0002_unversioned_20261122T042947.json.bak",
+            "0002_unversioned_20261122T042947_mine.json",
+            "0002_XYZ_20261122T042947.json",
+            "0002_abcdef_20261122.json",
+            "\u0660\u0660\u0660\u0662_unversioned_20261122T042947.json",
+            ".memperf-0123456789ab",
+            "0002_unversioned_20261122T042947.json\n",
+        ],
+    )
+    def test_foreign_files_are_none(self, tmp_path: Path, name: str) -> None:
+        """They are neither listed nor counted nor touched."""
+        store = store_in(tmp_path)
+        path = save(store, run_of())
+        foreign = path.with_name(name)
+        descriptor = os.open(foreign, os.O_WRONLY | os.O_CREAT)
+        try:
+            assert [saved.path for saved in store.runs()] == [path]
+            assert save(store, run_of()).name.startswith("0002_")
+            assert foreign.exists() or name.startswith(".memperf-")
+        finally:
+            os.close(descriptor)
+
+    def test_nothing_is_there_at_first(self, tmp_path: Path) -> None:
+        """No folder, no runs, and looking makes none."""
+        assert store_in(tmp_path).runs() == []
+        assert os.listdir(tmp_path) == []
+
+    def test_a_run_that_is_not_finished_is_none(self, tmp_path: Path) -> None:
+        """It has no number before its end; abandoned, it leaves nothing but the folder."""
+        store = store_in(tmp_path)
+        file = store.save(run_of())
+        assert os.listdir(tmp_path) == []
+        file.add(result_of().as_json())
+        assert store.runs() == []
+        file.abandon()
+        assert os.listdir(tmp_path / "store" / PLATFORM) == []
+
+    def test_what_cannot_be_listed_is_one_line(self, tmp_path: Path) -> None:
+        """A file where the folder should be."""
+        (tmp_path / "store").write_text("")
+        with pytest.raises(UsageMistake) as mistake:
+            store_in(tmp_path).runs()
+        assert str(mistake.value) == (
+            f"{tmp_path}/store/{PLATFORM} cannot be read (Not a directory): name another folder with --memperf-storage"
+        )
+
+    def test_what_cannot_be_written_is_one_line(self, tmp_path: Path) -> None:
+        """It is told before anything is measured."""
+        (tmp_path / "store").write_text("")
+        with pytest.raises(UsageMistake) as mistake:
+            store_in(tmp_path).save(run_of())
+        assert str(mistake.value) == (
+            f"{tmp_path}/store/{PLATFORM} cannot be written (Not a directory): "
+            "name another folder with --memperf-storage"
+        )
+
+
+NUMBERS = st.integers(0, 2**60) | st.floats(0, 1e300)
+LETTERS = st.characters(codec="utf-8") | st.characters(min_codepoint=0xDC80, max_codepoint=0xDCFF)
+"""Of any name: Python has the last ones for bytes of a file's name that are no text."""
+TEXTS = st.text(LETTERS, max_size=20)
+RESULTS = st.builds(
+    lambda test, window, samples, uncertainty, notes: Result(
+        test, window, metrics={"minor_faults": Measured(FAULTS, tuple(samples), uncertainty)}, notes=notes
+    ),
+    TEXTS, TEXTS, st.lists(NUMBERS, min_size=1, max_size=4), NUMBERS, st.lists(TEXTS, max_size=2),
+)  # fmt: skip
+COMMITS = st.none() | st.builds(
+    Commit, st.from_regex("[0-9a-f]{40}|[0-9a-f]{64}", fullmatch=True), st.none() | TEXTS, st.booleans()
+)
+RUNS = st.builds(
+    Run,
+    st.datetimes().map(lambda time: f"{time.replace(microsecond=0).isoformat()}+00:00"),
+    COMMITS,
+    st.builds(Environment, machine=st.none() | TEXTS, cpus=st.none() | st.integers(1, 999)),
+    st.lists(RESULTS, max_size=3),
+    st.none() | TEXTS.filter(bool),
+)
+
+
+@pytest.mark.fuzz
+@given(runs=st.lists(RUNS, min_size=1, max_size=3))
+def test_runs_come_back_as_they_were(runs: list[Run], tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Whatever names, numbers and environments hold; the head alone says when, of which commit, and the name."""
+    store = store_in(tmp_path_factory.mktemp("round"))
+    for run in runs:
+        save(store, run)
+    saved = store.runs()
+    assert [each.read() for each in saved] == runs
+    assert [each.head for each in saved] == [replace(run, results=[], environment=Environment()) for run in runs]
+
+
+WRITER = """
+import os, sys
+from pathlib import Path
+from pytest_memperf.baseline.file_store import FileStore
+from pytest_memperf.model.result import Result
+from pytest_memperf.model.run import Commit, Run
+
+folder, label, runs = sys.argv[1:]
+store = FileStore(Path(folder), "Linux-any")
+for turn in range(int(runs)):
+    file = store.save(Run("2026-11-22T04:29:47+00:00", Commit("a" * 40), name=f"{label}-{turn}"))
+    for number in range(20):
+        file.add(Result(f"test_it[{number}]", "call").as_json())
+    file.finish({"environment": {}})
+    os.write(1, f"{label}-{turn}\\n".encode())
+"""
+
+
+def start_writer(folder: Path, label: str, runs: int, output: Path) -> subprocess.Popen[bytes]:
+    """Start a process that saves so many runs, and notes in the output each that is finished."""
+    with output.open("ab") as opened:
+        return subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(folder), label, str(runs)], stdout=opened, stdin=subprocess.DEVNULL
+        )
+
+
+def check_numbers(store: FileStore) -> list[Run]:
+    """Assert that every file is whole and that the numbers are 1 to the last, and return the runs."""
+    saved = store.runs()
+    assert [each.number for each in saved] == list(range(1, len(saved) + 1))
+    runs = [each.read() for each in saved]
+    assert all(len(run.results) == 20 for run in runs)
+    return runs
+
+
+def is_abandoned(temporary: Path) -> bool:
+    """Tell whether nobody writes to the file any more."""
+    try:
+        with temporary.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, FileNotFoundError):
+        return False
+    return True
+
+
+def test_many_processes_save_at_once(tmp_path: Path) -> None:
+    """8 processes with 25 runs each: 200 numbers, none twice and none left out, and every run is there once."""
+    store = store_in(tmp_path)
+    writers = [start_writer(store.folder, f"w{number}", 25, tmp_path / "output") for number in range(8)]
+    assert [writer.wait(60) for writer in writers] == [0] * 8
+    names = [run.name for run in check_numbers(store)]
+    assert sorted(map(str, names)) == sorted(f"w{writer}-{turn}" for writer in range(8) for turn in range(25))
+    assert not list((store.folder / PLATFORM).glob(".memperf-*"))
+
+
+def test_killed_writers_leave_whole_files_alone(tmp_path: Path) -> None:
+    """4 processes are killed at random moments and started again: no run is torn, lost, or shares a number."""
+    seed = random.randrange(2**32)
+    chance, store, killed = random.Random(seed), store_in(tmp_path), 0
+    folder, outputs = store.folder / PLATFORM, [tmp_path / f"output{number}" for number in range(WRITERS)]
+
+    def begin(number: int) -> subprocess.Popen[bytes]:
+        return start_writer(store.folder, f"w{number}-{killed}", 10**6, outputs[number])
+
+    writers = [begin(number) for number in range(WRITERS)]
+    torn = 0
+    try:
+        while killed < KILLS:
+            number = chance.randrange(WRITERS)
+            before = outputs[number].stat().st_size
+            while outputs[number].stat().st_size == before:  # it is saving, and no longer starting
+                assert writers[number].poll() is None, seed
+                time.sleep(0.001)
+            time.sleep(chance.uniform(0, 0.01))
+            writers[number].kill()
+            assert writers[number].wait() == -signal.SIGKILL, seed
+            torn += any(map(is_abandoned, folder.glob(".memperf-*")))
+            killed += 1
+            writers[number] = begin(number)
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.wait()
+    kept = {run.name for run in check_numbers(store)}
+    told = {line for output in outputs for line in output.read_text().splitlines()}
+    assert told <= kept, seed
+    # A run may be there of which its writer was killed before it could say so: one for each kill at most.
+    assert len(kept - told) <= KILLS + WRITERS, seed
+    assert torn, "no kill came while a file was written"
+
+    (folder / ".memperf-abandoned").write_text('{"format": ')
+    save(store, run_of())
+    assert not list(folder.glob(".memperf-*"))
+    assert len(store.runs()) == len(kept) + 1
+
+
+def mounted(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run Python in a mount namespace with a file system of 64 KiB at ``disk``."""
+    (folder / "disk").mkdir()
+    (folder / "script.py").write_text(script)
+    mount = "mount -t tmpfs -o size=64k tmpfs disk && "
+    return subprocess.run(
+        ["unshare", "-rm", "sh", "-c", f"{mount}{sys.executable} script.py; code=$?; find disk | sort; exit $code"],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def can_mount() -> bool:
+    """Tell whether a private mount namespace can be had."""
+    if shutil.which("unshare") is None:
+        return False
+    return subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode == 0
+
+
+IN_SESSIONS = """
+import subprocess, sys
+from pathlib import Path
+Path("test_many.py").write_text('''
+import pytest
+
+@pytest.mark.memperf
+@pytest.mark.parametrize("n", range(200))
+def test_it(n): pass
+''')
+def session(*options):
+    return subprocess.run([sys.executable, "-m", "pytest", "-q", "test_many.py", "--memperf-storage=disk", *options])
+"""
+
+
+@pytest.mark.skipif(not can_mount(), reason="no mount namespaces for this user: run as root")
+class TestDisk:
+    """The store's file system is full or cannot be written."""
+
+    def test_full_is_one_line(self, tmp_path: Path) -> None:
+        """The runs from before stay, nothing else is left, and the session is no success."""
+        script = "session('-k', '[1]', '--memperf-save')\nsys.exit(session('--memperf-save').returncode)"
+        done = mounted(f"{IN_SESSIONS}\n{script}", tmp_path)
+        assert done.returncode == pytest.ExitCode.USAGE_ERROR
+        assert done.stderr.splitlines() == [
+            f"ERROR: --memperf-save: {tmp_path}/disk/{platform()} cannot be written (No space left on device): "
+            "free some space, or name another folder with --memperf-storage"
+        ]
+        assert "Traceback" not in done.stdout
+        assert "200 passed" in done.stdout
+        names = [line.rpartition("/")[2] for line in done.stdout.splitlines() if line.startswith("disk/")]
+        assert names[:2] == [platform(), ".lock"]
+        assert len(names) == 3
+        assert names[2].startswith("0001_unversioned_")
+
+    @pytest.mark.parametrize("made", ["", "session('--memperf-save', '-k', '[1]')\n"])
+    def test_read_only_is_one_line_at_once(self, tmp_path: Path, made: str) -> None:
+        """No test runs, whether or not the store was there before."""
+        script = f"{made}subprocess.run(['mount', '-o', 'remount,ro', 'disk'], check=True)\nprint('closed', flush=True)"
+        done = mounted(f"{IN_SESSIONS}\n{script}\nsys.exit(session('--memperf-save').returncode)", tmp_path)
+        assert done.returncode == pytest.ExitCode.USAGE_ERROR
+        assert [line for line in done.stderr.splitlines() if line] == [
+            f"ERROR: {tmp_path}/disk/{platform()} cannot be written (Read-only file system): "
+            "name another folder with --memperf-storage"
+        ]
+        assert "passed" not in done.stdout.partition("closed")[2]
+
+
+def truncated(text: bytes, chance: random.Random) -> bytes:
+    """Return the beginning; what is missing is more than the last end of line."""
+    return text[: chance.randrange(len(text) - 1)]
+
+
+def flipped(text: bytes, chance: random.Random) -> bytes:
+    """Return the text with one byte's highest bit turned over."""
+    place = chance.randrange(len(text))
+    return text[:place] + bytes([text[place] ^ 0x80]) + text[place + 1 :]
+
+
+def zeroed(text: bytes, chance: random.Random) -> bytes:
+    """Return the text with some zeros in it, as a file system leaves them after a loss of power."""
+    start = chance.randrange(len(text) - 1)
+    return text[:start] + bytes(len(text[start : start + 512])) + text[start + 512 :]
+
+
+def garbage(text: bytes, chance: random.Random) -> bytes:
+    """Return other bytes."""
+    return chance.randbytes(chance.randrange(1, 2000))
+
+
+class TestDamage:
+    """Files that are no whole run any more."""
+
+    @pytest.mark.parametrize("number", range(100))
+    def test_is_one_line_and_the_others_are_read(self, tmp_path: Path, number: int) -> None:
+        """Its number leads to the line that names the file; other runs are found, with that line as a remark."""
+        damage = (truncated, flipped, zeroed, garbage)[number % 4]
+        store = store_in(tmp_path)
+        save(store, run_of(Commit("a" * 40, "main"), "first"))
+        path = save(store, run_of(Commit("b" * 40, "main"), "second"))
+        path.write_bytes(damage(path.read_bytes(), random.Random(number)))
+        with pytest.raises(UsageMistake) as mistake:
+            find("2", store, tmp_path)
+        (line,) = str(mistake.value).splitlines()
+        assert line.startswith(f"{path} is ")
+        for reference in ("1", "first", "aaaa"):
+            found = find(reference, store, tmp_path)
+            assert [run.name for run in found.runs] == ["first"]
+            assert set(found.remarks) <= {line}
+        assert save(store, run_of()).name.startswith("0003_")
+
+    @pytest.mark.parametrize("number", range(100))
+    def test_a_changed_character_is_no_traceback(self, tmp_path: Path, number: int) -> None:
+        """Not every change can be noticed, a digit more makes a larger number; but the rest is one line."""
+        chance, store = random.Random(number), store_in(tmp_path)
+        path = save(store, run_of(Commit("a" * 40, "main"), "first"))
+        text = path.read_text()
+        place = chance.randrange(len(text) - 2)
+        path.write_text(text[:place] + chance.choice(["", "0", "]", "}", '"', ","]) + text[place + 1 :])
+        try:
+            (run,) = find("1", store, tmp_path).runs
+            told = "\n".join(str(measured.value) for result in run.results for measured in result.metrics.values())
+            assert re.fullmatch(r"[0-9.]+(\n[0-9.]+)?", told)
+        except UsageMistake as mistake:
+            told = str(mistake)
+            assert re.fullmatch(rf"{re.escape(str(path))} is .+", told)
+
+    @pytest.mark.parametrize("samples", ["[]", '["6"]', "[null]", "[[]]", "6", "{}", "[true]", "[NaN]"])
+    def test_samples_are_numbers(self, tmp_path: Path, samples: str) -> None:
+        """Of others no comparison could be made."""
+        store = store_in(tmp_path)
+        path = save(store, run_of())
+        path.write_text(re.sub(r'"samples": \[600, 602\]', f'"samples": {samples}', path.read_text()))
+        with pytest.raises(UsageMistake, match=rf"^{re.escape(str(path))} is damaged \("):
+            find("1", store, tmp_path)
+
+    def test_a_newer_format_is_one_line(self, tmp_path: Path) -> None:
+        """It may hold what this version does not know; the older runs are found."""
+        store = store_in(tmp_path)
+        save(store, run_of(name="first"))
+        path = save(store, run_of(name="second"))
+        path.write_text(path.read_text().replace("pytest-memperf/1", "pytest-memperf/2", 1))
+        line = f"{path} was written by a newer pytest-memperf (format 2, read here is up to 1): update it"
+        with pytest.raises(UsageMistake) as mistake:
+            find("2", store, tmp_path)
+        assert str(mistake.value) == line
+        found = find("latest", store, tmp_path)
+        assert ([run.name for run in found.runs], list(found.remarks)) == (["first"], [line])
+
+    def test_a_version_beyond_numbers_is_one_line(self, tmp_path: Path) -> None:
+        """Python does not read a number of 5,000 digits."""
+        store = store_in(tmp_path)
+        path = save(store, run_of())
+        path.write_text(path.read_text().replace("pytest-memperf/1", f"pytest-memperf/{'9' * 5000}", 1))
+        with pytest.raises(UsageMistake, match="is no file of pytest-memperf's results"):
+            find("1", store, tmp_path)
+
+    def test_a_formatted_file_is_read(self, tmp_path: Path) -> None:
+        """Somebody's editor has put the lines elsewhere: the head is no longer the first of them."""
+        store = store_in(tmp_path)
+        path = save(store, run_of(Commit("a" * 40, "main"), "first"))
+        path.write_text(json.dumps(json.loads(path.read_text()), indent=2))
+        assert find("main", store, tmp_path).runs == [run_of(Commit("a" * 40, "main"), "first")]
