@@ -15,13 +15,16 @@ SOURCES := pyproject.toml MANIFEST.in README.md LICENSE \
 PIP_INSTALL = bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz kills numa asan valgrind wheel develop bench bench-kernels check-real lint types clean
+.PHONY: help demo gate-demo test fuzz kills numa asan valgrind wheel develop bench bench-kernels check-real lint types clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENVS)/demo/ready ## run the example suite on real input
 	$(VENVS)/demo/bin/pytest examples -rsx --xfail-tb $(ARGS)
+
+gate-demo: $(VENVS)/demo/ready ## plant a regression in a small repository and run the gate (ARGS=--innocent: without)
+	$(VENVS)/demo/bin/python examples/gate/run.py $(ARGS)
 
 test: $(VENVS)/test/ready ## run the tests on the built wheel, in random order
 	$(VENVS)/test/bin/pytest --random-order -rs $(ARGS)

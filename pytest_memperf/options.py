@@ -12,7 +12,7 @@ from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.values import ISOLATIONS, choice, duration, number_or_text, whole
 
 if TYPE_CHECKING:
-    from pytest_memperf.baseline.limits import Limits
+    from pytest_memperf.model.limits import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +61,13 @@ def _plugin_names(text: str) -> tuple[str, ...]:
 
 
 def _run_name(text: str) -> str:
-    from pytest_memperf.baseline.reference import parse_name
+    from pytest_memperf.model.run import parse_name
 
     return parse_name(text)
 
 
 def _limits(words: Sequence[str]) -> Limits:
-    from pytest_memperf.baseline.limits import Limits
+    from pytest_memperf.model.limits import Limits
 
     return Limits.parse(words)
 

@@ -9,7 +9,6 @@ import pytest
 from pytest_memperf.marker import check_defaults, is_measured, settings_of
 from pytest_memperf.metrics.session import registry_of
 from pytest_memperf.model.errors import UsageMistake
-from pytest_memperf.model.metric import Cost
 from pytest_memperf.options import is_compared, resolve
 
 
@@ -22,8 +21,7 @@ def select(config: pytest.Config, items: list[pytest.Item]) -> None:
 
             registry_of(config).request(shown_metrics(config))
         if is_compared(config):
-            registry = registry_of(config)  # as narrow as they can be had, where that costs more
-            registry.request(metric.name for metric in registry if metric.cost is Cost.ALWAYS)
+            registry_of(config).request_narrow()
             if resolve(config, "compare") is not None and not config.pluginmanager.hasplugin("memperf-template"):
                 from pytest_memperf.baseline.session import check_limits
 

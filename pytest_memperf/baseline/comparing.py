@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from pytest_memperf.baseline.compatibility import differences
 from pytest_memperf.baseline.judging import judge
-from pytest_memperf.baseline.limits import Limits
+from pytest_memperf.baseline.renaming import hints_of_renames
 from pytest_memperf.model.comparison import Change, Comparison
 from pytest_memperf.model.environment import Environment
+from pytest_memperf.model.limits import Limits
 from pytest_memperf.model.metric import Measured, Metric
 from pytest_memperf.model.outcome import Outcome
 from pytest_memperf.model.result import Key, Result
@@ -85,23 +86,17 @@ def compare(
     """
     base, limits, outcome = Base(runs, environment), limits or Limits(), Outcome()
     gone, new = dict.fromkeys(base.keys), []
+    heads = {result.key: result for result in results}  # of a test that ran twice the last one counts
 
-    def add(comparison: Comparison) -> None:
-        outcome.counts[comparison.change] += 1
-        if comparison.metric is not None:
-            outcome.metrics.add(comparison.metric.name)
-        if comparison.change is not Change.SAME or keep_same:
-            outcome.comparisons.append(limits.judged(comparison))
-
-    for head in results:
-        if head.key in gone:
-            del gone[head.key]
+    for key, head in heads.items():
+        if key in gone:
+            del gone[key]
             for comparison in base.compare(head):
-                add(comparison)
+                outcome.add(limits.judged(comparison), keep_same)
         else:
-            new.append(head.key)
+            new.append(key)
     for comparison in _unpaired(list(gone), new):
-        add(comparison)
+        outcome.add(comparison, keep_same)
     return outcome
 
 
@@ -110,16 +105,19 @@ def _unpaired(gone: Sequence[Key], new: Sequence[Key]) -> Iterator[Comparison]:
     left: dict[tuple[str, str], list[Key]] = {}
     for key in gone:
         left.setdefault((key.test, key.window), []).append(key)
+    partners = {key: before.pop(0) for key in new if (before := left.get((key.test, key.window)))}
+    still_gone = [key for keys in left.values() for key in keys]
+    still_new = [key for key in new if key not in partners]
+    hints = hints_of_renames(still_gone, still_new)
     for key in new:
-        before = left.pop((key.test, key.window), None)
-        if before is None:
-            yield Comparison(key, None, Change.NEW)
+        if key in partners:
+            yield Comparison(key, None, Change.NOT_COMPARABLE, _apart(partners[key], key))
         else:
-            names = (
-                ("isolation", before[0].isolation, key.isolation),
-                ("allocator", before[0].allocator, key.allocator),
-            )
-            reason = ", ".join(f"{name} {was} and {now}" for name, was, now in names if was != now)
-            yield Comparison(key, None, Change.NOT_COMPARABLE, reason)
-    for keys in left.values():
-        yield from (Comparison(key, None, Change.GONE) for key in keys)
+            yield Comparison(key, None, Change.NEW, hints.get((key.test, key.window), ""))
+    for key in still_gone:
+        yield Comparison(key, None, Change.GONE, hints.get((key.test, key.window), ""))
+
+
+def _apart(base: Key, head: Key) -> str:
+    names = (("isolation", base.isolation, head.isolation), ("allocator", base.allocator, head.allocator))
+    return ", ".join(f"{name} {was} and {now}" for name, was, now in names if was != now)

@@ -64,14 +64,15 @@ def _by_value(base: Measured, head: Measured, one_layout: bool) -> Judgement:
     ours, theirs = side(base), side(head)
     times = ONE_LAYOUT if one_layout else 1
     floor = max(metric.floor, SHARE * abs(ours.value)) * times if metric.floor else 0
-    smallest = floor + max(
-        ours.high - ours.value + theirs.value - theirs.low, ours.value - ours.low + theirs.high - theirs.value
-    )
-    gap = max(theirs.low - ours.high, ours.low - theirs.high)
+    gap = _gap(ours, theirs)
+    up, down = _smallest(ours, theirs, floor)
     if gap <= floor:
-        return Judgement(Change.SAME, "", ours, theirs, smallest)
+        return Judgement(Change.SAME, "", ours, theirs, max(up, down))
     reason = f"apart by {metric.unit.format(gap)}, of which a layout explains {metric.unit.format(floor)}"
-    return Judgement(_direction(metric, theirs.value - ours.value), reason if floor else "", ours, theirs, smallest)
+    difference = theirs.value - ours.value
+    return Judgement(
+        _direction(metric, difference), reason if floor else "", ours, theirs, up if difference > 0 else down
+    )
 
 
 def _by_band(base: Sequence[Measured], head: Measured, isolation: str) -> Judgement:
@@ -86,16 +87,28 @@ def _by_band(base: Sequence[Measured], head: Measured, isolation: str) -> Judgem
         return Judgement(Change.UNSURE, _too_few(metric, isolation, len(sides), needed), ours, theirs)
     floor = NOISY_SHARE * abs(ours.value) if noisy else max(metric.floor, SHARE * abs(ours.value)) * ONE_LAYOUT
     margin = high - low + floor
-    smallest = margin + max(
-        high - ours.value + theirs.value - theirs.low, ours.value - low + theirs.high - theirs.value
-    )
-    gap = max(theirs.low - high, low - theirs.high)
+    gap = _gap(ours, theirs)
+    up, down = _smallest(ours, theirs, margin)
     if gap <= margin:
-        return Judgement(Change.SAME, "", ours, theirs, smallest)
+        return Judgement(Change.SAME, "", ours, theirs, max(up, down))
     reason = (
         f"outside of {len(sides)} runs by {metric.unit.format(gap)}, their range is {metric.unit.format(high - low)}"
     )
-    return Judgement(_direction(metric, theirs.value - ours.value), reason, ours, theirs, smallest)
+    difference = theirs.value - ours.value
+    return Judgement(_direction(metric, difference), reason, ours, theirs, up if difference > 0 else down)
+
+
+def _gap(ours: Side, theirs: Side) -> Number:
+    """Return how far the intervals lie apart; negative where they overlap."""
+    return max(theirs.low - ours.high, ours.low - theirs.high)
+
+
+def _smallest(ours: Side, theirs: Side, margin: Number) -> tuple[Number, Number]:
+    """Return the difference of the values from which on it is a change: upwards, and downwards."""
+    return (
+        margin + ours.high - ours.value + theirs.value - theirs.low,
+        margin + ours.value - ours.low + theirs.high - theirs.value,
+    )
 
 
 def _too_few(metric: Metric, isolation: str, runs: int, needed: int) -> str:

@@ -13,19 +13,8 @@ from pytest_memperf.baseline.file_store import FileStore, SavedRun
 from pytest_memperf.baseline.judging import NOISY_BAND
 from pytest_memperf.environment.commit import commit_named
 from pytest_memperf.model.errors import UsageMistake
-from pytest_memperf.model.run import Commit, Run
+from pytest_memperf.model.run import LATEST, Commit, Run
 from pytest_memperf.report.json_reader import read
-
-LATEST = "latest"
-
-
-def parse_name(text: str) -> str:
-    """Return the name to save a run under. UsageMistake for one that would mean something else to ``find``."""
-    if os.path.lexists(text):
-        raise UsageMistake(f"{text} is there as a file or folder: give another name, or put tests before the option")
-    if not re.fullmatch(r"[\w.+/-]+", text) or text == LATEST or text.isdecimal():
-        raise UsageMistake(f"give a name of letters, digits and . _ - + /, which is no number and not {LATEST!r}")
-    return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ import pytest
 
 from pytest_memperf.baseline.comparing import compare
 from pytest_memperf.baseline.file_store import FOLDER, FileStore, platform
-from pytest_memperf.baseline.limits import Limits
 from pytest_memperf.baseline.reference import Baseline, find
 from pytest_memperf.metrics.session import metric_named, registry_of
 from pytest_memperf.model.environment import Environment
 from pytest_memperf.model.errors import UsageMistake
+from pytest_memperf.model.limits import Limits
 from pytest_memperf.model.outcome import Outcome
 from pytest_memperf.model.result import Result
 from pytest_memperf.options import resolve, spelling

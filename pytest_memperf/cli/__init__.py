@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from pytest_memperf import __version__
+from pytest_memperf.cli.ab import AB
 from pytest_memperf.cli.command import Command
 from pytest_memperf.cli.compare import COMPARE
 from pytest_memperf.cli.doctor import DOCTOR
@@ -18,10 +20,12 @@ from pytest_memperf.model.errors import UsageMistake, nearest
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS: tuple[Command, ...] = (COMPARE, DOCTOR, HUGEPAGES)
+COMMANDS: tuple[Command, ...] = (AB, COMPARE, DOCTOR, HUGEPAGES)
 MISTAKE = 2
 """Exit code of a call that is wrong."""
 INTERRUPTED = 130
+PYTEST_ARGUMENTS = "pytest_arguments"
+"""The attribute of a command's options that holds what stands behind ``--``, where it takes that."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -42,6 +46,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the command's own words, and those behind ``--``."""
+    place = words.index("--") if "--" in words else len(words)
+    return list(words[:place]), list(words[place + 1 :])
+
+
 def _check_command(arguments: Sequence[str]) -> None:
     names = [command.name for command in COMMANDS]
     first = next((word for word in arguments if not word.startswith("-")), None)
@@ -54,9 +64,15 @@ def _check_command(arguments: Sequence[str]) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code; a user's mistake is one line on standard error and 2."""
     words = sys.argv[1:] if arguments is None else list(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # for names that its encoding lacks
     try:
-        _check_command(words)
-        options = _parser().parse_args(words)
+        own, others = _split(words)
+        _check_command(own)
+        options = _parser().parse_args(own)
+        if others and not hasattr(options, PYTEST_ARGUMENTS):
+            raise UsageMistake(f"memperf {options.command} takes nothing behind --: leave that out")
+        setattr(options, PYTEST_ARGUMENTS, others)
         code: int = options.run(options)
         sys.stdout.flush()
         return code

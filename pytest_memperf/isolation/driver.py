@@ -65,6 +65,8 @@ class Driver:
         self._modules: dict[tuple[str, str], ModuleTemplate | TemplateFailure] = {}
         self._recipes: dict[tuple[str, ...], tuple[dict[str, Any], str]] = {}
         self._children = 0
+        self.first_layout = 0
+        """The seed of the layout that tests run in, the only one unless --memperf-layouts asks for more."""
         _share_log_file(config)
 
     def isolate(self, item: pytest.Item, position: int, timeout: Timeout) -> None:
@@ -76,7 +78,7 @@ class Driver:
 
     def _setup(self, item: pytest.Item) -> None:
         isolated = item.stash[_ISOLATED]
-        isolated.run = self._start(item, 0)
+        isolated.run = self._start(item, self.first_layout)
         isolated.run.phase("setup")
 
     def _call(self, item: pytest.Item) -> None:

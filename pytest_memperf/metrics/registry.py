@@ -85,6 +85,10 @@ class Registry:
         """Take these metrics in every window, whatever they cost; to be asked before the first window."""
         self.requested = (*self.requested, *names)
 
+    def request_narrow(self) -> None:
+        """Take what is always taken as narrow as it can be had, though that costs more; before the first window."""
+        self.request(metric.name for metric in self if metric.cost is Cost.ALWAYS)
+
     def probes_for(self, requested: tuple[str, ...]) -> Probes:
         """Return the probes of the metrics that are always taken and of those requested, each once."""
         if requested not in self._probes_for:

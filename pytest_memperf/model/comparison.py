@@ -26,6 +26,10 @@ class Change(str, enum.Enum):
     """No difference beyond the smallest one that would have been seen."""
 
 
+TOLD_APART = (Change.WORSE, Change.BETTER, Change.CHANGED, Change.SAME)
+"""The verdicts over two values, regressions first; the others say why there are no two, or too few samples."""
+
+
 @dataclass(frozen=True, slots=True)
 class Side:
     """What one side says of a metric: a value, and the interval in which its samples and their uncertainty lie."""

@@ -21,6 +21,14 @@ class Outcome:
     metrics: set[str] = field(default_factory=set)
     """The names of all metrics that either side has."""
 
+    def add(self, comparison: Comparison, keep_same: bool = True) -> None:
+        """Count a comparison, and keep it unless it is one without a difference that nobody wants to see."""
+        self.counts[comparison.change] += 1
+        if comparison.metric is not None:
+            self.metrics.add(comparison.metric.name)
+        if comparison.change is not Change.SAME or keep_same:
+            self.comparisons.append(comparison)
+
     @property
     def failing(self) -> list[Comparison]:
         """The regressions."""

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_memperf.model.environment import Environment
+from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.result import Result
+
+LATEST = "latest"
+"""The word for: the run that was saved last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +51,12 @@ class Run:
             **({"commit": self.commit.as_json()} if self.commit else {}),
             **({"name": self.name} if self.name else {}),
         }
+
+
+def parse_name(text: str) -> str:
+    """Return the name to save a run under. UsageMistake for one that would name something else."""
+    if os.path.lexists(text):
+        raise UsageMistake(f"{text} is there as a file or folder: give another name, or put tests before the option")
+    if not re.fullmatch(r"[\w.+/-]+", text) or text == LATEST or text.isdecimal():
+        raise UsageMistake(f"give a name of letters, digits and . _ - + /, which is no number and not {LATEST!r}")
+    return text

@@ -94,8 +94,12 @@ _NUMBERS = re.compile(r"(\d+)")
 
 
 def _by_name(named: Result | Row) -> list[Any]:
-    """Return the test's and the window's name with their numbers as such: ``[2]`` comes before ``[10]``."""
-    parts: list[Any] = _NUMBERS.split(f"{named.test} {named.window}")
+    return natural(f"{named.test} {named.window}")
+
+
+def natural(name: str) -> list[Any]:
+    """Return the sort key of a name, its numbers as such: ``[2]`` comes before ``[10]``."""
+    parts: list[Any] = _NUMBERS.split(name)
     for place in range(1, len(parts), 2):
         digits = parts[place].lstrip("0")
         parts[place] = (len(digits), digits)  # int() refuses some thousands of digits

@@ -10,9 +10,9 @@ import pytest
 
 from pytest_memperf.baseline.file_store import FileStore
 from pytest_memperf.baseline.judging import NOISY_BAND
-from pytest_memperf.baseline.reference import Baseline, find, parse_name
+from pytest_memperf.baseline.reference import Baseline, find
 from pytest_memperf.model.errors import UsageMistake
-from pytest_memperf.model.run import Commit, Run
+from pytest_memperf.model.run import Commit, Run, parse_name
 
 A, B, C = "a" * 40, "b" * 40, "c" * 40
 

@@ -16,7 +16,7 @@ COLUMNS = (
 
 def write(file: TextIO, outcomes: list[Outcome]) -> None:
     """Write the names of the columns and all rows; what there is none of is empty."""
-    rows = csv.writer(file, lineterminator="\n")
+    rows = csv.writer(file)  # lines end as RFC 4180 says: so what is quoted has every line break in it
     rows.writerow(COLUMNS)
     for outcome in outcomes:
         for each in outcome.comparisons:

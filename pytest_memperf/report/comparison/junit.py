@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TextIO
 from xml.etree import ElementTree
 
-from pytest_memperf.model.comparison import Change, Comparison
+from pytest_memperf.model.comparison import TOLD_APART, Change, Comparison
 from pytest_memperf.model.outcome import Outcome
-from pytest_memperf.report.comparison.texts import TOLD_APART, rows, together
+from pytest_memperf.model.result import Key
+from pytest_memperf.report.comparison.texts import rows, sentence, together
 
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -19,17 +21,22 @@ def write(file: TextIO, outcomes: list[Outcome]) -> None:
     for outcome in outcomes:
         suites.append(_suite(outcome))
     ElementTree.indent(suites)
-    file.write(ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n")
+    # In ASCII, which is right whatever the encoding of the file turns out to be.
+    file.write(ElementTree.tostring(suites, encoding="us-ascii", xml_declaration=True).decode() + "\n")
 
 
 def _suite(outcome: Outcome) -> ElementTree.Element:
-    by_place: dict[str, list[Comparison]] = {}
+    by_key: dict[Key, list[Comparison]] = {}
     for comparison in outcome.comparisons:
-        by_place.setdefault(comparison.key.place, []).append(comparison)
-    cases = [_case(place, comparisons) for place, comparisons in by_place.items()]
+        by_key.setdefault(comparison.key, []).append(comparison)
+    places = Counter(key.place for key in by_key)
+    cases = [_case(_name(key, places[key.place] > 1), comparisons) for key, comparisons in by_key.items()]
     attributes = {"name": "memperf", "tests": str(len(cases)), "errors": "0"}
     attributes |= {name: str(sum(case.find(tag) is not None for case in cases)) for name, tag in _TAGS.items()}
     suite = ElementTree.Element("testsuite", attributes)
+    sides = ElementTree.SubElement(suite, "properties")
+    for name, value in (("base", outcome.base), ("head", outcome.head)):
+        ElementTree.SubElement(sides, "property", name=f"memperf.{name}", value=_legal(value))
     suite.extend(cases)
     return suite
 
@@ -37,25 +44,32 @@ def _suite(outcome: Outcome) -> ElementTree.Element:
 _TAGS = {"failures": "failure", "skipped": "skipped"}
 
 
-def _case(place: str, comparisons: list[Comparison]) -> ElementTree.Element:
-    file, _, name = _ILLEGAL.sub("?", place).partition("::")
+def _legal(text: str) -> str:
+    return _ILLEGAL.sub("?", text)
+
+
+def _name(key: Key, several: bool) -> str:
+    """Return what no other case of the suite is called."""
+    return f"{key.place}, {key.allocator}, {key.isolation}" if several else key.place
+
+
+def _case(called: str, comparisons: list[Comparison]) -> ElementTree.Element:
+    file, _, name = _legal(called).partition("::")
     case = ElementTree.Element("testcase", classname=file, name=name or file)
-    properties = ElementTree.SubElement(case, "properties")
-    for each in comparisons:
-        if each.metric is not None:
-            for side, value in (("base", each.base), ("head", each.head)):
-                if value is not None:
-                    name = f"memperf.{each.key.window}.{each.metric.name}.{side}"
-                    ElementTree.SubElement(properties, "property", name=_ILLEGAL.sub("?", name), value=str(value.value))
+    values = [
+        (f"memperf.{each.key.window}.{each.metric.name}.{name}", side.value)
+        for each in comparisons
+        for name, side in (("base", each.base), ("head", each.head))
+        if each.metric is not None and side is not None
+    ]
+    if values:
+        properties = ElementTree.SubElement(case, "properties")
+        for property_name, value in values:
+            ElementTree.SubElement(properties, "property", name=_legal(property_name), value=str(value))
     failing = [texts for comparison, texts in rows(comparisons) if comparison.failing]
     if failing:
-        lines = [
-            ": ".join(filter(None, (f"{metric} {base} -> {head}, {change}", why)))
-            for _, metric, base, head, change, _, why in failing
-        ]
-        ElementTree.SubElement(case, "failure", message=_ILLEGAL.sub("?", lines[0])).text = _ILLEGAL.sub(
-            "?", "\n".join(lines)
-        )
+        lines = [_legal(sentence(texts)) for texts in failing]
+        ElementTree.SubElement(case, "failure", message=lines[0]).text = "\n".join(lines)
     elif not any(each.change in (*TOLD_APART, Change.NEW, Change.GONE) for each in comparisons):
-        ElementTree.SubElement(case, "skipped", message=_ILLEGAL.sub("?", "; ".join(together(comparisons))))
+        ElementTree.SubElement(case, "skipped", message=_legal("; ".join(together(comparisons))))
     return case

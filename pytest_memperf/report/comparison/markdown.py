@@ -6,24 +6,25 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from pytest_memperf.model.outcome import Outcome
-from pytest_memperf.report.comparison.texts import COLUMNS, headline, rows, summary, together
+from pytest_memperf.report.comparison.texts import COLUMNS, USUAL, Order, headline, rows, summary, together
+from pytest_memperf.report.table import printable
 
 LONGEST = 50
 """Rows, and lines of a kind: forges cut comments at 65,536 characters."""
 
 
-def write(file: TextIO, outcomes: list[Outcome]) -> None:
+def write(file: TextIO, outcomes: list[Outcome], order: Order = USUAL) -> None:
     """Write each outcome: the upshot, a table of what changed, then what could not be compared, folded in."""
     for outcome in outcomes:
-        file.writelines(f"{line}\n" for line in _lines(outcome))
+        file.writelines(f"{line}\n" for line in _lines(outcome, order))
 
 
-def _lines(outcome: Outcome) -> Iterator[str]:
+def _lines(outcome: Outcome, order: Order) -> Iterator[str]:
     yield f"### {headline(outcome)}"
     yield ""
     yield f"{_escaped(outcome.head)} against {_escaped(outcome.base)}: {summary(outcome)}."
     yield ""
-    found = rows(outcome.comparisons)
+    found = rows(outcome.comparisons, order)
     if found:
         yield f"| {' | '.join(COLUMNS)} |"
         yield f"|{' --- |' * 2}{' ---: |' * 3}{' --- |' * 2}"
@@ -46,4 +47,4 @@ def _lines(outcome: Outcome) -> Iterator[str]:
 
 def _escaped(text: str) -> str:
     """Return the text with what markdown would take for markup written out."""
-    return "".join(f"\\{character}" if character in "\\`*_[]<>|#" else character for character in text)
+    return "".join(f"\\{character}" if character in "\\`*_[]<>|#&~" else character for character in printable(text))

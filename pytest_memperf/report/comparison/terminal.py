@@ -9,7 +9,7 @@ from _pytest._io import TerminalWriter
 
 from pytest_memperf.model.comparison import Change
 from pytest_memperf.model.outcome import Outcome
-from pytest_memperf.report.comparison.texts import COLUMNS, rows, summary, together
+from pytest_memperf.report.comparison.texts import COLUMNS, USUAL, Order, rows, summary, together
 from pytest_memperf.report.table import Cell, align, printable, write_rows
 
 COLOURS: dict[Change, dict[str, bool]] = {
@@ -19,7 +19,7 @@ COLOURS: dict[Change, dict[str, bool]] = {
 }
 
 
-def write(write: Callable[..., object], outcome: Outcome, limit: int | None = None) -> None:
+def write(write: Callable[..., object], outcome: Outcome, limit: int | None = None, order: Order = USUAL) -> None:
     """Write the rows of what changed, then what could not be compared, then the counts.
 
     Args:
@@ -27,7 +27,7 @@ def write(write: Callable[..., object], outcome: Outcome, limit: int | None = No
         limit: rows and lines of a kind; None for all.
     """
     write(f"base: {printable(outcome.base)}\nhead: {printable(outcome.head)}\n")
-    found = rows(outcome.comparisons)
+    found = rows(outcome.comparisons, order)
     if found:
         table = [[Cell(text, {"bold": True}) for text in COLUMNS]]
         for comparison, texts in found[:limit]:
@@ -45,7 +45,7 @@ def write(write: Callable[..., object], outcome: Outcome, limit: int | None = No
     write(f"{summary(outcome)}\n", bold=True)
 
 
-def write_all(file: TextIO, outcomes: list[Outcome]) -> None:
+def write_all(file: TextIO, outcomes: list[Outcome], order: Order = USUAL) -> None:
     """Write each outcome, with colours where the file is a terminal."""
     for outcome in outcomes:
-        write(TerminalWriter(file).write, outcome)
+        write(TerminalWriter(file).write, outcome, order=order)

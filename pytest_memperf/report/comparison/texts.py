@@ -2,42 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from pytest_memperf.model.comparison import Change, Comparison, Side
+from pytest_memperf.model.comparison import TOLD_APART, Change, Comparison, Side
 from pytest_memperf.model.metric import Metric
 from pytest_memperf.model.outcome import Outcome
 from pytest_memperf.model.units import Number
 from pytest_memperf.report.block import counted
+from pytest_memperf.report.rows import natural
 from pytest_memperf.report.table import printable
 
 COLUMNS = ("test", "metric", "base", "head", "change", "verdict", "why")
-TOLD_APART = (Change.WORSE, Change.BETTER, Change.CHANGED, Change.SAME)
-"""The verdicts over two values, each of which is a row; the others are told together by their reasons."""
 NAMED = 3
 """Tests of a kind that are named; of the others their number is told."""
 
 
-def rows(comparisons: Iterable[Comparison]) -> list[tuple[Comparison, tuple[str, ...]]]:
-    """Return the comparisons of two values, regressions first, each with the texts of its columns."""
+def _by_change(comparison: Comparison) -> float:
+    """Return the key of the sort by size: twice as much is as large a change as half, and from or to 0 the largest."""
+    ratio = comparison.ratio
+    if not comparison.difference:
+        return 0.0
+    return -abs(math.log(ratio)) if ratio is not None and ratio > 0 else -math.inf
+
+
+def _metric_name(comparison: Comparison) -> str:
+    return comparison.metric.name if comparison.metric else ""
+
+
+SORTS: Mapping[str, Callable[[Comparison], Any]] = {
+    "verdict": lambda comparison: (not comparison.failing, TOLD_APART.index(comparison.change)),
+    "change": _by_change,
+    "name": lambda comparison: (natural(comparison.key.place), _metric_name(comparison)),
+}
+UNGROUPED = "none"
+GROUPS: Mapping[str, Callable[[Comparison], str]] = {
+    UNGROUPED: lambda comparison: "",
+    "test": lambda comparison: comparison.key.place,
+    "metric": _metric_name,
+}
+
+
+class Order(NamedTuple):
+    """The order of the rows: words of ``SORTS`` and ``GROUPS``; a group stands where its first row would."""
+
+    sort: str = "verdict"
+    group: str = UNGROUPED
+
+
+USUAL = Order()
+
+
+def rows(comparisons: Iterable[Comparison], order: Order = USUAL) -> list[tuple[Comparison, tuple[str, ...]]]:
+    """Return the comparisons of two values in this order, each with the texts of its columns."""
     chosen = [comparison for comparison in comparisons if comparison.change in TOLD_APART]
-    chosen.sort(key=lambda comparison: (not comparison.failing, TOLD_APART.index(comparison.change)))
-    return [(comparison, _texts(comparison)) for comparison in chosen]
+    chosen.sort(key=SORTS[order.sort])
+    groups: dict[str, list[Comparison]] = {}
+    for comparison in chosen:
+        groups.setdefault(GROUPS[order.group](comparison), []).append(comparison)
+    return [(comparison, _texts(comparison)) for group in groups.values() for comparison in group]
 
 
 def _texts(comparison: Comparison) -> tuple[str, ...]:
     metric, base, head = comparison.metric, comparison.base, comparison.head
     if metric is None or base is None or head is None:
         raise ValueError(f"{comparison.change.value} has no values")
-    return (
-        printable(comparison.key.place),
-        printable(metric.name),
+    texts = (
+        comparison.key.place,
+        metric.name,
         value_text(metric, base),
         value_text(metric, head),
         change_text(metric, head.value - base.value, comparison.ratio),
         f"{comparison.change.value}, fails" if comparison.failing else comparison.change.value,
         comparison.reason or smallest_text(metric, comparison.smallest),
     )
+    return tuple(map(printable, texts))
+
+
+def sentence(texts: Sequence[str]) -> str:
+    """Return the texts of a row in one line, without the test."""
+    _, metric, base, head, change, _, why = texts
+    return ": ".join(filter(None, (f"{metric} {base} -> {head}, {change}", why)))
 
 
 def value_text(metric: Metric, side: Side) -> str:

@@ -75,16 +75,25 @@ class Limits:
             return cls({})
         if NONE in words:
             raise UsageMistake(f"{NONE!r} leaves no limit: give it alone, or leave it out")
-        return cls({limit.metric: limit for limit in map(Limit.parse, words)})
+        limits = {limit.metric: limit for limit in map(Limit.parse, words)}
+        for limit in limits.values():
+            if (limit.text or "").startswith("-"):
+                raise UsageMistake(f"{limit.metric}:{limit.text} is negative: a limit is 0 or more")
+        return cls(limits)
 
     def judged(self, comparison: Comparison) -> Comparison:
-        """Return the comparison as a failing one, where it is."""
-        if comparison.change is not Change.WORSE or comparison.metric is None:
+        """Return the comparison as a failing one, where it is.
+
+        UsageMistake for a limit of another unit, whatever became of the metric: not only on the day it gets worse.
+        """
+        if comparison.metric is None:
             return comparison
         if self.of is None:
-            return replace(comparison, failing=True)
-        limit = self.of.get(comparison.metric.name)
-        return replace(comparison, failing=True) if limit is not None and limit.exceeded(comparison) else comparison
+            fails = True
+        else:
+            limit = self.of.get(comparison.metric.name)
+            fails = limit is not None and limit.exceeded(comparison)
+        return replace(comparison, failing=True) if fails and comparison.change is Change.WORSE else comparison
 
     def unknown(self, names: Container[str]) -> list[str]:
         """Return the metrics with a limit that are not among these."""

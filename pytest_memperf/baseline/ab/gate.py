@@ -1,0 +1,191 @@
+"""The gate: both sides in turns, each test in as many layouts of memory, and as often, as its verdict needs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from pytest_memperf.baseline.ab import noisy
+from pytest_memperf.baseline.ab.side import Sample, Side
+from pytest_memperf.baseline.comparing import compare
+from pytest_memperf.model.comparison import TOLD_APART, Change
+from pytest_memperf.model.joining import join_results
+from pytest_memperf.model.limits import Limits
+from pytest_memperf.model.metric import Trust
+from pytest_memperf.model.outcome import Outcome
+from pytest_memperf.model.result import Result
+from pytest_memperf.model.run import Run
+
+LAYOUTS = (3, 8, 12)
+"""Of each side: enough where both agree exactly, where they are the same by their spread, and for a difference.
+
+Eight a side lie apart by chance once in 6,435, which is too often for hundreds of tests; twelve once in 1,352,078.
+"""
+NOISY_METRICS = 2
+"""Of a usual test, its times: so many looks at chance each adds to the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of a run."""
+
+    limits: Limits
+    keep_same: bool = False
+    """Keep what has no difference too."""
+    max_time: float = 20.0
+    """Seconds that a test's times may take until they tell something."""
+
+
+@dataclass(slots=True)
+class Gate:
+    """What became of the tests."""
+
+    outcome: Outcome = field(default_factory=Outcome)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    """The tests that fail on head, and why."""
+    runs: int = 0
+
+
+class _Sampling:
+    """One test on both sides, in turns: A B B A."""
+
+    def __init__(self, base: Side, head: Side, test: str) -> None:
+        self._sides = base, head
+        self._test = test
+        self.samples: tuple[list[Sample], list[Sample]] = ([], [])
+
+    @property
+    def pairs(self) -> int:
+        """How many runs each side has."""
+        return len(self.samples[1])
+
+    @property
+    def broken(self) -> bool:
+        """Whether the test could not run to its end on one of them, so that more would tell no more."""
+        return any((each[-1].failed and not each[-1].over_budget) or each[-1].skipped for each in self.samples)
+
+    def go_on(self, pairs: int) -> bool:
+        """Run it until there are so many; return whether it ran to its end."""
+        while self.pairs < pairs:
+            for side in (0, 1) if self.pairs % 2 == 0 else (1, 0):
+                layout = len(self.samples[side]) % LAYOUTS[-1]
+                self.samples[side].append(self._sides[side].run(self._test, layout))
+            if self.broken:
+                return False
+        return True
+
+    @property
+    def results(self) -> tuple[list[list[Result]], list[list[Result]]]:
+        """The results of each run."""
+        base, head = ([sample.results for sample in samples] for samples in self.samples)
+        return base, head
+
+
+def run(base: Side, head: Side, request: Request, tell: Callable[[str], None]) -> Gate:
+    """Run every test of head on both sides, and tell them apart.
+
+    Args:
+        tell: takes the name of each test when it begins.
+    """
+    there = set(base.tests)
+    looks = NOISY_METRICS * len(head.tests)
+    taken: tuple[list[Result], list[Result]] = ([], [])
+    times: list[noisy.Pairs] = []
+    unable: dict[str, str] = {}
+    gate = Gate()
+    for test in head.tests:
+        tell(test)
+        if test not in there:
+            sample = head.run(test, 0)
+            gate.runs += 1
+            gate.failed += [(test, sample.failed)] if sample.failed else []
+            taken[1].extend(_exact_part(sample.results))
+            continue
+        sampling = _Sampling(base, head, test)
+        times += _sample(sampling, looks, request.max_time)
+        gate.runs += sum(map(len, sampling.samples))
+        failed = next((sample.failed for sample in sampling.samples[1] if sample.failed), None)
+        if failed:
+            gate.failed.append((test, failed))
+        ours = _joined(sampling.samples[0][: LAYOUTS[-1]])
+        why = next((each.failed for each in sampling.samples[0] if each.failed and not each.over_budget), None)
+        if why:
+            unable[test], ours = why, []
+        taken[0].extend(ours)
+        taken[1].extend(_joined(sampling.samples[1][: LAYOUTS[-1]]))
+    environment = Run("").environment  # what differs between the sides is what is looked for
+    gate.outcome = compare([Run("", results=taken[0])], taken[1], environment, request.limits, request.keep_same)
+    for comparison in noisy.comparisons(times, looks):
+        gate.outcome.add(request.limits.judged(comparison), request.keep_same)
+    gate.outcome.comparisons = [
+        replace(each, reason=f"base cannot run it: {unable[each.key.test]}")
+        if each.change is Change.NEW and each.key.test in unable
+        else each
+        for each in gate.outcome.comparisons
+    ]
+    return gate
+
+
+def _sample(sampling: _Sampling, looks: int, max_time: float) -> list[noisy.Pairs]:
+    """Run the test until its counts and bytes are told apart, then until its times are; return what these came to."""
+    if not sampling.go_on(LAYOUTS[0]):
+        return []
+    agree = [*_agreeing(sampling.samples[0])] == [*_agreeing(sampling.samples[1])]
+    if not agree:
+        for number in LAYOUTS[1:]:
+            if not sampling.go_on(number):
+                return []
+            if not _differ(sampling):
+                break
+    judged = {
+        (pairs.key, pairs.metric.name)
+        for pairs in noisy.pairs_of(*sampling.results)
+        if not agree or pairs.striking or noisy.is_asked(sampling.samples[1][0].results, pairs.metric.name)
+    }
+    deadline = time.monotonic() + max_time
+    while True:
+        found = [each for each in noisy.pairs_of(*sampling.results) if (each.key, each.metric.name) in judged]
+        told = [each.found for each in found]
+        if all(each.same or each.different(noisy.level(looks)) for each in told):
+            return found
+        if sampling.pairs >= noisy.MOST_PAIRS or time.monotonic() > deadline:
+            return found
+        if not sampling.go_on(sampling.pairs + 1):
+            return []
+
+
+def _differ(sampling: _Sampling) -> bool:
+    """Tell whether counts or bytes look different, so that more layouts are to confirm it."""
+    ours, theirs = (_joined(samples) for samples in sampling.samples)
+    outcome = compare([Run("", results=ours)], theirs, Run("").environment)
+    return any(outcome.counts[change] for change in TOLD_APART if change is not Change.SAME)
+
+
+def _agreeing(samples: Sequence[Sample]) -> Iterator[object]:
+    """Yield all that is to agree: the samples of each metric, but for those that are noisy."""
+    for result in _joined(samples):
+        yield result.key
+        for name, measured in result.metrics.items():
+            yield (name, measured.samples, measured.uncertainty)
+
+
+def _joined(samples: Sequence[Sample]) -> list[Result]:
+    """Return the results of all layouts as one for each window, without what is judged otherwise."""
+    results = [sample.results for sample in samples if sample.results]
+    return _exact_part(join_results(results) if len(results) > 1 else results[0] if results else [])
+
+
+def _exact_part(results: Sequence[Result]) -> list[Result]:
+    """Return the results without times, and without what is about the whole process."""
+    return [
+        replace(
+            result,
+            metrics={
+                name: measured
+                for name, measured in result.metrics.items()
+                if measured.metric.trust is not Trust.NOISY and not measured.metric.level
+            },
+        )
+        for result in results
+    ]

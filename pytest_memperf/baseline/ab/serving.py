@@ -1,0 +1,128 @@
+"""The session in a side's interpreter: it collects, then runs single tests in layouts that it is told.
+
+``main`` is started with a socket as its standard input, over which it is told. In the templates and children of that
+session the plugin looks which modules a test has imported, and from where.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_memperf import __version__
+from pytest_memperf.isolation.protocol import Connection, ConnectionEnded, connection_on_stdin, last_line
+from pytest_memperf.metrics.session import registry_of
+
+PLUGIN = "pytest_memperf.baseline.ab.serving"
+TOOLS = "MEMPERF_AB_TOOLS"
+"""Names a folder from which a side may import beside what is installed for it: pytest and this plugin."""
+_connection: Connection | None = None
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the session with these arguments of pytest, and return its exit code."""
+    global _connection
+    _connection = connection_on_stdin()
+    return int(pytest.main(["-p", PLUGIN, *arguments]))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Serve, unless this is a template of such a session."""
+    if _connection is not None:
+        config.pluginmanager.register(Serving(_connection), "memperf-serving")
+
+
+class Serving:
+    """Runs what it is told, one test at a time."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._uncollected: dict[str, str] = {}
+        self._reports: list[pytest.TestReport] = []
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config) -> None:
+        """Have narrow uncertainties: the smallest change that shows depends on them."""
+        registry_of(config).request_narrow()
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Keep why a module could not be imported: a side may be too old for its tests."""
+        if report.failed:
+            self._uncollected[report.nodeid] = last_line(report.longreprtext) or "it cannot be imported"
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Tell what there is to run, and run it whenever asked, to the end of the connection."""
+        from pytest_memperf.report.json_report import environment_of
+
+        items = {item.nodeid: item for item in session.items}
+        self._connection.send(
+            {
+                "version": __version__,
+                "tests": list(items),
+                "uncollected": self._uncollected,
+                "environment": environment_of(session.config),
+            }
+        )
+        try:
+            while True:
+                asked = self._connection.receive()
+                self._connection.send(self._run(session.config, items[asked["test"]], asked["layout"]))
+        except ConnectionEnded:
+            return True
+
+    def _run(self, config: pytest.Config, item: pytest.Item, layout: int) -> dict[str, Any]:
+        driver = config.pluginmanager.get_plugin("memperf-driver")
+        if driver is not None:
+            driver.first_layout = layout
+        self._reports.clear()
+        item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
+        failed = next((report for report in self._reports if report.failed), None)
+        skipped = next((report for report in self._reports if report.skipped), None)
+        elsewhere = [path for report in self._reports for path in getattr(report, "memperf_elsewhere", ())]
+        return {
+            "failed": None if failed is None else last_line(failed.longreprtext) or "it failed",
+            "over_budget": failed is not None and bool(failed.__dict__.get("memperf_failed")),
+            "skipped": None if skipped is None else _reason(skipped),
+            "results": [result.as_json() for report in self._reports for result in report.__dict__.get("taken", ())],
+            "elsewhere": elsewhere,
+        }
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep the report; its results are taken away from it afterwards."""
+        report.__dict__["taken"] = list(getattr(report, "memperf", ()))
+        self._reports.append(report)
+
+
+def _reason(report: pytest.TestReport) -> str:
+    return str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr or "it was skipped")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In a child: note what was imported from where a side has nothing to import from."""
+    report = yield
+    if report.when == "teardown" and item.config.pluginmanager.hasplugin("memperf-template"):
+        report.__dict__["memperf_elsewhere"] = imported_from_elsewhere(item.config.rootpath)
+    return report
+
+
+def imported_from_elsewhere(tests: Path) -> list[str]:
+    """Return the files of modules that are neither the interpreter's, nor installed for it, nor tests, nor tools."""
+    paths = sysconfig.get_paths()
+    own = [sys.prefix, sys.base_prefix, paths["stdlib"], paths["purelib"], paths["platlib"], str(tests)]
+    own += filter(None, [os.environ.get(TOOLS)])
+    roots = tuple(os.path.join(each, "") for folder in own for each in (folder, os.path.realpath(folder)))
+    found = []
+    for name, module in sorted(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str) and os.path.isabs(file) and not file.startswith(roots):
+            found.append(f"{name} from {file}")
+    return found

@@ -1,0 +1,124 @@
+"""A side of the comparison while it runs: its interpreter, and the session that serves there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pytest_memperf import __version__
+from pytest_memperf.baseline.ab.serving import TOOLS
+from pytest_memperf.isolation.protocol import Connection, ConnectionEnded, TimeIsUp, last_line
+from pytest_memperf.model.environment import Environment
+from pytest_memperf.model.errors import UsageMistake
+from pytest_memperf.model.result import Result
+
+START_UP = 600.0
+"""Seconds that a side may take to collect its tests."""
+_MAIN = (
+    "import os, sys; sys.path[:] = [*filter(None, sys.path), os.environ[{tools!r}]]; "
+    "from pytest_memperf.baseline.ab.serving import main; sys.exit(main(sys.argv[1:]))"
+)
+_LEFT_OUT = ("PYTHONPATH", "PYTHONHOME", "PYTEST_ADDOPTS", "PYTEST_PLUGINS", "VIRTUAL_ENV")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One run of one test in one layout."""
+
+    results: list[Result] = field(default_factory=list)
+    failed: str | None = None
+    """The last line of what was raised."""
+    over_budget: bool = False
+    """Whether that was a budget, so that the results are good."""
+    skipped: str | None = None
+
+
+class Side:
+    """The session of one side. ``close`` ends it and all that it started.
+
+    Args:
+        name: for messages, ``base`` or ``head``.
+        python: its interpreter.
+        folder: where its tests are.
+        tools: see ``tools.link_tools``.
+        arguments: those of pytest.
+    """
+
+    def __init__(self, name: str, python: Path, folder: Path, tools: Path, arguments: Sequence[str]) -> None:
+        self.name = name
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115
+        self._connection, there = Connection.pair()
+        environment = {key: value for key, value in os.environ.items() if key not in _LEFT_OUT}
+        command = [str(python), "-c", _MAIN.format(tools=TOOLS), *_OPTIONS, *arguments]
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=there.fileno(), stdout=self._output, stderr=subprocess.STDOUT, cwd=folder,
+                env={**environment, TOOLS: str(tools), "PYTHONNOUSERSITE": "1"},
+            )  # fmt: skip
+        except OSError as error:
+            raise UsageMistake(f"{name}: {python} cannot be started ({error.strerror}): name an interpreter") from None
+        finally:
+            there.close()
+        self.tests: list[str] = []
+        self.uncollected: dict[str, str] = {}
+        self.environment = Environment()
+
+    def collect(self) -> None:
+        """Wait until the side has collected its tests. UsageMistake where it cannot."""
+        try:
+            told = self._connection.receive(time.monotonic() + START_UP)
+        except (ConnectionEnded, TimeIsUp):
+            raise UsageMistake(f"{self.name}: its pytest did not come to running tests: {self._last_words()}") from None
+        if told["version"] != __version__:
+            raise UsageMistake(
+                f"{self.name} has pytest-memperf {told['version']}, here it is {__version__}: "
+                "install the same there, or none"
+            )
+        self.tests, self.uncollected = told["tests"], told["uncollected"]
+        self.environment = Environment.from_json(told["environment"])
+
+    def run(self, test: str, layout: int) -> Sample:
+        """Run a test in a layout. UsageMistake where the side is not what it claims to be."""
+        try:
+            self._connection.send({"test": test, "layout": layout})
+            told: dict[str, Any] = self._connection.receive()
+        except ConnectionEnded:
+            raise UsageMistake(f"{self.name} ended while it ran {test}: {self._last_words()}") from None
+        if told["elsewhere"]:
+            raise UsageMistake(
+                f"{self.name}: {test} imported {told['elsewhere'][0]}, which is not installed for that side: "
+                "install it there, not editable"
+            )
+        results = [Result.from_json(each) for each in told["results"]]
+        return Sample(results, told["failed"], told["over_budget"], told["skipped"])
+
+    def close(self) -> None:
+        """End the session."""
+        self._connection.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._output.close()
+
+    def _last_words(self) -> str:
+        try:
+            status = self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            return "it does not answer"
+        self._output.seek(0)
+        return last_line(self._output.read().decode(errors="replace")) or f"it ended with status {status}"
+
+
+_OPTIONS = (
+    "-p", "no:cacheprovider", "--memperf-isolation=process", "--memperf-layouts=1", "--memperf-only",
+    "--continue-on-collection-errors", "-q",
+)  # fmt: skip

@@ -1,0 +1,129 @@
+"""Times and rates of an A/B run."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from pytest_memperf.baseline.ab import noisy
+from pytest_memperf.model.budget import Bound, Budget, Check, Status
+from pytest_memperf.model.comparison import Change
+from pytest_memperf.model.metric import Better, Cost, Measured, Metric, Trust
+from pytest_memperf.model.result import Key, Result
+from pytest_memperf.model.units import COUNT, RATE, SECONDS
+
+TIME = Metric("wall_time", SECONDS, Better.LOWER, Trust.NOISY, Cost.ALWAYS, "", "")
+SPEED = Metric("throughput", RATE, Better.HIGHER, Trust.NOISY, Cost.ALWAYS, "", "")
+FAULTS = Metric("minor_faults", COUNT, Better.LOWER, Trust.EXACT, Cost.ALWAYS, "", "")
+KEY = Key("test_x.py::test_x", "call", "unknown", "inline")
+
+
+def results(*seconds: float) -> list[list[Result]]:
+    """Return runs with one result each, which also has faults."""
+    return [
+        [Result(*KEY[:2], metrics={"wall_time": Measured(TIME, (value,)), "minor_faults": Measured(FAULTS, (5,))})]
+        for value in seconds
+    ]
+
+
+def pairs(head: list[float], metric: Metric = TIME) -> noisy.Pairs:
+    """Return pairs with a base of 1."""
+    return noisy.Pairs(KEY, metric, (1.0,) * len(head), tuple(head))
+
+
+def spread(middle: float, number: int = 24, by: float = 0.01) -> list[float]:
+    """Return values round a middle."""
+    random = Random(number)
+    return [middle * (1 + random.uniform(-by, by)) for _ in range(number)]
+
+
+def test_noisy_metrics_are_paired_run_by_run() -> None:
+    """Counts are judged otherwise."""
+    (found,) = noisy.pairs_of(results(1.0, 2.0), results(3.0, 4.0))
+    assert found == noisy.Pairs(KEY, TIME, (1.0, 2.0), (3.0, 4.0))
+
+
+def test_a_metric_that_a_run_lacks_is_left_out() -> None:
+    """It has no pairs."""
+    base, head = results(1.0, 2.0), results(3.0, 4.0)
+    base[1][0].metrics = {}
+    assert not list(noisy.pairs_of(base, head))
+    assert not list(noisy.pairs_of([base[0], []], head))
+
+
+def test_short_windows_are_not_timed() -> None:
+    """And a time of 0 has no ratio."""
+    assert not list(noisy.pairs_of(results(0.004), results(0.004)))
+    assert list(noisy.pairs_of(results(0.006), results(0.006)))
+    assert not list(noisy.pairs_of(results(0.0), results(0.006)))
+
+
+@pytest.mark.parametrize(
+    ("ratios", "striking"),
+    [
+        ([1.0, 1.01, 0.99], False),
+        ([1.1, 1.11, 1.0], True),
+        ([0.9, 0.91, 1.0], True),
+        ([1.0, 1.2, 1.0], True),
+        ([1.02, 1.02, 1.02], False),
+    ],
+)
+def test_what_strikes(ratios: list[float], striking: bool) -> None:
+    """Two of three that point one way, or pairs that lie far apart."""
+    assert pairs(ratios).striking is striking
+
+
+def test_what_is_asked_for() -> None:
+    """By a budget, or by metrics=."""
+    result = Result(
+        *KEY[:2], requested=("throughput",), checks=[Check(Budget(TIME, Bound.MAX, 1.0), Status.PASSED, None)]
+    )
+    assert noisy.is_asked([result], "throughput")
+    assert noisy.is_asked([result], "wall_time")
+    assert not noisy.is_asked([result], "cpu_time")
+
+
+@pytest.mark.parametrize(
+    ("head", "metric", "change"),
+    [
+        (spread(1.1), TIME, Change.WORSE),
+        (spread(0.9), TIME, Change.BETTER),
+        (spread(1.1), SPEED, Change.BETTER),
+        (spread(1.0), TIME, Change.SAME),
+        (spread(1.03), TIME, Change.SAME),
+        (spread(1.0, by=0.4), TIME, Change.UNSURE),
+        (spread(1.1, number=6), TIME, Change.UNSURE),
+    ],
+)
+def test_verdicts(head: list[float], metric: Metric, change: Change) -> None:
+    """Each with its interval and the number of pairs in words."""
+    (found,) = noisy.comparisons([pairs(head, metric)], 20)
+    assert found.change is change
+    assert f"in {len(head)} pairs" in found.reason
+
+
+def test_unsure_names_the_pairs_that_it_takes() -> None:
+    """So many as could be improbable enough among all that are looked at."""
+    (found,) = noisy.comparisons([pairs(spread(1.1, number=6))], 20)
+    assert found.reason.endswith("it takes 14 pairs or more")
+
+
+def test_many_looks_make_an_alarm_dearer() -> None:
+    """What is a discovery alone is chance among thousands."""
+    head = spread(1.1, number=14)
+    assert next(noisy.comparisons([pairs(head)], 1)).change is Change.WORSE
+    assert next(noisy.comparisons([pairs(head)], 5_000)).change is Change.UNSURE
+
+
+def test_equal_sides_raise_no_alarm() -> None:
+    """500 runs of 50 tests whose times scatter by 20 %: at most 1 % of the runs with any alarm."""
+    random = Random(7)
+    alarms = 0
+    for _ in range(500):
+        every = [
+            noisy.Pairs(KEY, TIME, *(tuple(random.lognormvariate(0, 0.2) for _ in range(16)) for _ in range(2)))
+            for _ in range(50)
+        ]
+        alarms += any(found.change in (Change.WORSE, Change.BETTER) for found in noisy.comparisons(every, 100))
+    assert alarms <= 5
