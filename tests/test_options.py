@@ -6,7 +6,7 @@ import pytest
 
 from pytest_memperf.options import OPTIONS, Option, resolve
 
-SAMPLES = {"isolation": "process", "timeout": "7.5", "sort": "name", "columns": "minor_faults,peak_rss"}
+SAMPLES = {"isolation": "process", "timeout": "7.5", "sort": "name", "columns": "minor_faults,peak_rss", "save": "main"}
 
 
 def sample(option: Option) -> str:

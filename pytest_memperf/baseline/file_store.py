@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import errno
 import fcntl
 import os
@@ -42,6 +43,14 @@ class SavedRun:
     path: Path
 
     @property
+    def saved_at(self) -> datetime.datetime:
+        """When its session began, as the file's name tells; the end of time where that is no time."""
+        try:
+            return datetime.datetime.strptime(self.path.name.split("_")[2][:15] + "+0000", "%Y%m%dT%H%M%S%z")
+        except ValueError:
+            return datetime.datetime.max.replace(tzinfo=datetime.timezone.utc)
+
+    @property
     def head(self) -> Run:
         """The run without results and environment. UsageMistake for a damaged file."""
         return read_head(str(self.path))
@@ -69,6 +78,13 @@ class FileStore:
         except OSError as error:
             raise UsageMistake(f"{folder} cannot be read ({error.strerror}): {_ANOTHER}") from error
 
+    def remove(self, run: SavedRun) -> None:
+        """Delete a run; one that somebody else has deleted is gone. UsageMistake where it cannot be."""
+        try:
+            run.path.unlink(missing_ok=True)
+        except OSError as error:
+            raise UsageMistake(f"{run.path} cannot be deleted ({error.strerror}): mend its folder's rights") from None
+
     def save(self, run: Run) -> RunFile:
         """Return a file for the results of a run, which becomes one of the store's when it is finished.
 
@@ -80,6 +96,12 @@ class FileStore:
         except OSError as error:
             raise _cannot_write(folder, error) from error
         return RunFile(folder, run)
+
+
+def stores(folder: Path) -> list[FileStore]:
+    """Return the store of each platform that has runs in the folder."""
+    platforms = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    return [FileStore(folder, name) for name in platforms]
 
 
 class RunFile(JsonFile):

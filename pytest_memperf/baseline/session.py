@@ -93,7 +93,7 @@ class SavingSession(JsonReport):
     def refusal(self, exitstatus: int) -> str | None:
         """Return why nothing is kept."""
         if exitstatus == pytest.ExitCode.TESTS_FAILED:
-            return "a test failed"
+            return "a test failed, or a metric became worse"
         if exitstatus == pytest.ExitCode.INTERRUPTED or self._interrupted:
             return "the session was interrupted"
         if self._taken == 0:
@@ -102,9 +102,9 @@ class SavingSession(JsonReport):
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """Finish the file, and remember what to tell."""
-        super().pytest_sessionfinish(session, exitstatus)
-        reason = self.refusal(exitstatus)
+        """Finish the file, and remember what to tell. A comparison has had its say in the session's own status."""
+        super().pytest_sessionfinish(session, session.exitstatus)
+        reason = self.refusal(session.exitstatus)
         if reason:
             self._told = f"not saved: {reason} (--memperf-json=FILE keeps results in any case)"
         elif self._mistake is None:

@@ -15,12 +15,14 @@ from pytest_memperf.cli.ab import AB
 from pytest_memperf.cli.command import Command
 from pytest_memperf.cli.compare import COMPARE
 from pytest_memperf.cli.doctor import DOCTOR
+from pytest_memperf.cli.history import HISTORY
 from pytest_memperf.cli.hugepages import HUGEPAGES
+from pytest_memperf.cli.prune import PRUNE
 from pytest_memperf.model.errors import UsageMistake, nearest
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS: tuple[Command, ...] = (AB, COMPARE, DOCTOR, HUGEPAGES)
+COMMANDS: tuple[Command, ...] = (AB, COMPARE, DOCTOR, HISTORY, HUGEPAGES, PRUNE)
 MISTAKE = 2
 """Exit code of a call that is wrong."""
 INTERRUPTED = 130

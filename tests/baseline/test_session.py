@@ -235,12 +235,12 @@ class TestNotSaved:
         inline.makepyfile(test_more="def test_fails(): assert 0")
         result = inline.runpytest_subprocess("--memperf-save", *options)
         assert result.ret == pytest.ExitCode.TESTS_FAILED
-        self.check(result, "a test failed")
+        self.check(result, "a test failed, or a metric became worse")
 
     def test_a_budget_failed(self, pytester: pytest.Pytester) -> None:
         """That is a failed test as well."""
         pytester.makepyfile("import pytest\n@pytest.mark.memperf(max_wall_time=1e-12)\ndef test_it(): pass")
-        self.check(pytester.runpytest("--memperf-save"), "a test failed")
+        self.check(pytester.runpytest("--memperf-save"), "a test failed, or a metric became worse")
 
     @pytest.mark.parametrize("ending", ["raise KeyboardInterrupt", "pytest.exit('enough')", "pytest.exit('enough', 0)"])
     def test_interrupted(self, inline: pytest.Pytester, ending: str) -> None:
@@ -400,10 +400,13 @@ class TestComparing:
         result.stdout.fnmatch_lines(["test_it.py::test_one *peak_rss * worse, fails *"])
 
     def test_saved_and_compared(self, larger: pytest.Pytester) -> None:
-        """The base is the run from before, and the regression is kept: its tests passed."""
+        """The base is the run from before; what became worse is no base for others, unless that was allowed."""
         result = larger.runpytest("--memperf-compare", "--memperf-save=next")
         assert result.ret == pytest.ExitCode.TESTS_FAILED
-        result.stdout.fnmatch_lines(["base: run 0001, *"])
+        result.stdout.fnmatch_lines(["*not saved: a test failed, or a metric became worse *", "base: run 0001, *"])
+        assert [run.name for run in saved(larger.path / ".memperf")] == ["base"]
+
+        larger.runpytest("--memperf-compare", "--memperf-compare-fail=none", "--memperf-save=next")
         assert [run.name for run in saved(larger.path / ".memperf")] == ["base", "next"]
 
     def test_a_regression_is_stronger_than_a_lost_file(self, larger: pytest.Pytester) -> None:
@@ -462,11 +465,11 @@ class TestVerbosity:
     """How much is said."""
 
     def test_quiet_is_a_line(self, larger: pytest.Pytester) -> None:
-        """-q has the counts, and what was saved."""
+        """-q has the counts, and why nothing was saved."""
         result = larger.runpytest("--memperf-compare", "--memperf-save", "-q")
         assert result.ret == pytest.ExitCode.TESTS_FAILED
         lines = [line for line in result.outlines if line.startswith("memperf: ")]
-        assert sorted(line.split()[1] for line in lines) == ["1", "compared", "saved"]
+        assert sorted(line.split()[1] for line in lines) == ["1", "compared", "not"]
         assert any(re.fullmatch(r"memperf: compared with run 0001, .*: \d+ worse, .*", line) for line in lines)
         assert "comparison" not in result.stdout.str()
 
@@ -475,7 +478,7 @@ class TestVerbosity:
         result = larger.runpytest("--memperf-compare", "--memperf-save", "-qq")
         assert result.ret == pytest.ExitCode.TESTS_FAILED
         result.stdout.no_fnmatch_line("memperf:*")
-        assert len(saved(larger.path / ".memperf")) == 2
+        assert len(saved(larger.path / ".memperf")) == 1
 
     def test_without_a_terminal(self, larger: pytest.Pytester) -> None:
         """-p no:terminal has the same exit code."""
@@ -483,7 +486,7 @@ class TestVerbosity:
         assert result.ret == pytest.ExitCode.TESTS_FAILED
         assert result.outlines == []
         assert errors(result) == []
-        assert len(saved(larger.path / ".memperf")) == 2
+        assert len(saved(larger.path / ".memperf")) == 1
 
     def test_no_summary(self, larger: pytest.Pytester) -> None:
         """No comparison either."""
