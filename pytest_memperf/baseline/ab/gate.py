@@ -30,6 +30,8 @@ class Gate:
     failed: list[tuple[str, str]] = field(default_factory=list)
     """The tests that fail on head, and why; a side that is older may not be able to run them."""
     runs: int = 0
+    left: int = 0
+    """Tests that did not get their turn: the run was interrupted."""
 
 
 def run(base: Side, head: Side, limits: Limits, tell: Callable[[str], None], keep_same: bool = False) -> Gate:
@@ -42,16 +44,13 @@ def run(base: Side, head: Side, limits: Limits, tell: Callable[[str], None], kee
     taken: tuple[list[Result], list[Result]] = ([], [])
     unable: dict[str, str] = {}
     gate = Gate(Outcome())
-    for test in head.tests:
+    for number, test in enumerate(head.tests):
         tell(test)
-        if test not in there:
-            sample = head.run(test, 0)
-            gate.runs += 1
-            if sample.failed:
-                gate.failed.append((test, sample.failed))
-            taken[1].extend(sample.results)
-            continue
-        sampled = _sample(base, head, test)
+        try:
+            sampled = _sample(base, head, test) if test in there else ([], [head.run(test, 0)])
+        except KeyboardInterrupt:
+            gate.left = len(head.tests) - number
+            break
         gate.runs += sum(len(samples) for samples in sampled)
         failed = next((sample.failed for sample in sampled[1] if sample.failed), None)
         if failed:
