@@ -140,7 +140,7 @@ class TestMistakes:
 
     def test_an_editable_one(self, project: Project) -> None:
         """A path to the sources instead of the project is refused: they are gone after the build."""
-        with pytest.raises(UsageMistake, match="installed mine in place.*not editable"):
+        with pytest.raises(UsageMistake, match=r"installed mine in place.*not editable"):
             built(project, "echo $PWD/src > $(echo $VIRTUAL_ENV/lib/python3*/site-packages)/mine.pth")
         assert left(cache_folder()) == []
 

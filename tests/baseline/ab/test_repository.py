@@ -209,7 +209,7 @@ class TestChosen:
         project.commit({"file": "1"})
         project.git("branch", "-m", "other")
 
-        with pytest.raises(UsageMistake, match="no default branch is known .*origin/main.*name BASE and HEAD"):
+        with pytest.raises(UsageMistake, match=r"no default branch is known .*origin/main.*name BASE and HEAD"):
             Repository(project.folder).chosen()
 
     def test_a_single_commit(self, project: Project) -> None:
@@ -254,7 +254,7 @@ class TestShallow:
         """Where the origin is gone, it says how to clone."""
         project.folder.rename(project.folder.with_name("elsewhere"))
 
-        with pytest.raises(UsageMistake, match="fetch-depth: 2 .*GIT_DEPTH: 2"):
+        with pytest.raises(UsageMistake, match=r"fetch-depth: 2 .*GIT_DEPTH: 2"):
             Repository(clone.folder).chosen()
 
     def test_a_branch_that_is_cut_off(self, project: Project, clone: Project, tmp_path: Path) -> None:
@@ -321,7 +321,7 @@ class TestCopy:
         clone.git("clone", "--quiet", str(with_submodules.folder), ".")
         repository = Repository(clone.folder)
 
-        with pytest.raises(UsageMistake, match="^git submodule failed: .*$"):
+        with pytest.raises(UsageMistake, match=r"^git submodule failed: .*$"):
             repository.copy(repository.state("HEAD"), tmp_path / "copy")
 
     def test_a_worktree_of_the_user(self, project: Project, tmp_path: Path) -> None:
