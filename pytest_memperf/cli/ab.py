@@ -20,7 +20,15 @@ from pytest_memperf.baseline.ab.tools import link_tools
 from pytest_memperf.baseline.ab.workplace import workplace
 from pytest_memperf.baseline.limits import Limits
 from pytest_memperf.cli.command import INTERRUPTED, Command
-from pytest_memperf.cli.compare import FORMATS, REGRESSION, check_format, exit_code, write_outcomes
+from pytest_memperf.cli.compare import (
+    FOR_READERS,
+    FORMATS,
+    REGRESSION,
+    check_format,
+    check_names,
+    exit_code,
+    write_outcomes,
+)
 from pytest_memperf.model.errors import UsageMistake
 
 NAMES = ("base", "head")
@@ -79,11 +87,13 @@ def run(options: argparse.Namespace) -> int:
             raise UsageMistake(_nothing(sides[1]))
         former: list[str] = []
         if tests[0] != tests[1]:
-            former = tests_of(Side("base", pythons[0], tests[0], tools, options.pytest_arguments))
-        found = gate.run(sides[0], sides[1], limits, _tell, options.all)
+            former = tests_of(Side("former", pythons[0], tests[0], tools, options.pytest_arguments))
+        found = gate.run(sides[0], sides[1], limits, _tell, options.all or options.format not in FOR_READERS)
     add_gone(found.outcome, former, sides[1])
     found.outcome.base, found.outcome.head = described
     _tell("")
+    if found.outcome.metrics:
+        check_names(limits, [found.outcome])
     write_outcomes(options.format, options.output, [found.outcome])
     for test, reason in found.failed:
         print(f"memperf: {test} fails on head: {reason}", file=sys.stderr)

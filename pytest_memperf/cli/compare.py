@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
         outcome = compare(base.runs, run.results, run.environment, limits, keep_same)
         outcome.base, outcome.head = base.described, head.described
         outcomes.append(outcome)
-    _check_names(limits, outcomes)
+    check_names(limits, outcomes)
     write_outcomes(options.format, options.output, outcomes)
     return exit_code(outcomes, options.strict)
 
@@ -115,7 +115,7 @@ def _found(reference: str, store: FileStore) -> Baseline:
     return found
 
 
-def _check_names(limits: Limits, outcomes: Sequence[Outcome]) -> None:
+def check_names(limits: Limits, outcomes: Sequence[Outcome]) -> None:
     """Refuse a limit on a metric that no result has: it would never fail."""
     names = {name for outcome in outcomes for name in outcome.metrics}
     for name in limits.unknown(names):

@@ -49,7 +49,7 @@ class Side:
         name: for messages, ``base`` or ``head``.
         python: its interpreter.
         folder: where its tests are.
-        tools: see ``tools.link_tools``.
+        tools: see ``tools.link_tools``; beside it the tests' temporary folders are made.
         arguments: those of pytest.
     """
 
@@ -58,7 +58,9 @@ class Side:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115
         self._connection, there = Connection.pair()
         environment = {key: value for key, value in os.environ.items() if key not in _LEFT_OUT}
-        command = [str(python), "-c", _MAIN.format(tools=TOOLS), *_OPTIONS, *arguments]
+        # Of one length for both, as all paths that a test sees, and gone with the run.
+        own = ("--basetemp", str(tools.parent / f"temporary-{name}"))
+        command = [str(python), "-c", _MAIN.format(tools=TOOLS), *_OPTIONS, *own, *arguments]
         try:
             self._process = subprocess.Popen(
                 command,

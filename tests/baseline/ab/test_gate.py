@@ -41,7 +41,8 @@ def rows(gate: Gate) -> Iterator[tuple[str, str, Change]]:
 def test_the_side_decides(both: Both) -> None:
     """A test that touches 16 pages more, one that touches fewer, and one that is the same, in their numbers.
 
-    A budget that base exceeds and head keeps is no obstacle. What agrees exactly takes the fewest layouts, and a difference as many as make it one beyond chance.
+    A budget that base exceeds and head keeps is no obstacle. What agrees exactly takes the fewest layouts, and a
+    difference as many as make it one beyond chance.
     """
     text = (
         "def test_same(): mypkg.work(32)\n"
@@ -76,7 +77,7 @@ def test_what_is_not_measured_on_both(both: Both) -> None:
         "def test_fails(): assert not head, 'broken\\nby something'\n"
         "def test_never(): raise ValueError('both')\n"
         "@pytest.mark.memperf(max_minor_faults=70)\n"
-        "def test_over_head(): mypkg.work()\n"
+        "def test_over_head(): mypkg.work(100)\n"
         "def test_skipped(): pytest.skip()\n"
         "if head:\n"
         "    def test_new(): pass\n"

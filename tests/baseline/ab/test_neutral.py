@@ -29,9 +29,8 @@ def test_packages_and_modules_go(tmp_path: Path, place: str) -> None:
 
 def test_a_project_within_the_repository(tmp_path: Path) -> None:
     """In a folder that holds several projects, the one's package goes and the others' stay."""
-    Project(tmp_path).write(
-        dict.fromkeys(["libs/a/src/mypkg/x.py", "libs/a/tests/test_it.py", "libs/b/src/mypkg/x.py"], "")
-    )
+    files = ["libs/a/src/mypkg/x.py", "libs/a/tests/test_it.py", "libs/b/src/mypkg/x.py"]
+    Project(tmp_path).write(dict.fromkeys(files, ""))
     leave_out(tmp_path, "libs/a", ("mypkg",))
 
     assert remaining(tmp_path) == ["libs/a/tests/test_it.py", "libs/b/src/mypkg/x.py"]

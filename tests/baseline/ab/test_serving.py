@@ -39,12 +39,9 @@ def elsewhere(interpreters: dict[str, Path], tools: Path, tmp_path: Path) -> Cal
 
 def test_what_may_be_imported(elsewhere: Callable[..., list[str]]) -> None:
     """The standard library, what is installed, the tests' own modules, and the tools."""
-    assert (
-        elsewhere(
-            "json", "ctypes", "mypkg", "helper", "pytest", "numpy", "hypothetical", helper="", src__hypothetical=""
-        )
-        == []
-    )
+    names = ("json", "ctypes", "mypkg", "helper", "pytest", "numpy", "hypothetical")
+
+    assert elsewhere(*names, helper="", src__hypothetical="") == []
 
 
 def test_the_project_beside_its_tests(elsewhere: Callable[..., list[str]], tmp_path: Path) -> None:

@@ -31,10 +31,15 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_it_goes_with_the_run(temporary: Path) -> None:
     """Also with one that fails."""
-    with pytest.raises(ZeroDivisionError), workplace() as folder:
-        assert [*temporary.iterdir()] == [folder]
-        (folder / "file").touch()
-        raise ZeroDivisionError
+
+    def fail() -> None:
+        with workplace() as folder:
+            assert [*temporary.iterdir()] == [folder]
+            (folder / "file").touch()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
 
     assert [*temporary.iterdir()] == []
 
