@@ -73,7 +73,7 @@ class Side:
             raise UsageMistake(f"{name}: {python} cannot be started ({error.strerror}): name an interpreter") from None
         finally:
             there.close()
-        self._busy = False
+        self._busy = True
         self.tests: list[str] = []
         self.uncollected: dict[str, str] = {}
         self.environment = Environment()
@@ -84,6 +84,7 @@ class Side:
             told = self._connection.receive(time.monotonic() + START_UP)
         except (ConnectionEnded, TimeIsUp):
             raise UsageMistake(f"{self.name}: its pytest did not come to running tests: {self._last_words()}") from None
+        self._busy = False
         if told["version"] != __version__:
             raise UsageMistake(
                 f"{self.name} has pytest-memperf {told['version']}, here it is {__version__}: "
@@ -115,7 +116,7 @@ class Side:
         return Sample(results, told["failed"], told["over_budget"], told["skipped"])
 
     def close(self) -> None:
-        """End the session, and a test that it runs."""
+        """End the session, in the midst of whatever it does."""
         self._connection.close()
         if self._busy:
             self._process.send_signal(signal.SIGINT)

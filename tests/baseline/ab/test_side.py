@@ -223,6 +223,22 @@ class TestEnd:
         assert time.monotonic() - begun < 8
         assert gone(f"STARTED={tmp_path}")
 
+    def test_in_the_midst_of_the_collection(self, tools: Path, interpreters: dict[str, Path], tmp_path: Path) -> None:
+        """Closing does not wait for a module either that takes long to import."""
+        Project(tmp_path / "tests").write({"pytest.ini": "[pytest]\n", "test_it.py": "import time\ntime.sleep(60)\n"})
+        side = Side("base", interpreters["base"], tmp_path / "tests", tools, ())
+        before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+        signal.setitimer(signal.ITIMER_REAL, 2)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                side.collect()
+        finally:
+            signal.signal(signal.SIGALRM, before)
+        begun = time.monotonic()
+        side.close()
+
+        assert time.monotonic() - begun < 8
+
     def test_the_command_is_killed(self, tools: Path, interpreters: dict[str, Path], tmp_path: Path) -> None:
         """Its sides go with it, and what they run."""
         Project(tmp_path).write({"tests/pytest.ini": "[pytest]", "tests/tests/test_it.py": self.SLOW})
