@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from pytest_memperf import __version__
 from pytest_memperf.cli.ab import AB
-from pytest_memperf.cli.command import Command
+from pytest_memperf.cli.command import INTERRUPTED, Command
 from pytest_memperf.cli.compare import COMPARE
 from pytest_memperf.cli.doctor import DOCTOR
 from pytest_memperf.cli.history import HISTORY
@@ -25,7 +25,6 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS: tuple[Command, ...] = (AB, COMPARE, DOCTOR, HISTORY, HUGEPAGES, PRUNE)
 MISTAKE = 2
 """Exit code of a call that is wrong."""
-INTERRUPTED = 130
 PYTEST_ARGUMENTS = "pytest_arguments"
 """The attribute of a command's options that holds what stands behind ``--``, where it takes that."""
 

@@ -7,18 +7,27 @@ import contextlib
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_memperf.baseline.ab import gate
 from pytest_memperf.baseline.ab.environments import INSTALL, build, build_of_requirements
+from pytest_memperf.baseline.ab.gone import add_gone, tests_of
 from pytest_memperf.baseline.ab.neutral import leave_out
 from pytest_memperf.baseline.ab.repository import Repository, State
 from pytest_memperf.baseline.ab.side import Side
 from pytest_memperf.baseline.ab.tools import link_tools
-from pytest_memperf.cli.command import Command
-from pytest_memperf.cli.compare import FORMATS, REGRESSION, check_format, exit_code, write_outcomes
+from pytest_memperf.baseline.ab.workplace import workplace
+from pytest_memperf.cli.command import INTERRUPTED, Command
+from pytest_memperf.cli.compare import (
+    FORMATS,
+    READERS,
+    REGRESSION,
+    check_format,
+    check_names,
+    exit_code,
+    write_outcomes,
+)
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.limits import Limits
 from pytest_memperf.model.values import duration, number_or_text
@@ -29,8 +38,9 @@ Without BASE and HEAD: in the checkout of a pull request (a merge commit) its fi
 where the branch left the default one against the working tree. The tests of HEAD run on both sides, those that are
 marked or, with "-- --memperf-all", all. What follows "--" goes to pytest: files, -k and so on.
 
-Exit code: 0 without a regression, 1 with one or where a test fails on HEAD, 2 for a mistake in the call or a side that
-is not what it claims to be, 3 where nothing could be judged (with --strict: where something could not).
+Exit code: 0 without a regression, 1 with one or where a test fails on HEAD or cannot be imported there, 2 for a mistake
+in the call or a side that is not what it claims to be, 3 where nothing could be judged (with
+--strict: where something could not), 130 where it was interrupted: it tells what it has by then.
 """
 
 
@@ -68,34 +78,44 @@ def run(options: argparse.Namespace) -> int:
     check_format(options.format)
     limits = Limits.parse(options.fail)
     with contextlib.ExitStack() as at_the_end:
-        folder = Path(at_the_end.enter_context(tempfile.TemporaryDirectory(prefix="memperf-ab-")))
+        folder = at_the_end.enter_context(workplace())
         if sum(map(bool, (words, options.side, options.requirement))) > 1:
             raise UsageMistake("give BASE and HEAD, or --side twice, or --requirement twice: not both")
         if options.side:
-            pythons, described, tests = *_given(options.side), Path.cwd()
+            (pythons, described), tests = _given(options.side), (Path.cwd(), Path.cwd())
         elif options.requirement:
-            pythons, described, tests = *_required(options.requirement), Path.cwd()
+            (pythons, described), tests = _required(options.requirement), (Path.cwd(), Path.cwd())
         else:
             pythons, described, tests = _built(words, options, folder)
         tools = folder / "tools"
         link_tools(tools)
         sides = []
         for name, python in zip(NAMES, pythons, strict=True):
-            sides.append(Side(name, python, tests, tools, options.pytest_arguments))
+            sides.append(Side(name, python, tests[1], tools, options.pytest_arguments))
             at_the_end.callback(sides[-1].close)
             sides[-1].collect()  # one after the other: the first compiles the tests for both
         if not sides[1].tests:
             raise UsageMistake(_nothing(sides[1]))
-        request = gate.Request(limits, options.all, options.max_time)
+        former: list[str] = []
+        if tests[0] != tests[1]:
+            former = tests_of(Side("former", pythons[0], tests[0], tools, options.pytest_arguments))
+        request = gate.Request(limits, options.all or options.format not in READERS, options.max_time)
         found = gate.run(sides[0], sides[1], request, _tell)
+    add_gone(found.outcome, former, sides[1])
     found.outcome.base, found.outcome.head = described
     _tell("")
+    if found.outcome.metrics:
+        check_names(limits, [found.outcome])
     write_outcomes(options.format, options.output, [found.outcome])
     for test, reason in found.failed:
         print(f"memperf: {test} fails on head: {reason}", file=sys.stderr)
-    for module, reason in sides[0].uncollected.items():
-        print(f"memperf: {module} cannot be imported on base: {reason}", file=sys.stderr)
-    return REGRESSION if found.failed else exit_code([found.outcome], options.strict)
+    for name, side in zip(NAMES, sides, strict=True):
+        for module, reason in side.uncollected.items():
+            print(f"memperf: {module} cannot be imported on {name}: {reason}", file=sys.stderr)
+    if found.left:
+        print(f"memperf: interrupted, with {found.left} of {len(sides[1].tests)} tests left", file=sys.stderr)
+        return INTERRUPTED
+    return REGRESSION if found.failed or sides[1].uncollected else exit_code([found.outcome], options.strict)
 
 
 def _seconds(text: str) -> float:
@@ -125,8 +145,10 @@ def _required(requirements: Sequence[str]) -> tuple[list[Path], list[str]]:
     return built, list(requirements)
 
 
-def _built(words: Sequence[str], options: argparse.Namespace, folder: Path) -> tuple[list[Path], list[str], Path]:
-    """Return interpreters with the two states installed, what to call them, and where HEAD's tests are."""
+def _built(
+    words: Sequence[str], options: argparse.Namespace, folder: Path
+) -> tuple[list[Path], list[str], tuple[Path, Path]]:
+    """Return interpreters with the two states installed, what to call them, and where the tests of each are."""
     repository = Repository(Path.cwd())
     if len(words) not in (0, 2):
         raise UsageMistake("give BASE and HEAD, or neither (memperf ab --help)")
@@ -136,10 +158,18 @@ def _built(words: Sequence[str], options: argparse.Namespace, folder: Path) -> t
     for name, state in zip(NAMES, states, strict=True):
         _tell(f"{name}: {state.described}")
         built.append(build(repository, state, project, options.install))
-    tests = folder / "tests"
-    repository.copy(states[1], tests)
-    leave_out(tests, project, {package for each in built for package in each.packages})
-    return [each.python for each in built], [state.described for state in states], tests / project
+    packages = {package for each in built for package in each.packages}
+    places = (folder / "former", folder / "tests")
+    for state, place in zip(states, places, strict=True):
+        if state is states[1] or state.key != states[1].key:
+            repository.copy(state, place)
+            leave_out(place, project, packages)
+    former = places[0] if places[0].exists() else places[1]
+    return (
+        [each.python for each in built],
+        [state.described for state in states],
+        (former / project, places[1] / project),
+    )
 
 
 def _nothing(head: Side) -> str:

@@ -6,6 +6,9 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
+INTERRUPTED = 130
+"""Exit code of a command that Ctrl-C has ended."""
+
 
 @dataclass(frozen=True, slots=True)
 class Command:

@@ -95,7 +95,7 @@ def run(options: argparse.Namespace) -> int:
         for each in alone:
             unpaired = True
             _tell(f"{each.described}: nothing of its environment is on the other side, so it is not compared")
-    _check_names(limits, outcomes)
+    check_names(limits, outcomes)
     write_outcomes(options.format, options.output, outcomes, order)
     return exit_code(outcomes, options.strict, unpaired)
 
@@ -166,7 +166,7 @@ def _found(reference: str, store: FileStore) -> Baseline:
     return found
 
 
-def _check_names(limits: Limits, outcomes: Sequence[Outcome]) -> None:
+def check_names(limits: Limits, outcomes: Sequence[Outcome]) -> None:
     """Refuse a limit on a metric that no result has: it would never fail."""
     names = {name for outcome in outcomes for name in outcome.metrics}
     for name in limits.unknown(names):

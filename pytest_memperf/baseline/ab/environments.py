@@ -5,23 +5,29 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
 
-from pytest_memperf.baseline.ab.repository import Repository, State
+from pytest_memperf.baseline.ab.in_place import editable, paths_added
+from pytest_memperf.baseline.ab.repository import Repository, State, without_git_variables
 from pytest_memperf.model.errors import UsageMistake
+from pytest_memperf.report.whole_file import write_text
 
 INSTALL = "pip install ."
-_READY = "ready"
+_READY = "packages.json"
+"""Made last: the top-level modules that the project has installed."""
 _FLAGS = ("CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "CC", "CXX", "PIP_CONSTRAINT", "PIP_INDEX_URL")
 """Variables that decide what a build comes to."""
+_SEARCHED = ("PYTHONPATH", "PYTHONHOME")
+"""Variables through which an environment would have what is not installed in it."""
 
 
 def cache_folder() -> Path:
@@ -48,8 +54,7 @@ def build(repository: Repository, state: State, project: str, install: str) -> B
         install: the command, run there with the environment's own ``pip`` and ``python``.
     """
     key = (state.key, str(repository.top), project, install)
-    folder = _kept(key, lambda folder: _build(repository, state, project, install, folder))
-    return Built(folder / "venv" / "bin" / "python", _packages(folder))
+    return _kept(key, lambda folder, lock: _build(repository, state, project, install, folder, lock))
 
 
 def build_of_requirements(requirements: str) -> Built:
@@ -61,89 +66,122 @@ def build_of_requirements(requirements: str) -> Built:
     is_file = file.is_file()
     words = ["-r", str(file.resolve())] if is_file else shlex.split(requirements)
 
-    def make(folder: Path) -> None:
+    def make(folder: Path, lock: int) -> tuple[str, ...]:
         folder.mkdir(parents=True)
         venv = folder / "venv"
-        _run([sys.executable, "-m", "venv", str(venv)], folder, "python -m venv")
+        _run([sys.executable, "-m", "venv", str(venv)], folder, "python -m venv", lock)
         pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", *words]
-        _run(pip, Path.cwd(), f"pip install {requirements}")
+        _run(pip, Path.cwd(), f"pip install {requirements}", lock)
+        return ()
 
-    folder = _kept(("requirements", file.read_text() if is_file else requirements), make)
-    return Built(folder / "venv" / "bin" / "python", ())
+    return _kept(("requirements", file.read_text() if is_file else requirements), make)
 
 
-def _kept(key: Sequence[str], make: Callable[[Path], None]) -> Path:
-    """Return the folder of an environment, made now unless it is kept; what could not be made whole is not."""
+def _kept(key: Sequence[str], make: Callable[[Path, int], tuple[str, ...]]) -> Built:
+    """Return an environment, made now unless it is kept; what could not be made whole is not.
+
+    Args:
+        make: makes it in a folder, under the lock of this descriptor, and returns the modules of the project.
+    """
     flags = [f"{name}={os.environ.get(name)}" for name in _FLAGS]
     words = (*key, sys.version, sys.executable, *flags)
     # The digest alone makes up the name: the paths of both sides are of one length.
     folder = cache_folder() / hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
-    with _locked(folder):
+    with _locked(folder) as lock:
         if not (folder / _READY).exists():
             shutil.rmtree(folder, ignore_errors=True)
             try:
-                make(folder)
-                (folder / _READY).touch()
+                packages = make(folder, lock)
+                write_text(folder / _READY, json.dumps(packages))
             finally:
                 shutil.rmtree(folder / "source", ignore_errors=True)
                 if not (folder / _READY).exists():
                     shutil.rmtree(folder, ignore_errors=True)
         os.utime(folder)
-    return folder
+        return Built(folder / "venv" / "bin" / "python", tuple(json.loads((folder / _READY).read_text())))
 
 
-def _build(repository: Repository, state: State, project: str, install: str, folder: Path) -> None:
+def _build(
+    repository: Repository, state: State, project: str, install: str, folder: Path, lock: int
+) -> tuple[str, ...]:
+    """Build the environment, and return the top-level modules that the project has installed."""
     source, venv = folder / "source", folder / "venv"
     folder.mkdir(parents=True)
     repository.copy(state, source)
-    _run([sys.executable, "-m", "venv", str(venv)], folder, "python -m venv")
-    before = _names(venv)
+    if not (source / project).is_dir():
+        raise UsageMistake(f"--project={project}: {state.described} has no such folder")
+    _run([sys.executable, "-m", "venv", str(venv)], folder, "python -m venv", lock)
+    before = _files(venv)
     path = f"{venv / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    variables = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    variables = {name: value for name, value in without_git_variables().items() if name not in _SEARCHED}
     variables |= {"PATH": path, "VIRTUAL_ENV": str(venv), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    _run(["/bin/sh", "-c", install], source / project, f"--install {install!r} for {state.described}", variables)
-    if _names(venv) <= before:
+    _run(["/bin/sh", "-c", install], source / project, f"--install {install!r} for {state.described}", lock, variables)
+    added = _files(venv) - before
+    if not added:
         raise UsageMistake(f"--install {install!r} installed nothing: give the command that installs the project")
+    in_place = _in_place(venv, source)
+    if in_place:
+        raise UsageMistake(
+            f"--install {install!r} installed {in_place} in place, which would leave it without its sources: "
+            "install it, not editable"
+        )
+    return _packages(venv, source) or tuple(sorted(_modules(added)))
 
 
-def _run(command: Sequence[str], folder: Path, what: str, variables: dict[str, str] | None = None) -> None:
+def _run(command: Sequence[str], folder: Path, what: str, lock: int, variables: dict[str, str] | None = None) -> None:
+    """Run a command to its end. It holds the lock too: should it outlive this process, nobody builds meanwhile."""
     try:
         done = subprocess.run(
             command, cwd=folder, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, errors="replace",
+            stderr=subprocess.STDOUT, text=True, errors="replace", pass_fds=(lock,),
         )  # fmt: skip
     except OSError as error:
-        raise UsageMistake(f"{what} cannot be run ({error.strerror}): see --project and --install") from None
+        raise UsageMistake(f"{what} cannot be run ({error.strerror})") from None
     if done.returncode:
         told = [line for line in done.stdout.splitlines() if line.strip()][-15:]
         raise UsageMistake("\n".join([f"{what} failed (status {done.returncode}); it said", *told]))
 
 
-def _site(venv: Path) -> list[str]:
-    return [str(path) for path in venv.glob("lib*/python3.*/site-packages")]
+def _site(venv: Path) -> list[Path]:
+    return [*venv.glob("lib*/python3.*/site-packages")]
 
 
-def _names(venv: Path) -> set[str]:
-    return {str(each.metadata["Name"]) for each in distributions(path=_site(venv))}
+def _files(venv: Path) -> set[str]:
+    """Return what lies right below the search path; a distribution's entry names its version."""
+    return {path.name for site in _site(venv) for path in site.iterdir()}
 
 
-def _packages(folder: Path) -> tuple[str, ...]:
+def _modules(names: Iterable[str]) -> set[str]:
+    """Return the top-level modules among such names."""
+    others = (".dist-info", ".egg-info", ".pth", "__pycache__")
+    return {name.partition(".")[0] for name in names if not name.endswith(others)}
+
+
+def _packages(venv: Path, source: Path) -> tuple[str, ...]:
     """Return the top-level modules of what was installed from the project's own folder: pip notes where from."""
     found: set[str] = set()
-    for each in distributions(path=_site(folder / "venv")):
-        if str(folder / "source") in (each.read_text("direct_url.json") or ""):
-            tops = {Path(file).parts[0] for file in each.files or () if ".." not in Path(file).parts}
-            found |= {top.partition(".")[0] for top in tops if not top.endswith((".dist-info", ".pth", "__pycache__"))}
+    for each in distributions(path=[*map(str, _site(venv))]):
+        if source.as_uri() in (each.read_text("direct_url.json") or ""):
+            found |= _modules(Path(file).parts[0] for file in each.files or () if ".." not in Path(file).parts)
     return tuple(sorted(found))
 
 
+def _in_place(venv: Path, source: Path) -> str | None:
+    """Return the name of what would be imported from the sources, which are deleted; None where nothing would."""
+    folders = [*map(str, _site(venv))]
+    for name, place in (*editable(folders), *paths_added(folders)):
+        if Path(place).is_relative_to(source):
+            return name
+    return None
+
+
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[int]:
     """Keep another run waiting that wants the same environment; the kernel takes the lock from whoever is killed."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)

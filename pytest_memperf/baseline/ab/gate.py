@@ -45,6 +45,8 @@ class Gate:
     failed: list[tuple[str, str]] = field(default_factory=list)
     """The tests that fail on head, and why."""
     runs: int = 0
+    left: int = 0
+    """Tests that did not get their turn: the run was interrupted."""
 
 
 class _Sampling:
@@ -94,20 +96,23 @@ def run(base: Side, head: Side, request: Request, tell: Callable[[str], None]) -
     times: list[noisy.Pairs] = []
     unable: dict[str, str] = {}
     gate = Gate()
-    for test in head.tests:
+    for number, test in enumerate(head.tests):
         tell(test)
-        if test not in there:
-            sample = head.run(test, 0)
-            gate.runs += 1
-            gate.failed += [(test, sample.failed)] if sample.failed else []
-            taken[1].extend(_exact_part(sample.results))
-            continue
         sampling = _Sampling(base, head, test)
-        times += _sample(sampling, looks, request.max_time)
+        try:
+            if test in there:
+                times += _sample(sampling, looks, request.max_time)
+            else:
+                sampling.samples[1].append(head.run(test, 0))
+        except KeyboardInterrupt:
+            gate.left = len(head.tests) - number
+            break
         gate.runs += sum(map(len, sampling.samples))
-        failed = next((sample.failed for sample in sampling.samples[1] if sample.failed), None)
-        if failed:
-            gate.failed.append((test, failed))
+        failed = next((sample for sample in sampling.samples[1] if sample.failed), None)
+        if failed is not None:
+            gate.failed.append((test, failed.failed or ""))
+            if not failed.over_budget:
+                continue
         ours = _joined(sampling.samples[0][: LAYOUTS[-1]])
         why = next((each.failed for each in sampling.samples[0] if each.failed and not each.over_budget), None)
         if why:

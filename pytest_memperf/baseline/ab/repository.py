@@ -12,6 +12,16 @@ from pathlib import Path
 from pytest_memperf.model.errors import UsageMistake
 
 DEFAULT_BRANCHES = ("origin/main", "origin/master", "main", "master")
+_POINTING_ELSEWHERE = (
+    "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE", "GIT_PREFIX", "GIT_SHALLOW_FILE",
+)  # fmt: skip
+"""Variables that git sets for hooks: with them, what is meant for a copy would happen to the user's repository."""
+
+
+def without_git_variables() -> dict[str, str]:
+    """Return this process's environment, in which git finds the repository that it stands in."""
+    return {name: value for name, value in os.environ.items() if name not in _POINTING_ELSEWHERE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +51,9 @@ class Repository:
     def __init__(self, folder: Path) -> None:
         try:
             top = subprocess.run(
-                ["git", "rev-parse", "--show-toplevel"], cwd=folder, capture_output=True, text=True, check=True
-            )
+                ["git", "rev-parse", "--show-toplevel"],
+                cwd=folder, env=without_git_variables(), capture_output=True, text=True, check=True,
+            )  # fmt: skip
         except FileNotFoundError:
             raise UsageMistake("git is not installed: install it, or name the sides by --side") from None
         except subprocess.CalledProcessError as error:
@@ -61,11 +72,15 @@ class Repository:
     def working_tree(self) -> State:
         """Return HEAD with what is not committed, files that are not ignored among it."""
         head = self.state("HEAD")
-        digest = hashlib.sha256((self._ask("diff", "--binary", "HEAD") or "").encode())
-        others = (self._ask("ls-files", "--others", "--exclude-standard", "-z") or "").split("\0")
-        for name in filter(None, others):
-            digest.update(name.encode())
-            digest.update((self.top / name).read_bytes())
+        digest = hashlib.sha256()
+        for name in self._changed():
+            path = self.top / name
+            digest.update(os.fsencode(f"{name}\0"))
+            if path.is_symlink():
+                digest.update(os.fsencode(path.readlink()))
+            elif path.is_file():
+                digest.update(b"%o\0" % (path.stat().st_mode & 0o777) + path.read_bytes())
+            digest.update(b"\0")
         changed = self._ask("status", "--porcelain")
         return State(head.commit, "the working tree" if changed else "HEAD", digest.hexdigest()[:12] if changed else "")
 
@@ -86,6 +101,11 @@ class Repository:
                 return State(base, f"where it left {name}" if base != head.commit else "HEAD"), head
             if base and parents:
                 return State(self._have(parents[0]), "HEAD^1"), head
+        if self._ask("rev-parse", "--is-shallow-repository") == "true":
+            raise UsageMistake(
+                "this clone is too shallow to tell where the branch left the default one: "
+                "clone with fetch-depth: 0 (GitHub) or GIT_DEPTH: 0 (GitLab), or name BASE and HEAD"
+            )
         raise UsageMistake(
             f"no default branch is known here (looked for {', '.join(DEFAULT_BRANCHES)}): name BASE and HEAD"
         )
@@ -98,7 +118,7 @@ class Repository:
     def _have(self, commit: str) -> str:
         """Return a commit that is here, fetched if need be."""
         if self._ask("cat-file", "-e", commit) is None:
-            self._ask("fetch", "--quiet", "--depth=1", "--no-write-fetch-head", "origin", commit)
+            self._ask("fetch", "--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head", "origin", commit)
             if self._ask("cat-file", "-e", commit) is None:
                 raise UsageMistake(
                     f"this clone is too shallow to have {commit[:12]}: "
@@ -109,32 +129,72 @@ class Repository:
     def copy(self, state: State, target: Path) -> None:
         """Make a copy of the state, with tags and submodules. UsageMistake where git cannot."""
         self._do("clone", "--quiet", "--shared", "--no-checkout", str(self.top), str(target), folder=self.top)
+        kept = Path(self._ask("rev-parse", "--path-format=absolute", "--git-common-dir") or self.top / ".git")
+        if (kept / "shallow").exists():  # then git has copied what the branches reach, and shares nothing
+            (target / ".git/objects/info/alternates").write_text(f"{kept / 'objects'}\n")
+            shutil.copy(kept / "shallow", target / ".git/shallow")
         self._do("checkout", "--quiet", "--detach", state.commit, folder=target)
-        if (target / ".gitmodules").exists():
-            self._do("submodule", "--quiet", "update", "--init", "--recursive", folder=target)
+        origin = self._ask("config", "--get", "remote.origin.url")
+        if origin:  # what the addresses of submodules may be relative to
+            self._do("config", "remote.origin.url", origin, folder=target)
+        self._copy_submodules(kept, target)
         if state.changes:
             self._copy_changes(target)
 
+    def _copy_submodules(self, kept: Path, target: Path) -> None:
+        """Check out the submodules of a copy, from what the user's repository has of them or else from their origin.
+
+        Args:
+            kept: the git folder of the repository that was copied.
+        """
+        if not (target / ".gitmodules").exists():
+            return
+        told = self._git("config", "-z", "-f", ".gitmodules", "--get-regexp", r"^submodule\..*\.path$", folder=target)
+        for entry in filter(None, told.stdout.decode(errors="surrogateescape").split("\0")):
+            key, _, path = entry.partition("\n")
+            name = key.removeprefix("submodule.").removesuffix(".path")
+            here = kept / "modules" / name
+            update = ("-c", "protocol.file.allow=always", "submodule", "--quiet", "update", "--init", "--", path)
+            if here.exists():
+                local = (f"submodule.{name}.url", str(here))
+                if self._git("-c", "=".join(local), *update, folder=target).returncode == 0:
+                    self._copy_submodules(here, target / path)
+                    continue
+            self._do("submodule", "--quiet", "update", "--init", "--recursive", "--", path, folder=target)
+
     def _copy_changes(self, target: Path) -> None:
         """Bring the copy of HEAD to the state of the working tree."""
-        for command in (("diff", "--name-only", "-z", "HEAD"), ("ls-files", "--others", "--exclude-standard", "-z")):
-            for name in filter(None, (self._ask(*command) or "").split("\0")):
-                source, copied = self.top / name, target / name
-                if not os.path.lexists(source):
-                    copied.unlink(missing_ok=True)
-                elif not source.is_dir():
-                    copied.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copy2(source, copied, follow_symlinks=False)
+        for name in self._changed():
+            source, copied = self.top / name, target / name
+            if source.is_symlink() or source.is_file():
+                copied.parent.mkdir(parents=True, exist_ok=True)
+                copied.unlink(missing_ok=True)
+                shutil.copy2(source, copied, follow_symlinks=False)
+            elif not source.exists():
+                copied.unlink(missing_ok=True)
+
+    def _changed(self) -> list[str]:
+        """Return what differs from HEAD in the working tree, also what is gone, and what git does not know yet."""
+        # A renamed file would be told by its new name alone.
+        commands = (
+            ("diff", "--no-renames", "--name-only", "-z", "HEAD"),
+            ("ls-files", "--others", "--exclude-standard", "-z"),
+        )
+        return sorted({name for command in commands for name in (self._ask(*command) or "").split("\0") if name})
+
+    def _git(self, *arguments: str, folder: Path) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            ["git", *arguments],
+            cwd=folder, env=without_git_variables(), stdin=subprocess.DEVNULL, capture_output=True,
+        )  # fmt: skip
 
     def _ask(self, *arguments: str) -> str | None:
         """Return what git answers; None where it refuses."""
-        done = subprocess.run(
-            ["git", "--no-optional-locks", *arguments], cwd=self.top, stdin=subprocess.DEVNULL, capture_output=True
-        )
-        return done.stdout.decode(errors="surrogateescape").strip() if done.returncode == 0 else None
+        done = self._git("--no-optional-locks", *arguments, folder=self.top)
+        return done.stdout.decode(errors="surrogateescape").rstrip("\n") if done.returncode == 0 else None
 
     def _do(self, *arguments: str, folder: Path) -> None:
-        done = subprocess.run(["git", *arguments], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        done = self._git(*arguments, folder=folder)
         if done.returncode:
-            told = done.stderr.strip().splitlines()[-1:] or ["it does not say why"]
+            told = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["it does not say why"]
             raise UsageMistake(f"git {arguments[0]} failed: {told[0]}")

@@ -7,15 +7,22 @@ session the plugin looks which modules a test has imported, and from where.
 from __future__ import annotations
 
 import os
+import signal
+import site
 import sys
 import sysconfig
 from collections.abc import Generator, Sequence
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cyx import process
 from pytest_memperf import __version__
+from pytest_memperf.baseline.ab.in_place import editable
+from pytest_memperf.baseline.ab.neutral import TESTS
+from pytest_memperf.baseline.ab.tools import OURS
 from pytest_memperf.isolation.protocol import Connection, ConnectionEnded, connection_on_stdin, last_line
 from pytest_memperf.metrics.session import registry_of
 
@@ -28,6 +35,7 @@ _connection: Connection | None = None
 def main(arguments: Sequence[str]) -> int:
     """Run the session with these arguments of pytest, and return its exit code."""
     global _connection
+    process.die_with_parent(signal.SIGKILL)  # in the midst of a test nobody looks whether the connection is there
     _connection = connection_on_stdin()
     return int(pytest.main(["-p", PLUGIN, *arguments]))
 
@@ -68,6 +76,7 @@ class Serving:
                 "tests": list(items),
                 "uncollected": self._uncollected,
                 "environment": environment_of(session.config),
+                "editable": [f"{name} from {place}" for name, place in editable(sys.path) if name != OURS],
             }
         )
         try:
@@ -87,7 +96,7 @@ class Serving:
         skipped = next((report for report in self._reports if report.skipped), None)
         elsewhere = [path for report in self._reports for path in getattr(report, "memperf_elsewhere", ())]
         return {
-            "failed": None if failed is None else last_line(failed.longreprtext) or "it failed",
+            "failed": None if failed is None else _cause(failed),
             "over_budget": failed is not None and bool(failed.__dict__.get("memperf_failed")),
             "skipped": None if skipped is None else _reason(skipped),
             "results": [result.as_json() for report in self._reports for result in report.__dict__.get("taken", ())],
@@ -99,6 +108,13 @@ class Serving:
         """Keep the report; its results are taken away from it afterwards."""
         report.__dict__["taken"] = list(getattr(report, "memperf", ()))
         self._reports.append(report)
+
+
+def _cause(report: pytest.TestReport) -> str:
+    """Return the first line of what was raised; below it may stand a long explanation."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    told = crash.message.strip().partition("\n")[0] if crash else last_line(report.longreprtext)
+    return (told or "it failed").removeprefix("Failed: ")
 
 
 def _reason(report: pytest.TestReport) -> str:
@@ -115,14 +131,32 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def imported_from_elsewhere(tests: Path) -> list[str]:
-    """Return the files of modules that are neither the interpreter's, nor installed for it, nor tests, nor tools."""
+    """Return the files of modules that are neither the interpreter's, nor installed for it, nor tests, nor tools.
+
+    Nor may there be something installed of the same name, for which the tests' folder stood in: that is the project
+    itself, beside its tests.
+    """
     paths = sysconfig.get_paths()
-    own = [sys.prefix, sys.base_prefix, paths["stdlib"], paths["purelib"], paths["platlib"], str(tests)]
-    own += filter(None, [os.environ.get(TOOLS)])
-    roots = tuple(os.path.join(each, "") for folder in own for each in (folder, os.path.realpath(folder)))
+    installed = [paths["purelib"], paths["platlib"], *site.getsitepackages()]
+    # Not all below sys.prefix: that may be /usr, with the project in /usr/src.
+    own = [*installed, paths["stdlib"], paths["platstdlib"], str(tests), *filter(None, [os.environ.get(TOOLS)])]
+    roots = _as_roots(own)
     found = []
     for name, module in sorted(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if isinstance(file, str) and os.path.isabs(file) and not file.startswith(roots):
+        if not isinstance(file, str) or not os.path.isabs(file):
+            continue
+        if not file.startswith(roots) or (
+            file.startswith(_as_roots([str(tests)])) and _is_installed(name.partition(".")[0], installed)
+        ):
             found.append(f"{name} from {file}")
     return found
+
+
+def _as_roots(folders: Sequence[str]) -> tuple[str, ...]:
+    return tuple(os.path.join(each, "") for folder in folders for each in (folder, os.path.realpath(folder)))
+
+
+def _is_installed(name: str, folders: Sequence[str]) -> bool:
+    """Tell whether a top-level module is installed that is none of tests."""
+    return name not in TESTS and PathFinder.find_spec(name, [*folders]) is not None

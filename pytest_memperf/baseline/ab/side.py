@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import subprocess
 import tempfile
 import time
@@ -24,6 +26,7 @@ _MAIN = (
     "import os, sys; sys.path[:] = [*filter(None, sys.path), os.environ[{tools!r}]]; "
     "from pytest_memperf.baseline.ab.serving import main; sys.exit(main(sys.argv[1:]))"
 )
+_ERROR = re.compile("^ERROR: (?!usage: )|: error: ")
 _LEFT_OUT = ("PYTHONPATH", "PYTHONHOME", "PYTEST_ADDOPTS", "PYTEST_PLUGINS", "VIRTUAL_ENV")
 
 
@@ -46,7 +49,7 @@ class Side:
         name: for messages, ``base`` or ``head``.
         python: its interpreter.
         folder: where its tests are.
-        tools: see ``tools.link_tools``.
+        tools: see ``tools.link_tools``; beside it the tests' temporary folders are made.
         arguments: those of pytest.
     """
 
@@ -55,17 +58,22 @@ class Side:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115
         self._connection, there = Connection.pair()
         environment = {key: value for key, value in os.environ.items() if key not in _LEFT_OUT}
-        command = [str(python), "-c", _MAIN.format(tools=TOOLS), *_OPTIONS, *arguments]
+        # Of one length for both, as all paths that a test sees, and gone with the run.
+        own = ("--basetemp", str(tools.parent / f"temporary-{name}"))
+        command = [str(python), "-c", _MAIN.format(tools=TOOLS), *_OPTIONS, *own, *arguments]
         try:
             self._process = subprocess.Popen(
                 command,
-                stdin=there.fileno(), stdout=self._output, stderr=subprocess.STDOUT, cwd=folder,
+                stdin=there.fileno(), stdout=self._output, stderr=subprocess.STDOUT, cwd=folder, start_new_session=True,
                 env={**environment, TOOLS: str(tools), "PYTHONNOUSERSITE": "1"},
             )  # fmt: skip
         except OSError as error:
+            self._connection.close()
+            self._output.close()
             raise UsageMistake(f"{name}: {python} cannot be started ({error.strerror}): name an interpreter") from None
         finally:
             there.close()
+        self._busy = True
         self.tests: list[str] = []
         self.uncollected: dict[str, str] = {}
         self.environment = Environment()
@@ -76,32 +84,42 @@ class Side:
             told = self._connection.receive(time.monotonic() + START_UP)
         except (ConnectionEnded, TimeIsUp):
             raise UsageMistake(f"{self.name}: its pytest did not come to running tests: {self._last_words()}") from None
+        self._busy = False
         if told["version"] != __version__:
             raise UsageMistake(
                 f"{self.name} has pytest-memperf {told['version']}, here it is {__version__}: "
                 "install the same there, or none"
+            )
+        if told["editable"]:
+            raise UsageMistake(
+                f"{self.name} has {told['editable'][0]}, installed in place: both sides would run what is there now; "
+                "install it there, not editable"
             )
         self.tests, self.uncollected = told["tests"], told["uncollected"]
         self.environment = Environment.from_json(told["environment"])
 
     def run(self, test: str, layout: int) -> Sample:
         """Run a test in a layout. UsageMistake where the side is not what it claims to be."""
+        self._busy = True
         try:
             self._connection.send({"test": test, "layout": layout})
             told: dict[str, Any] = self._connection.receive()
         except ConnectionEnded:
             raise UsageMistake(f"{self.name} ended while it ran {test}: {self._last_words()}") from None
+        self._busy = False
         if told["elsewhere"]:
             raise UsageMistake(
-                f"{self.name}: {test} imported {told['elsewhere'][0]}, which is not installed for that side: "
-                "install it there, not editable"
+                f"{self.name}: {test} imported {told['elsewhere'][0]}, which is not what that side has installed: "
+                "install it there, not editable, and start in a folder without it"
             )
         results = [Result.from_json(each) for each in told["results"]]
         return Sample(results, told["failed"], told["over_budget"], told["skipped"])
 
     def close(self) -> None:
-        """End the session."""
+        """End the session, in the midst of whatever it does."""
         self._connection.close()
+        if self._busy:
+            self._process.send_signal(signal.SIGINT)
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
@@ -115,10 +133,13 @@ class Side:
         except subprocess.TimeoutExpired:
             return "it does not answer"
         self._output.seek(0)
-        return last_line(self._output.read().decode(errors="replace")) or f"it ended with status {status}"
+        said = self._output.read().decode(errors="replace")
+        # Below what pytest says of a wrong argument it tells of its folders.
+        error = next((line.strip() for line in said.splitlines() if _ERROR.search(line)), None)
+        return error or last_line(said) or f"it ended with status {status}"
 
 
 _OPTIONS = (
-    "-p", "no:cacheprovider", "--memperf-isolation=process", "--memperf-layouts=1", "--memperf-only",
+    "-p", "memperf", "-p", "no:cacheprovider", "--memperf-isolation=process", "--memperf-layouts=1", "--memperf-only",
     "--continue-on-collection-errors", "-q",
 )  # fmt: skip

@@ -1,0 +1,34 @@
+"""What is installed in place, editable: imported from its sources, whatever state they are in by then."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+
+
+def editable(folders: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the name of each distribution in these folders that is imported from its sources, and where these are."""
+    for each in distributions(path=[*folders]):
+        address = _address(each)
+        if address.get("dir_info", {}).get("editable"):
+            yield str(each.metadata["Name"]), str(address["url"]).removeprefix("file://")
+
+
+def paths_added(folders: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the name of each file that adds to the search path, and what it adds; not every installer notes more."""
+    for folder in map(Path, folders):
+        for file in (*folder.glob("*.pth"), *folder.glob("*.egg-link")):
+            for line in file.read_text(errors="replace").splitlines():
+                if line.startswith("/"):
+                    yield file.stem, line.strip()
+
+
+def _address(each: Distribution) -> dict[str, dict[str, bool]]:
+    """Return what the installer noted of where a distribution came from (PEP 610)."""
+    try:
+        found = json.loads(each.read_text("direct_url.json") or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,130 @@
+"""The gate between two sides: what each test comes to, and how many samples that takes."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from pytest_memperf.baseline.ab.gate import LAYOUTS, Gate, run
+from pytest_memperf.baseline.ab.side import Side
+from pytest_memperf.model.comparison import Change, Comparison
+from pytest_memperf.model.limits import Limits
+
+MARKED = "import os, pytest, mypkg\npytestmark = pytest.mark.memperf\n"
+Both = Callable[..., tuple[Side, Side]]
+
+
+@pytest.fixture
+def both(start: Callable[..., Side]) -> Both:
+    """Return a function that starts both sides with a module of tests."""
+
+    def make(text: str) -> tuple[Side, Side]:
+        files = {"test_it.py": MARKED + text}
+        return start("base", files=files), start("head", files=files)
+
+    return make
+
+
+def judged(sides: tuple[Side, Side], keep_same: bool = False) -> Gate:
+    """Run the gate."""
+    return run(*sides, Limits(), lambda text: None, keep_same)
+
+
+def rows(gate: Gate) -> Iterator[tuple[str, str, Change]]:
+    """Yield test, metric and verdict of each comparison."""
+    for each in gate.outcome.comparisons:
+        yield each.key.test.partition("::")[2], each.metric.name if each.metric else "", each.change
+
+
+def test_the_side_decides(both: Both) -> None:
+    """A test that touches 16 pages more, one that touches fewer, and one that is the same, in their numbers.
+
+    A budget that base exceeds and head keeps is no obstacle. What agrees exactly takes the fewest layouts, and a
+    difference as many as make it one beyond chance.
+    """
+    text = (
+        "def test_same(): mypkg.work(32)\n"
+        "def test_more(): mypkg.work()\n"
+        "@pytest.mark.memperf(max_minor_faults=150)\n"
+        "def test_fewer(): mypkg.work(200 if mypkg.SIDE == 'base' else 100)\n"
+    )
+    gate = judged(both(text))
+    faults = {
+        each.key.test.partition("::")[2]: each
+        for each in gate.outcome.comparisons
+        if each.metric and each.metric.name == "minor_faults"
+    }
+
+    assert [(name, each.change, each.difference) for name, each in faults.items()] == [
+        ("test_more", Change.WORSE, 16),
+        ("test_fewer", Change.BETTER, -100),
+    ]
+    assert [each.key.test for each in gate.outcome.failing] == ["test_it.py::test_more"]
+    assert gate.failed == []
+    assert gate.runs == 2 * (LAYOUTS[0] + 2 * LAYOUTS[-1])
+
+
+def test_what_is_not_measured_on_both(both: Both) -> None:
+    """A test that base cannot run is new and says why; one that fails on head is a failure, whatever base does.
+
+    A budget that head exceeds is a failure too.
+    """
+    text = (
+        "head = mypkg.SIDE == 'head'\n"
+        "def test_later(): assert head, 'not yet'\n"
+        "def test_fails(): assert not head, 'broken\\nby something'\n"
+        "def test_never(): raise ValueError('both')\n"
+        "@pytest.mark.memperf(max_minor_faults=70)\n"
+        "def test_over_head(): mypkg.work(100)\n"
+        "def test_skipped(): pytest.skip()\n"
+        "if head:\n"
+        "    def test_new(): pass\n"
+        "    def test_new_and_bad(): assert False, 'at once'\n"
+    )
+    gate = judged(both(text))
+    found = {(test, change): each for (test, _, change), each in zip(rows(gate), gate.outcome.comparisons, strict=True)}
+
+    assert [(test.partition("::")[2], reason.partition(" (")[0]) for test, reason in gate.failed[:2]] == [
+        ("test_fails", "AssertionError: broken"),
+        ("test_never", "ValueError: both"),
+    ]
+    assert [test.partition("::")[2] for test, _ in gate.failed[2:]] == ["test_over_head", "test_new_and_bad"]
+    assert "minor_faults" in gate.failed[2][1]
+    assert found["test_later", Change.NEW].reason == "base cannot run it: AssertionError: not yet"
+    assert found["test_new", Change.NEW].reason == ""
+    assert {test for test, _ in found} == {"test_later", "test_new"}
+
+
+def test_all_that_is_the_same_where_asked_for(both: Both) -> None:
+    """Each metric has a row, with the smallest change that would have shown; noisy ones are not judged."""
+    gate = judged(both("def test_it(): mypkg.work(32)\n"), keep_same=True)
+    found: dict[str, Comparison] = {each.metric.name: each for each in gate.outcome.comparisons if each.metric}
+
+    assert {each.change for each in found.values()} == {Change.SAME}
+    assert "minor_faults" in found
+    assert "duration" not in found
+    assert all(each.smallest is not None for each in found.values())
+    assert gate.runs == 2 * LAYOUTS[0]
+
+
+def test_interrupted(both: Both) -> None:
+    """What is known by then is told, and how many tests have not had their turn."""
+    sides = both(
+        "import time\ndef test_one(): mypkg.work(32)\ndef test_two(): time.sleep(60)\ndef test_three(): pass\n"
+    )
+
+    def tell(test: str) -> None:
+        if test.endswith("two"):
+            signal.setitimer(signal.ITIMER_REAL, 1)
+
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        gate = run(*sides, Limits(), tell, True)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+    assert gate.left == 2
+    assert {test for test, _, _ in rows(gate)} == {"test_one"}
+    assert gate.outcome.judged > 3

@@ -1,0 +1,309 @@
+"""memperf ab from end to end, on a small repository: verdicts, exit codes, and that nothing is left of a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from projects import INSTALL, PACKAGE, Project, interpreter, processes
+
+from pytest_memperf.cli import main
+
+PROGRAM = "import sys; from pytest_memperf.cli import main; sys.exit(main())"
+MARKED = "import os, time, pytest, mypkg\npytestmark = pytest.mark.memperf\n"
+TESTS = MARKED + (
+    "def test_same(): mypkg.work(32)\n"
+    "def test_work(): mypkg.work()\n"
+    "@pytest.mark.skipif('STARTED' not in os.environ, reason='takes long')\n"
+    "def test_slow():\n"
+    "    open(os.environ['STARTED'], 'w').close()\n"
+    "    time.sleep(60)\n"
+)
+INNOCENT = {
+    "src/mypkg/__init__.py": PACKAGE.format(side="one", pages=64).replace("A project.", "A project, told at length.")
+    + "\n\ndef unused():  # and a comment\n    return [None] * 3\n",
+}
+PLANTED = {
+    "src/mypkg/__init__.py": PACKAGE.format(side="two", pages=80),
+    "src/mypkg/later.py": "VALUE = 1\n",
+    "tests/test_it.py": TESTS + "def test_broken(): assert mypkg.SIDE == 'one', 'broken'\ndef test_new(): pass\n",
+    "tests/test_later.py": MARKED + "from mypkg.later import VALUE\ndef test_later(): assert VALUE\n",
+    "tests/test_worse.py": "import nothing_of_this_name\n",
+}
+
+
+@pytest.fixture(autouse=True)
+def own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
+    """Have git read no settings, environments be kept for all these tests, and temporary folders be the test's own."""
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    monkeypatch.setattr("tempfile.tempdir", None)
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return a repository: a first commit, an innocent one on a branch of its own, and one that does harm."""
+    project = Project.new(tmp_path_factory.mktemp("made") / "project")
+    ini = "[pytest]\naddopts = --strict-markers\n"
+    first = {"src/mypkg/__init__.py": PACKAGE.format(side="one", pages=64), "tests/test_it.py": TESTS}
+    project.commit({**first, "pytest.ini": ini, "tests/test_old.py": MARKED + "def test_old(): pass\n"})
+    project.git("checkout", "--quiet", "-b", "innocent")
+    project.commit(INNOCENT)
+    project.git("checkout", "--quiet", "-b", "planted", "main")
+    project.git("rm", "--quiet", "tests/test_old.py")
+    project.commit(PLANTED)
+    project.git("checkout", "--quiet", "innocent")
+    return project
+
+
+@pytest.fixture
+def project(made: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Stand in the repository, which a run leaves as it is."""
+    monkeypatch.chdir(made.folder)
+    return made
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: object, install: str = INSTALL) -> tuple[int, str, str]:
+    """Return the exit code of a call, and what it printed on either way out."""
+    code = main(["ab", f"--install={install}", *map(str, words)])
+    captured = capsys.readouterr()
+    assert not list(Path(os.environ["TMPDIR"]).iterdir())
+    return code, captured.out, captured.err
+
+
+class TestCommits:
+    """Two commits, by name or chosen."""
+
+    def test_a_regression(self, project: Project, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        """It fails, with test, metric, direction and size; each other test is what it is, and why.
+
+        The repository is as before.
+        """
+        before = project.seen()
+        code, output, errors = run(capsys, "main", "planted", "--format=json", f"--output={tmp_path / 'out.json'}")
+        (outcome,) = json.loads((tmp_path / "out.json").read_text())["comparisons"]
+        found = {(row["test"].partition("tests/")[2], row["metric"]): row for row in outcome["metrics"]}
+        worse = found["test_it.py::test_work", "minor_faults"]
+        others = {test: row["verdict"] for (test, metric), row in found.items() if metric is None}
+
+        assert (code, output) == (1, "")
+        assert (worse["verdict"], worse["fails"], worse["difference"]) == ("worse", True, 16)
+        assert {test for (test, _), row in found.items() if row["verdict"] == "worse"} == {"test_it.py::test_work"}
+        for test in ("test_same", "test_new"):  # head's tests run on both sides
+            assert found[f"test_it.py::{test}", "minor_faults"]["verdict"] == "same"
+        assert others == {
+            "test_later.py::test_later": "new",
+            "test_old.py::test_old": "gone",
+        }
+        assert errors.splitlines() == [
+            "memperf: tests/test_it.py::test_broken fails on head: AssertionError: broken",
+            "memperf: tests/test_later.py cannot be imported on base: "
+            "ModuleNotFoundError: No module named 'mypkg.later'",
+            "memperf: tests/test_worse.py cannot be imported on base: "
+            "ModuleNotFoundError: No module named 'nothing_of_this_name'",
+            "memperf: tests/test_worse.py cannot be imported on head: "
+            "ModuleNotFoundError: No module named 'nothing_of_this_name'",
+        ]
+        assert project.seen() == before
+
+    def test_an_innocent_commit(self, project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+        """On a branch, without names: the commit where it left the default branch, and nothing to complain of."""
+        code, output, errors = run(capsys)
+        base, head, *verdicts = output.splitlines()
+
+        assert (code, errors) == (0, "")
+        assert base == f"base: where it left main ({project.git('rev-parse', 'main')[:12]})"
+        assert head == f"head: HEAD ({project.git('rev-parse', 'HEAD')[:12]})"
+        assert len(verdicts) == 1
+        assert verdicts[0].endswith(" same")
+
+    def test_a_commit_with_itself(self, project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+        """All is the same, each metric in a row where asked for; arguments reach pytest."""
+        code, output, errors = run(capsys, "main", "main", "--all", "--", "-k", "same", "--memperf-all")
+        rows = [line for line in output.splitlines() if line.startswith("tests/")]
+
+        assert (code, errors) == (0, "")
+        assert {line.split()[0] for line in rows} == {"tests/test_it.py::test_same"}
+        assert len(rows) > 3
+        assert all(" same" in line for line in rows)
+
+    def test_a_limit_on_nothing(self, project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+        """A metric that no test has would never fail: the nearest right name is told."""
+        code, _, errors = run(capsys, "main", "main", "--fail=minor_fault:0", "--", "-k", "same")
+
+        assert code == 2
+        assert (
+            errors
+            == "memperf: --fail=minor_fault: no result has a metric 'minor_fault'; did you mean 'minor_faults'?\n"
+        )
+
+    def test_a_failing_test_is_no_success(self, project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+        """Without a regression too, the exit code is 1."""
+        code, _, errors = run(capsys, "main", "planted", "--fail=none", "--", "tests/test_it.py", "-k", "broken")
+
+        assert code == 1
+        assert errors == "memperf: tests/test_it.py::test_broken fails on head: AssertionError: broken\n"
+
+    def test_a_module_that_cannot_be_imported(self, project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+        """Nor is a module of head that cannot be imported: its tests would be gone without a word."""
+        code, _, errors = run(capsys, "main", "planted", "--", "-k", "same or worse")
+
+        assert code == 1
+        assert "memperf: tests/test_worse.py cannot be imported on head: " in errors
+
+    def test_unmarked_tests(self, project: Project, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        """They are measured with --memperf-all, and otherwise there is nothing to measure, which is one line.
+
+        The project lies in a folder of its repository.
+        """
+        several = Project.new(tmp_path / "several")
+        package = PACKAGE.format(side="a", pages=1)
+        files = {"src/mypkg/__init__.py": package, "tests/test_it.py": "import mypkg\ndef test_a(): pass"}
+        several.commit({f"libs/a/{name}": text for name, text in files.items()} | {"test_b.py": "def test_b(): pass"})
+        os.chdir(several.folder)
+        words = ("HEAD", "HEAD", "--project=libs/a/")
+        line = "memperf: head has no test to measure: mark some with pytest.mark.memperf, or add -- --memperf-all\n"
+        assert run(capsys, *words) == (2, "", line)
+        code, output, errors = run(capsys, *words, "--all", "--", "--memperf-all")
+
+        assert (code, errors) == (0, "")
+        assert {line.split()[0] for line in output.splitlines() if "::" in line} == {"tests/test_it.py::test_a"}
+
+
+@pytest.fixture(scope="session")
+def pythons(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return one for each side, and one with the project in place."""
+    folder = tmp_path_factory.mktemp("pythons")
+    sources = folder / "sources"
+    Project(sources).write({"mypkg/__init__.py": PACKAGE.format(side="in place", pages=64)})
+    noted = json.dumps({"url": sources.as_uri(), "dir_info": {"editable": True}})
+    metadata = "Metadata-Version: 2.1\nName: mypkg\nVersion: 1\n"
+    in_place = {
+        "mypkg.pth": f"{sources}\n",
+        "mypkg-1.dist-info/METADATA": metadata,
+        "mypkg-1.dist-info/direct_url.json": noted,
+    }
+    return {
+        "base": interpreter(folder / "base", {"mypkg/__init__.py": PACKAGE.format(side="one", pages=64)}),
+        "head": interpreter(folder / "head", {"mypkg/__init__.py": PACKAGE.format(side="two", pages=80)}),
+        "in place": interpreter(folder / "in_place", in_place),
+    }
+
+
+class TestSides:
+    """Two interpreters."""
+
+    @pytest.fixture(autouse=True)
+    def tests(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Stand in a folder of tests that is in no repository."""
+        Project(tmp_path / "tests").write({"pytest.ini": "[pytest]\n", "test_it.py": TESTS})
+        monkeypatch.chdir(tmp_path / "tests")
+
+    def test_two_interpreters(self, pythons: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+        """They are compared as commits are, in the order of their names, and called by their paths."""
+        words = (f"--side=head={pythons['head']}", f"--side=base={pythons['base']}", "--all", "--", "-k", "same")
+        code, output, errors = run(capsys, *words)
+        base, head, *rows = output.splitlines()
+
+        assert (code, errors) == (0, "")
+        assert (base, head) == (f"base: {pythons['base']}", f"head: {pythons['head']}")
+        assert any(row.startswith("test_it.py::test_same") and "minor_faults" in row for row in rows)
+
+    def test_installed_in_place(self, pythons: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+        """Such a side has no state of its own: it is refused, and the mend named."""
+        code, output, errors = run(capsys, f"--side=base={pythons['base']}", f"--side=head={pythons['in place']}")
+
+        assert (code, output) == (2, "")
+        assert errors.startswith("memperf: head has mypkg from ")
+        assert errors.endswith("install it there, not editable\n")
+        assert errors.count("\n") == 1
+
+    @pytest.mark.parametrize(
+        ("words", "line"),
+        [
+            (["--side=base=python3"], "--side: give two, base=PYTHON and head=PYTHON"),
+            (["--side=base=python3"] * 2, "--side: give two, base=PYTHON and head=PYTHON"),
+            (["--side=base=python3", "--side=hd=python3"], "--side: give two, base=PYTHON and head=PYTHON"),
+            (["--side=base=/no/python", "--side=head=python3"], "--side base=/no/python: there is no such program"),
+            (["a", "b", "--side=base=python3", "--side=head=python3"], "give either BASE and HEAD or --side, not both"),
+            (["--format=html"], "--format=html: choose from terminal"),
+            (["--fail=:5"], "':5' is no limit"),
+        ],
+        ids=["one", "twice the same", "another name", "no program", "commits too", "format", "limit"],
+    )
+    def test_a_mistake_is_one_line(
+        self, words: list[str], line: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        """It names the option; the exit code is 2."""
+        code, output, errors = run(capsys, *words)
+
+        assert (code, output) == (2, "")
+        assert errors.startswith(f"memperf: {line}")
+        assert errors.count("\n") == 1
+
+    def test_no_repository(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        """Without sides there must be one."""
+        code, _, errors = run(capsys)
+
+        assert code == 2
+        assert errors.startswith(f"memperf: {tmp_path / 'tests'} is in no repository (")
+
+
+class TestInterrupted:
+    """A run that comes to no end of its own."""
+
+    def begin(self, tmp_path: Path) -> subprocess.Popen[str]:
+        """Start a run in a process group of its own, and wait until it is in the midst of its last test."""
+        started = tmp_path / "started"
+        words = ("--all", "main", "main", "--", "-k", "same or slow")
+        process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, "ab", f"--install={INSTALL}", *words],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+            env={**os.environ, "STARTED": str(started)},
+        )  # fmt: skip
+        until = time.monotonic() + 60
+        while not started.exists() and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.01)
+        assert process.poll() is None
+        assert len(processes(f"STARTED={tmp_path}")) >= 5
+        return process
+
+    def test_ctrl_c(self, project: Project, tmp_path: Path) -> None:
+        """What it has so far is told; no process, no worktree and no temporary folder is left."""
+        before = project.seen()
+        process = self.begin(tmp_path)
+        os.killpg(process.pid, signal.SIGINT)
+        output, errors = process.communicate(timeout=30)
+        rows = {line.split()[0] for line in output.splitlines() if "::" in line}
+
+        assert process.returncode == 130
+        assert rows == {"tests/test_it.py::test_same"}
+        assert errors == "memperf: interrupted, with 1 of 2 tests left\n"
+        assert processes(f"STARTED={tmp_path}") == []
+        assert [*(tmp_path / "temporary").iterdir()] == []
+        assert project.seen() == before
+
+    def test_killed(self, project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """Its processes end at once, and its folder goes with the next run."""
+        before = project.seen()
+        process = self.begin(tmp_path)
+        process.kill()
+        process.communicate()
+        until = time.monotonic() + 5
+        while processes(f"STARTED={tmp_path}") and time.monotonic() < until:
+            time.sleep(0.02)
+        assert processes(f"STARTED={tmp_path}") == []
+        assert len([*(tmp_path / "temporary").glob("memperf-ab-*")]) == 1
+        code, _, errors = run(capsys, "main", "main", "--", "-k", "nothing_of_this_name")
+
+        assert (code, errors.count("\n")) == (2, 1)
+        assert project.seen() == before
