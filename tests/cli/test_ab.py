@@ -234,11 +234,16 @@ class TestSides:
             (["--side=base=python3"] * 2, "--side: give two, base=PYTHON and head=PYTHON"),
             (["--side=base=python3", "--side=hd=python3"], "--side: give two, base=PYTHON and head=PYTHON"),
             (["--side=base=/no/python", "--side=head=python3"], "--side base=/no/python: there is no such program"),
-            (["a", "b", "--side=base=python3", "--side=head=python3"], "give either BASE and HEAD or --side, not both"),
+            (
+                ["a", "b", "--side=base=python3", "--side=head=python3"],
+                "give BASE and HEAD, or --side twice, or --requirement twice: not both",
+            ),
+            (["--requirement=a"], "--requirement: give it twice, for base and for head"),
+            (["--max-time=soon"], "argument --max-time: "),
             (["--format=html"], "--format=html: choose from terminal"),
             (["--fail=:5"], "':5' is no limit"),
         ],
-        ids=["one", "twice the same", "another name", "no program", "commits too", "format", "limit"],
+        ids=["one", "same", "name", "program", "commits too", "requirement", "time", "format", "limit"],
     )
     def test_a_mistake_is_one_line(
         self, words: list[str], line: str, capsys: pytest.CaptureFixture[str], tmp_path: Path

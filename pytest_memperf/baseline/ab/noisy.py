@@ -51,7 +51,9 @@ def pairs_of(base: Sequence[Sequence[Result]], head: Sequence[Sequence[Result]])
     """
     ours, theirs = [_by_key(run) for run in base], [_by_key(run) for run in head]
     for key, first in theirs[0].items():
-        if not all(key in run for run in (*ours, *theirs)) or _too_short(first):
+        if not all(key in run for run in (*ours, *theirs)):
+            continue
+        if max(median(_longest(run[key]) for run in runs) for runs in (ours, theirs)) < SHORTEST:
             continue
         for name, measured in first.metrics.items():
             if measured.metric.trust is Trust.NOISY and all(name in run[key].metrics for run in (*ours, *theirs)):
@@ -64,9 +66,9 @@ def _by_key(results: Sequence[Result]) -> dict[Key, Result]:
     return {result.key: result for result in results}
 
 
-def _too_short(result: Result) -> bool:
-    times = [measured.value for measured in result.metrics.values() if measured.metric.unit is SECONDS]
-    return not times or max(times) < SHORTEST
+def _longest(result: Result) -> float:
+    """Return the largest of the times of a window, in seconds; 0 where it has none."""
+    return max((float(each.value) for each in result.metrics.values() if each.metric.unit is SECONDS), default=0.0)
 
 
 def is_asked(results: Sequence[Result], name: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from pytest_memperf.baseline.ab.gate import LAYOUTS, Gate, run
+from pytest_memperf.baseline.ab.gate import LAYOUTS, Gate, Request, run
 from pytest_memperf.baseline.ab.side import Side
 from pytest_memperf.model.comparison import Change, Comparison
 from pytest_memperf.model.limits import Limits
@@ -29,7 +29,7 @@ def both(start: Callable[..., Side]) -> Both:
 
 def judged(sides: tuple[Side, Side], keep_same: bool = False) -> Gate:
     """Run the gate."""
-    return run(*sides, Limits(), lambda text: None, keep_same)
+    return run(*sides, Request(Limits(), keep_same), lambda text: None)
 
 
 def rows(gate: Gate) -> Iterator[tuple[str, str, Change]]:
@@ -63,7 +63,7 @@ def test_the_side_decides(both: Both) -> None:
     ]
     assert [each.key.test for each in gate.outcome.failing] == ["test_it.py::test_more"]
     assert gate.failed == []
-    assert gate.runs == 2 * (LAYOUTS[0] + 2 * LAYOUTS[-1])
+    assert gate.runs >= 2 * (LAYOUTS[0] + 2 * LAYOUTS[-1])  # more where the machine makes times worth a look
 
 
 def test_what_is_not_measured_on_both(both: Both) -> None:
@@ -121,10 +121,35 @@ def test_interrupted(both: Both) -> None:
 
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
-        gate = run(*sides, Limits(), tell, True)
+        gate = run(*sides, Request(Limits(), keep_same=True), tell)
     finally:
         signal.signal(signal.SIGALRM, before)
 
     assert gate.left == 2
     assert {test for test, _, _ in rows(gate)} == {"test_one"}
     assert gate.outcome.judged > 3
+
+
+def test_times(both: Both) -> None:
+    """What takes twice as long is worse, beside a test whose times agree; counts and bytes are the same in both."""
+    text = (
+        "def test_slower(): sum(range(2_000_000 * (2 if mypkg.SIDE == 'head' else 1)))\n"
+        "def test_short(): sum(range(1_000))\n"
+    )
+    gate = judged(both(text), keep_same=True)
+    found = {(test, metric): change for test, metric, change in rows(gate)}
+
+    assert found["test_slower", "wall_time"] is Change.WORSE
+    assert found["test_slower", "minor_faults"] is Change.SAME
+    assert ("test_short", "wall_time") not in found
+    (each,) = (each for each in gate.outcome.failing if each.metric and each.metric.name == "wall_time")
+    assert "pairs" in each.reason
+    assert 1.5 < (each.ratio or 0) < 3
+
+
+def test_times_that_are_asked_for(both: Both) -> None:
+    """A budget on a time has it judged, where nothing else would."""
+    text = "@pytest.mark.memperf(max_wall_time='10 s')\ndef test_it(): sum(range(2_000_000))\n"
+    changes = {metric: change for _, metric, change in rows(judged(both(text), keep_same=True))}
+
+    assert changes["wall_time"] in (Change.SAME, Change.UNSURE)
