@@ -29,6 +29,9 @@ class Outcome:
         if comparison.change is not Change.SAME or keep_same:
             self.comparisons.append(comparison)
 
+    explanations: dict[str, list[str]] = field(default_factory=dict)
+    """By test: where what became worse comes from, in words."""
+
     @property
     def failing(self) -> list[Comparison]:
         """The regressions."""

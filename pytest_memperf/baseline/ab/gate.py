@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from pytest_memperf.baseline.ab import noisy
+from pytest_memperf.baseline.ab.blame import reasons
 from pytest_memperf.baseline.ab.side import Sample, Side
 from pytest_memperf.baseline.comparing import compare
 from pytest_memperf.model.comparison import TOLD_APART, Change
@@ -129,7 +130,20 @@ def run(base: Side, head: Side, request: Request, tell: Callable[[str], None]) -
         else each
         for each in gate.outcome.comparisons
     ]
+    if not gate.left:
+        gate.outcome.explanations = _explained(gate.outcome, base, head)
     return gate
+
+
+def _explained(outcome: Outcome, base: Side, head: Side) -> dict[str, list[str]]:
+    """Return where what became worse comes from, by test: one more run of each side tells, followed line by line."""
+    found: dict[str, list[str]] = {}
+    for each in outcome.failing:
+        if each.key.test not in found and each.metric is not None and each.metric.trust is not Trust.NOISY:
+            sides = [side.run(each.key.test, 0, attributed=True).attribution for side in (base, head)]
+            if sides[0] is not None and sides[1] is not None:
+                found[each.key.test] = reasons(sides[0], sides[1])
+    return {test: lines for test, lines in found.items() if lines}
 
 
 def _sample(sampling: _Sampling, looks: int, max_time: float) -> list[noisy.Pairs]:

@@ -12,6 +12,7 @@ import site
 import sys
 import sysconfig
 from collections.abc import Generator, Sequence
+from functools import partial
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,15 @@ from pytest_memperf.baseline.ab.in_place import editable
 from pytest_memperf.baseline.ab.neutral import TESTS
 from pytest_memperf.baseline.ab.tools import OURS
 from pytest_memperf.isolation.protocol import Connection, ConnectionEnded, connection_on_stdin, last_line
+from pytest_memperf.measure.attribution import Attribution, attributed
 from pytest_memperf.metrics.session import registry_of
 
 PLUGIN = "pytest_memperf.baseline.ab.serving"
 TOOLS = "MEMPERF_AB_TOOLS"
 """Names a folder from which a side may import beside what is installed for it: pytest and this plugin."""
+ATTRIBUTED = "MEMPERF_AB_ATTRIBUTED"
+"""Set while a test is to be followed line by line."""
+_WHERE = pytest.StashKey[Attribution]()
 _connection: Connection | None = None
 
 
@@ -82,7 +87,9 @@ class Serving:
         try:
             while True:
                 asked = self._connection.receive()
+                os.environ.update({ATTRIBUTED: "1"} if asked["attributed"] else {})  # children get the variables
                 self._connection.send(self._run(session.config, items[asked["test"]], asked["layout"]))
+                os.environ.pop(ATTRIBUTED, None)
         except ConnectionEnded:
             return True
 
@@ -101,6 +108,7 @@ class Serving:
             "skipped": None if skipped is None else _reason(skipped),
             "results": [result.as_json() for report in self._reports for result in report.__dict__.get("taken", ())],
             "elsewhere": elsewhere,
+            "attribution": next(filter(None, (each.__dict__.get("memperf_where") for each in self._reports)), None),
         }
 
     @pytest.hookimpl(tryfirst=True)
@@ -122,12 +130,37 @@ def _reason(report: pytest.TestReport) -> str:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """In a child: follow the test line by line, where that was asked."""
+    if ATTRIBUTED not in os.environ or not pyfuncitem.config.pluginmanager.hasplugin("memperf-template"):
+        return (yield)
+    with attributed() as found:
+        outcome = yield
+    pyfuncitem.stash[_WHERE] = found
+    return outcome
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """In a child: note what was imported from where a side has nothing to import from."""
+    """In a child: note what was imported from where a side has nothing to import from, and what was asked for."""
     report = yield
+    if report.when == "call" and _WHERE in item.stash:
+        report.__dict__["memperf_where"] = item.stash[_WHERE].as_json(partial(shown, item.config.rootpath))
     if report.when == "teardown" and item.config.pluginmanager.hasplugin("memperf-template"):
         report.__dict__["memperf_elsewhere"] = imported_from_elsewhere(item.config.rootpath)
     return report
+
+
+def shown(tests: Path, file: str) -> str | None:
+    """Return a file's path without the folder in which its side has it; None for one of this plugin's or pytest's."""
+    tools = os.environ.get(TOOLS)
+    if tools and file.startswith(_as_roots([tools])):
+        return None
+    others = sorted(_as_roots([*filter(None, sys.path)]), key=len, reverse=True)
+    for root in (*_as_roots([str(tests)]), *others):
+        if file.startswith(root):
+            return file.removeprefix(root)
+    return file
 
 
 def imported_from_elsewhere(tests: Path) -> list[str]:

@@ -40,6 +40,8 @@ class Sample:
     over_budget: bool = False
     """Whether that was a budget, so that the results are good."""
     skipped: str | None = None
+    attribution: dict[str, Any] | None = None
+    """Where its faults and bytes come from, where that was asked: see ``Attribution.as_json``."""
 
 
 class Side:
@@ -98,11 +100,15 @@ class Side:
         self.tests, self.uncollected = told["tests"], told["uncollected"]
         self.environment = Environment.from_json(told["environment"])
 
-    def run(self, test: str, layout: int) -> Sample:
-        """Run a test in a layout. UsageMistake where the side is not what it claims to be."""
+    def run(self, test: str, layout: int, *, attributed: bool = False) -> Sample:
+        """Run a test in a layout. UsageMistake where the side is not what it claims to be.
+
+        Args:
+            attributed: follow it line by line, which changes what it measures.
+        """
         self._busy = True
         try:
-            self._connection.send({"test": test, "layout": layout})
+            self._connection.send({"test": test, "layout": layout, "attributed": attributed})
             told: dict[str, Any] = self._connection.receive()
         except ConnectionEnded:
             raise UsageMistake(f"{self.name} ended while it ran {test}: {self._last_words()}") from None
@@ -113,7 +119,7 @@ class Side:
                 "install it there, not editable, and start in a folder without it"
             )
         results = [Result.from_json(each) for each in told["results"]]
-        return Sample(results, told["failed"], told["over_budget"], told["skipped"])
+        return Sample(results, told["failed"], told["over_budget"], told["skipped"], told["attribution"])
 
     def close(self) -> None:
         """End the session, in the midst of whatever it does."""

@@ -10,8 +10,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from pytest_memperf.baseline.ab.environments import cache_folder
-
 PREFIX = "memperf-ab-"
 
 
@@ -19,13 +17,12 @@ PREFIX = "memperf-ab-"
 def workplace() -> Iterator[Path]:
     """Make the folder, and delete it at the end."""
     above = Path(tempfile.gettempdir())
-    # Nobody is to take a folder for abandoned that is made but not yet locked.
-    cache_folder().mkdir(parents=True, exist_ok=True)
-    with _locked(os.open(cache_folder() / "folders.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)):
-        remove_abandoned(above)
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=above))
-        mine = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        fcntl.flock(mine, fcntl.LOCK_EX)
+    remove_abandoned(above)
+    # Nobody is to take a folder for abandoned that is made but not yet locked: it gets its name afterwards.
+    made = Path(tempfile.mkdtemp(prefix=f".{PREFIX}", dir=above))
+    mine = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fcntl.flock(mine, fcntl.LOCK_EX)
+    folder = made.rename(made.with_name(made.name.removeprefix(".")))
     try:
         yield folder
     finally:
@@ -44,12 +41,3 @@ def remove_abandoned(above: Path) -> None:
                     shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _locked(descriptor: int) -> Iterator[None]:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

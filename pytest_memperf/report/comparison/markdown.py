@@ -6,7 +6,16 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from pytest_memperf.model.outcome import Outcome
-from pytest_memperf.report.comparison.texts import COLUMNS, USUAL, Order, headline, rows, summary, together
+from pytest_memperf.report.comparison.texts import (
+    COLUMNS,
+    USUAL,
+    Order,
+    explanations,
+    headline,
+    rows,
+    summary,
+    together,
+)
 from pytest_memperf.report.table import printable
 
 LONGEST = 50
@@ -35,6 +44,10 @@ def _lines(outcome: Outcome, order: Order) -> Iterator[str]:
             yield f"| {' | '.join(cells)} |"
         if len(found) > LONGEST:
             yield f"\n... and {len(found) - LONGEST:,} more"
+        yield ""
+    told = list(explanations(outcome))
+    if told:
+        yield from (f"- {_escaped(line)}" for line in told[:LONGEST])
         yield ""
     lines = list(together(outcome.comparisons))
     if lines:

@@ -9,7 +9,7 @@ from _pytest._io import TerminalWriter
 
 from pytest_memperf.model.comparison import Change
 from pytest_memperf.model.outcome import Outcome
-from pytest_memperf.report.comparison.texts import COLUMNS, USUAL, Order, rows, summary, together
+from pytest_memperf.report.comparison.texts import COLUMNS, USUAL, Order, explanations, rows, summary, together
 from pytest_memperf.report.table import Cell, align, printable, write_rows
 
 COLOURS: dict[Change, dict[str, bool]] = {
@@ -36,6 +36,8 @@ def write(write: Callable[..., object], outcome: Outcome, limit: int | None = No
                 [Cell(text, colour if name == "verdict" else {}) for name, text in zip(COLUMNS, texts, strict=True)]
             )
         write_rows(write, align(table, left=(0, 1, 5, 6)))
+    for line in explanations(outcome):
+        write(f"{line}\n")
     lines = list(together(outcome.comparisons))
     for line in lines[:limit]:
         write(line + "\n", yellow=True)

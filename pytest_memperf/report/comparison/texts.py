@@ -129,6 +129,12 @@ def _some(tests: Sequence[str]) -> str:
     return ", ".join(tests) if more <= 0 else f"{', '.join(tests[:NAMED])} and {more:,} more"
 
 
+def explanations(outcome: Outcome) -> Iterator[str]:
+    """Yield where what became worse comes from, a line each."""
+    for test, lines in outcome.explanations.items():
+        yield from (printable(f"{test}: {line}") for line in lines)
+
+
 def headline(outcome: Outcome) -> str:
     """Return the upshot in a few words."""
     tests = len({comparison.key for comparison in outcome.failing})

@@ -62,6 +62,10 @@ def test_the_side_decides(both: Both) -> None:
         ("test_fewer", Change.BETTER, -100),
     ]
     assert [each.key.test for each in gate.outcome.failing] == ["test_it.py::test_more"]
+    ((test, lines),) = gate.outcome.explanations.items()
+    assert test == "test_it.py::test_more"
+    assert lines[0].startswith("mypkg/__init__.py:")
+    assert " 16 faults more: " in lines[0]
     assert gate.failed == []
     assert gate.runs >= 2 * (LAYOUTS[0] + 2 * LAYOUTS[-1])  # more where the machine makes times worth a look
 

@@ -1,0 +1,49 @@
+"""Why a test became worse: what one more run of each side, followed line by line, has more on head."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pytest_memperf.model.units import BYTES, COUNT
+
+LINES = 3
+"""So many are named, the largest first."""
+SHARE = 0.1
+"""Of the whole difference: what has less of it is no reason."""
+
+
+def reasons(base: Mapping[str, Any], head: Mapping[str, Any]) -> list[str]:
+    """Return where the faults and the bytes of head come from that base has not.
+
+    Args:
+        base: of ``Attribution.as_json``, as for head.
+    """
+    return [*_lines(base["faults"], head["faults"]), *_mappings(base["growth"], head["growth"])]
+
+
+def _lines(base: list[list[Any]], head: list[list[Any]]) -> Iterator[str]:
+    """Yield the lines with more faults; a line is known by its text, for its number may have changed."""
+    before: Counter[tuple[str, str]] = Counter()
+    for file, _, text, count in base:
+        before[file, text] += count
+    now: Counter[tuple[str, str]] = Counter()
+    numbers: dict[tuple[str, str], int] = {}
+    for file, line, text, count in head:
+        now[file, text] += count
+        numbers.setdefault((file, text), line)
+    more = {place: now[place] - before[place] for place in {*now, *before}}
+    whole = sum(count for count in more.values() if count > 0)
+    for (file, text), count in sorted(more.items(), key=lambda each: (-each[1], each[0]))[:LINES]:
+        if count > 0 and count >= SHARE * whole:
+            yield f"{file}:{numbers[file, text]} {COUNT.format(count)} faults more: {text}"
+
+
+def _mappings(base: Mapping[str, int], head: Mapping[str, int]) -> Iterator[str]:
+    """Yield the mappings that grew more."""
+    more = {name: head.get(name, 0) - base.get(name, 0) for name in {*base, *head}}
+    whole = sum(size for size in more.values() if size > 0)
+    for name, size in sorted(more.items(), key=lambda each: (-each[1], each[0]))[:LINES]:
+        if size > 0 and size >= SHARE * whole:
+            yield f"{name}: {BYTES.format(size)} more at the end"

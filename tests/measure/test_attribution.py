@@ -1,0 +1,115 @@
+"""Where faults come from."""
+
+from __future__ import annotations
+
+import mmap
+import sys
+import threading
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from pytest_memperf.measure.attribution import attributed, resident_by_mapping
+
+PAGES = 300
+
+
+def touch(pages: int) -> mmap.mmap:
+    """Return fresh memory, each of its pages written."""
+    memory = mmap.mmap(-1, pages * mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory.madvise(mmap.MADV_NOHUGEPAGE)
+    for page in range(pages):
+        memory[page * mmap.PAGESIZE] = 1  # here
+    return memory
+
+
+def line_of(text: str) -> int:
+    """Return the number of the line of this file that ends so."""
+    (number,) = (
+        number for number, line in enumerate(Path(__file__).read_text().splitlines(), 1) if line.endswith(text)
+    )
+    return number
+
+
+def test_the_line_that_touches() -> None:
+    """Each page is one fault of the line that writes to it, whoever has called."""
+    touch(1)
+    with attributed() as found:
+        memory = touch(PAGES)
+    here = (__file__, line_of(" # here"))
+    memory.close()
+
+    assert PAGES <= found.faults[here] <= PAGES + 20
+    assert max(found.faults, key=found.faults.__getitem__) == here
+
+
+def test_a_call_into_c() -> None:
+    """It belongs to the line that calls."""
+    with attributed() as found:
+        kept = b"x" * (PAGES * mmap.PAGESIZE)  # in C
+    assert len(kept) == PAGES * mmap.PAGESIZE
+    assert found.faults[__file__, line_of(" # in C")] >= PAGES
+
+
+def test_other_threads_are_left_out() -> None:
+    """Their faults are none of this thread's lines."""
+    with attributed() as found:
+        thread = threading.Thread(target=touch, args=(PAGES,))
+        thread.start()
+        thread.join()
+    assert found.faults.get((__file__, line_of(" # here")), 0) == 0
+    assert sum(found.faults.values()) < PAGES
+
+
+def test_what_is_raised_passes() -> None:
+    """And nothing goes on following."""
+
+    def fail() -> NoReturn:
+        touch(PAGES)
+        raise KeyError
+
+    with pytest.raises(KeyError), attributed() as found:
+        fail()
+    assert sys.gettrace() is None
+    if sys.version_info >= (3, 12):
+        names = {sys.monitoring.get_tool(number) for number in range(6)}
+        assert "pytest-memperf" not in names
+    assert found.faults[__file__, line_of(" # here")] >= PAGES
+
+
+def test_growth_by_mapping(tmp_path: Path) -> None:
+    """Memory that was taken, and a file that was mapped, by their names."""
+    file = tmp_path / "mapped file"
+    file.write_bytes(b"x" * (PAGES * mmap.PAGESIZE))
+    with file.open("r+b") as opened, attributed() as found:
+        memory = mmap.mmap(opened.fileno(), 0)
+        memory[:: mmap.PAGESIZE]
+        kept = touch(2 * PAGES)
+    memory.close()
+    kept.close()
+
+    assert found.growth["mapped file"] == PAGES * mmap.PAGESIZE
+    assert found.growth["anonymous"] >= 2 * PAGES * mmap.PAGESIZE
+    assert all(found.growth.values())
+
+
+def test_all_that_is_resident() -> None:
+    """The sum over all mappings is what statm says, within what this call itself takes."""
+    statm = int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
+    assert sum(resident_by_mapping().values()) == pytest.approx(statm, abs=2 << 20)
+
+
+def test_as_plain_data() -> None:
+    """Lines with their text, the largest first, without those that have no name."""
+    with attributed() as found:
+        touch(PAGES).close()
+        kept = b"x" * (2 * PAGES * mmap.PAGESIZE)  # twice
+    assert kept
+    plain = found.as_json(lambda file: "this" if file == __file__ else None)
+    first, second = plain["faults"][:2]
+
+    assert first[:3] == ["this", line_of(" # twice"), 'kept = b"x" * (2 * PAGES * mmap.PAGESIZE)  # twice']
+    assert second[:3] == ["this", line_of(" # here"), "memory[page * mmap.PAGESIZE] = 1  # here"]
+    assert {row[0] for row in plain["faults"]} == {"this"}
+    assert plain["growth"] == found.growth
