@@ -118,11 +118,18 @@ def _tracing(counter: _Counter) -> Iterator[None]:
         return trace
 
     former = sys.gettrace()
+    frame, running = sys._getframe().f_back, []
+    while frame is not None:  # those that run already are asked one by one
+        running.append((frame, frame.f_trace))
+        frame.f_trace = trace
+        frame = frame.f_back
     sys.settrace(trace)
     try:
         yield
     finally:
         sys.settrace(former)
+        for frame, its_former in running:
+            frame.f_trace = its_former
 
 
 def resident_by_mapping() -> Mapping[str, int]:
