@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -274,6 +275,7 @@ class TestInterrupted:
             [sys.executable, "-c", PROGRAM, "ab", f"--install={INSTALL}", *words],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
             env={**os.environ, "STARTED": str(started)},
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # jobs in the background ignore it
         )  # fmt: skip
         until = time.monotonic() + 60
         while not started.exists() and process.poll() is None and time.monotonic() < until:

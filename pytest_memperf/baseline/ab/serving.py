@@ -41,6 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the session with these arguments of pytest, and return its exit code."""
     global _connection
     process.die_with_parent(signal.SIGKILL)  # in the midst of a test nobody looks whether the connection is there
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # by which it is ended: jobs in the background ignore it
     _connection = connection_on_stdin()
     return int(pytest.main(["-p", PLUGIN, *arguments]))
 
