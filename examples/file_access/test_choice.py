@@ -89,6 +89,7 @@ def resident() -> tuple[int, int]:
     return int(figures["Anonymous"]) * 1024, (int(figures["Rss"]) - int(figures["Anonymous"])) * 1024
 
 
+@pytest.mark.memperf(isolation="process")  # or the copy may be given memory that an earlier test has freed
 @both_ways
 def test_large_file(memperf: Any, mapped_file: Any, way: str) -> None:
     """A copy is memory of the process's own; a mapping is the page cache itself, which the kernel can take back."""

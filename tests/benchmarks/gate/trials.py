@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+
+from cyx.process import die_with_parent
 
 HERE = Path(__file__).parent
 MODULE = "fifty/__init__.py"
@@ -109,7 +113,8 @@ def committed(folder: Path, file: str, edit: Edit) -> Iterator[None]:
 def neighbour(busy: bool) -> Iterator[None]:
     """Keep a processor busy, with memory and calculations."""
     work = "while True: sum(range(1_000_000)); bytearray(50_000_000)"
-    process = subprocess.Popen([sys.executable, "-c", work]) if busy else None
+    command = [sys.executable, "-c", work]
+    process = subprocess.Popen(command, preexec_fn=partial(die_with_parent, signal.SIGKILL)) if busy else None
     try:
         yield
     finally:
