@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from pytest_memperf.baseline.ab import noisy
@@ -89,7 +90,7 @@ def run(base: Side, head: Side, request: Request, tell: Callable[[str], None]) -
     """Run every test of head on both sides, and tell them apart.
 
     Args:
-        tell: takes the name of each test when it begins.
+        tell: takes the name of each test when it begins, and ``why: NAME`` when its reasons are looked for.
     """
     there = set(base.tests)
     looks = NOISY_METRICS * len(head.tests)
@@ -131,19 +132,22 @@ def run(base: Side, head: Side, request: Request, tell: Callable[[str], None]) -
         for each in gate.outcome.comparisons
     ]
     if not gate.left:
-        gate.outcome.explanations = _explained(gate.outcome, base, head)
+        with suppress(KeyboardInterrupt):  # the verdicts are there, whoever does not want to wait for the reasons
+            for test, lines in _explanations(gate.outcome, base, head, tell):
+                gate.outcome.explanations[test] = lines
     return gate
 
 
-def _explained(outcome: Outcome, base: Side, head: Side) -> dict[str, list[str]]:
-    """Return where what became worse comes from, by test: one more run of each side tells, followed line by line."""
-    found: dict[str, list[str]] = {}
-    for each in outcome.failing:
-        if each.key.test not in found and each.metric is not None and each.metric.trust is not Trust.NOISY:
-            sides = [side.run(each.key.test, 0, attributed=True).attribution for side in (base, head)]
-            if sides[0] is not None and sides[1] is not None:
-                found[each.key.test] = reasons(sides[0], sides[1])
-    return {test: lines for test, lines in found.items() if lines}
+def _explanations(
+    outcome: Outcome, base: Side, head: Side, tell: Callable[[str], None]
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield where what became worse comes from, by test: one more run of each side tells, followed line by line."""
+    failing = [each for each in outcome.failing if each.metric is not None and each.metric.trust is not Trust.NOISY]
+    for test in dict.fromkeys(each.key.test for each in failing):
+        tell(f"why: {test}")
+        sides = [side.run(test, 0, attributed=True).attribution for side in (base, head)]
+        if sides[0] is not None and sides[1] is not None and (lines := reasons(sides[0], sides[1])):
+            yield test, lines
 
 
 def _sample(sampling: _Sampling, looks: int, max_time: float) -> list[noisy.Pairs]:

@@ -157,3 +157,22 @@ def test_times_that_are_asked_for(both: Both) -> None:
     changes = {metric: change for _, metric, change in rows(judged(both(text), keep_same=True))}
 
     assert changes["wall_time"] in (Change.SAME, Change.UNSURE)
+
+
+def test_interrupted_while_it_looks_for_reasons(both: Both) -> None:
+    """The verdicts are told, without the reasons."""
+    slow = "mypkg.work(); time.sleep(60 if 'MEMPERF_AB_ATTRIBUTED' in os.environ else 0)"
+    sides = both(f"import time\ndef test_it(): {slow}\n")
+
+    def tell(test: str) -> None:
+        if test == "why: test_it.py::test_it":
+            signal.setitimer(signal.ITIMER_REAL, 1)
+
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        gate = run(*sides, Request(Limits()), tell)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+    assert ("test_it", "minor_faults", Change.WORSE) in set(rows(gate))
+    assert gate.outcome.explanations == {}
