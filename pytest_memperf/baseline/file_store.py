@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import errno
-import fcntl
 import os
 import re
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from pytest_memperf.environment.locks import locked
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.run import Run
 from pytest_memperf.report.json_file import JsonFile, check_folder
@@ -126,7 +124,7 @@ class RunFile(JsonFile):
 
     def _place(self, temporary: Path) -> None:
         folder = temporary.parent
-        with _locked(folder):
+        with locked(folder / ".lock"):
             number = max((run.number for run in _runs(folder)), default=0) + 1
             target = folder / _name(number, self._run)
             os.rename(temporary, target)
@@ -151,14 +149,3 @@ def _name(number: int, run: Run) -> str:
     commit = run.commit.id[:12] if run.commit else UNVERSIONED
     time = re.sub(r"[-:]", "", run.created)[: len("20261122T042947")]
     return f"{number:04}_{commit}_{time}{'_dirty' if run.commit and run.commit.dirty else ''}.json"
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep everyone else who saves here waiting; the kernel takes the lock from whoever is killed."""
-    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

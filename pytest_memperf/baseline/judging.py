@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pytest_memperf.model.comparison import Change, Side
-from pytest_memperf.model.metric import Better, Measured, Metric, Trust
+from pytest_memperf.baseline.paired import SMALLEST
+from pytest_memperf.model.comparison import Change, Side, direction
+from pytest_memperf.model.metric import Measured, Metric, Trust
 from pytest_memperf.model.result import Result
 from pytest_memperf.model.units import Number
 
@@ -23,8 +24,6 @@ BAND = 6
 """Runs of the base that make a band of counts and bytes."""
 NOISY_BAND = 20
 """Runs that make one of times: fewer leave a good chance that the next run lies outside of them."""
-NOISY_SHARE = 0.05
-"""The smallest change of a noisy metric that is worth a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +68,8 @@ def _by_value(base: Measured, head: Measured, one_layout: bool) -> Judgement:
     if gap <= floor:
         return Judgement(Change.SAME, "", ours, theirs, max(up, down))
     reason = f"apart by {metric.unit.format(gap)}, of which a layout explains {metric.unit.format(floor)}"
-    difference = theirs.value - ours.value
-    return Judgement(
-        _direction(metric, difference), reason if floor else "", ours, theirs, up if difference > 0 else down
-    )
+    more = theirs.value > ours.value
+    return Judgement(direction(metric, more), reason if floor else "", ours, theirs, up if more else down)
 
 
 def _by_band(base: Sequence[Measured], head: Measured, isolation: str) -> Judgement:
@@ -85,7 +82,7 @@ def _by_band(base: Sequence[Measured], head: Measured, isolation: str) -> Judgem
     needed = NOISY_BAND if noisy else BAND
     if len(sides) < needed:
         return Judgement(Change.UNSURE, _too_few(metric, isolation, len(sides), needed), ours, theirs)
-    floor = NOISY_SHARE * abs(ours.value) if noisy else max(metric.floor, SHARE * abs(ours.value)) * ONE_LAYOUT
+    floor = SMALLEST * abs(ours.value) if noisy else max(metric.floor, SHARE * abs(ours.value)) * ONE_LAYOUT
     margin = high - low + floor
     gap = _gap(ours, theirs)
     up, down = _smallest(ours, theirs, margin)
@@ -94,8 +91,8 @@ def _by_band(base: Sequence[Measured], head: Measured, isolation: str) -> Judgem
     reason = (
         f"outside of {len(sides)} runs by {metric.unit.format(gap)}, their range is {metric.unit.format(high - low)}"
     )
-    difference = theirs.value - ours.value
-    return Judgement(_direction(metric, difference), reason, ours, theirs, up if difference > 0 else down)
+    more = theirs.value > ours.value
+    return Judgement(direction(metric, more), reason, ours, theirs, up if more else down)
 
 
 def _gap(ours: Side, theirs: Side) -> Number:
@@ -120,9 +117,3 @@ def _too_few(metric: Metric, isolation: str, runs: int, needed: int) -> str:
     else:
         why = f"{isolation}: it depends on the tests before"
     return f"{why}; a band takes {needed} runs of the base, {runs} {'is' if runs == 1 else 'are'} there"
-
-
-def _direction(metric: Metric, difference: Number) -> Change:
-    if metric.better is Better.NEITHER:
-        return Change.CHANGED
-    return Change.WORSE if (difference > 0) is (metric.better is Better.LOWER) else Change.BETTER

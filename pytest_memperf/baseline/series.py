@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from pytest_memperf.baseline.compatibility import differences
+from pytest_memperf.baseline.compatibility import Differences, differences
 from pytest_memperf.baseline.judging import judge
 from pytest_memperf.model.comparison import Change
 from pytest_memperf.model.metric import Measured, Metric, Trust
@@ -49,21 +49,23 @@ def series(runs: Iterable[tuple[int, Run]], test: str) -> Iterator[Series]:
         for result in results:
             if (exact and result.test != test) or result.perturbed:
                 continue
+            former = before.get(result.key)
+            apart = differences(former[0].environment, run.environment) if former else Differences()
             for name, measured in result.metrics.items():
-                change, reason = _against(before.get(result.key), run, result, name)
+                change, reason = _against(former[1] if former else None, result, name, apart)
                 line = found.setdefault((result.key, name), Series(result.key, measured.metric, []))
                 line.points.append(Point(number, run, measured, change, reason))
             before[result.key] = run, result
     yield from found.values()
 
 
-def _against(before: tuple[Run, Result] | None, run: Run, result: Result, name: str) -> tuple[Change | None, str]:
+def _against(before: Result | None, result: Result, name: str, apart: Differences) -> tuple[Change | None, str]:
     """Return the verdict of a metric against the run before; times and the like take more than one run to tell."""
-    if before is None or name not in before[1].metrics:
+    if before is None or name not in before.metrics:
         return None, ""
-    measured, former = result.metrics[name], before[1].metrics[name]
-    apart = differences(before[0].environment, run.environment).reason(measured.metric.trust)
-    if apart or measured.metric.trust is Trust.NOISY or former.metric.unit.name != measured.metric.unit.name:
-        return None, apart
-    found = judge([former], measured, before[1], result)
+    measured, former = result.metrics[name], before.metrics[name]
+    reason = apart.reason(measured.metric.trust)
+    if reason or measured.metric.trust is Trust.NOISY or former.metric.unit.name != measured.metric.unit.name:
+        return None, reason
+    found = judge([former], measured, before, result)
     return (None, found.reason) if found.change is Change.UNSURE else (found.change, found.reason)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,7 +21,7 @@ from pytest_memperf.model.result import Result
 from pytest_memperf.options import resolve, spelling
 from pytest_memperf.report.comparison.terminal import write
 from pytest_memperf.report.comparison.texts import summary
-from pytest_memperf.report.json_report import BROKEN_OFF, JsonReport, begun, environment_of, register_worker
+from pytest_memperf.report.json_report import BROKEN_OFF, JsonReport, MeasuredElsewhere, begun, register_worker
 from pytest_memperf.report.session import LIMIT
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def register_baseline(config: pytest.Config) -> None:
     """Keep and compare the session's results where options say so. UsageMistake where that is bound to fail."""
     name, reference = resolve(config, "save"), resolve(config, "compare")
     saves = name is not None or resolve(config, "autosave")
-    if (not saves and reference is None) or register_worker(config):
+    if register_worker(config):
         return
     store = store_of(config)
     if reference is not None:
@@ -116,16 +116,15 @@ class SavingSession(JsonReport):
             terminalreporter.write_line(f"memperf: {self._told}")
 
 
-class ComparingSession:
+class ComparingSession(MeasuredElsewhere):
     """Compares the results with a baseline at the end; a regression fails a session in which all tests passed."""
 
     def __init__(self, config: pytest.Config, reference: str, baseline: Baseline, limits: Limits) -> None:
-        self._config = config
+        super().__init__(config)
         self._reference = reference
         self._baseline = baseline
         self._limits = limits
         self._results: list[Result] = []
-        self._environment: dict[str, Any] | None = None
         self._outcome: Outcome | None = None
         self._mistake: str | None = None
         self._broken_off = False
@@ -135,18 +134,13 @@ class ComparingSession:
         if report.outcome != "rerun" and self._baseline.runs:  # type: ignore[comparison-overlap]
             self._results += getattr(report, "memperf", ())
 
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
-        """Keep a worker's environment: the tests ran there."""
-        self._environment = self._environment or getattr(node, "workeroutput", {}).get("memperf_environment")
-
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Compare, and let a regression be exit code 1."""
         self._broken_off = exitstatus in BROKEN_OFF
         if self._broken_off or not self._baseline.runs:
             return
-        environment = Environment.from_json(self._environment or environment_of(self._config))
+        environment = Environment.from_json(self.environment())
         verbose = _verbosity(self._config) > 0
         try:
             self._outcome = compare(self._baseline.runs, self._results, environment, self._limits, keep_same=verbose)

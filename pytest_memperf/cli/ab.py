@@ -19,13 +19,13 @@ from pytest_memperf.baseline.ab.side import Side
 from pytest_memperf.baseline.ab.tools import link_tools
 from pytest_memperf.baseline.ab.workplace import workplace
 from pytest_memperf.cli.command import INTERRUPTED, Command
-from pytest_memperf.cli.compare import (
-    FORMATS,
-    READERS,
+from pytest_memperf.cli.outcomes import (
     REGRESSION,
+    add_outcome_arguments,
     check_format,
     check_names,
     exit_code,
+    keeps_same,
     write_outcomes,
 )
 from pytest_memperf.model.errors import UsageMistake
@@ -59,15 +59,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--install", default=INSTALL, metavar="COMMAND", help=f"builds a commit's side ({INSTALL})")
     parser.add_argument("--project", default="", metavar="FOLDER", help="the project's folder in its repository")
-    parser.add_argument("--fail", action="append", default=[], metavar="METRIC:LIMIT", help="as in memperf compare")
-    parser.add_argument("--format", default="terminal", metavar="FORMAT", help=f"{', '.join(FORMATS)}")
-    parser.add_argument("--output", metavar="FILE", help="write to this file, not to standard output")
     parser.add_argument(
         "--max-time", type=_seconds, default=20.0, metavar="TIME",
         help="that a test's times may take until they tell something, such as 60 or '2 min' (20 s)",
     )  # fmt: skip
-    parser.add_argument("--strict", action="store_true", help="exit code 3 where any metric could not be judged")
-    parser.add_argument("--all", action="store_true", help="show the metrics without a difference too")
+    add_outcome_arguments(parser)
     parser.set_defaults(pytest_arguments=[])
     parser.epilog = EPILOG
 
@@ -99,7 +95,7 @@ def run(options: argparse.Namespace) -> int:
         former: list[str] = []
         if tests[0] != tests[1]:
             former = tests_of(Side("former", pythons[0], tests[0], tools, options.pytest_arguments))
-        request = gate.Request(limits, options.all or options.format not in READERS, options.max_time)
+        request = gate.Request(limits, keeps_same(options), options.max_time)
         found = gate.run(sides[0], sides[1], request, _tell)
     add_gone(found.outcome, former, sides[1])
     found.outcome.base, found.outcome.head = described

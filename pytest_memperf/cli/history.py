@@ -12,7 +12,7 @@ from typing import Any
 from pytest_memperf.baseline.file_store import FileStore, platform
 from pytest_memperf.baseline.series import Point, Series, series
 from pytest_memperf.cli.command import Command
-from pytest_memperf.cli.compare import storage
+from pytest_memperf.cli.storage import add_storage, storage
 from pytest_memperf.model.comparison import Change
 from pytest_memperf.model.errors import UsageMistake, nearest
 from pytest_memperf.model.run import Run
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--metric", action="append", metavar="NAME", help="only this metric; may be repeated")
     parser.add_argument("--last", type=int, default=50, metavar="NUMBER", help="of the runs (50)")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--storage", metavar="FOLDER", help="where the runs are (the next .memperf upwards)")
+    add_storage(parser)
     parser.epilog = "Exit code: 0, or 3 where no run has such a test."
 
 

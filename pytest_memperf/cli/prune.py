@@ -9,7 +9,7 @@ from pathlib import Path
 from pytest_memperf.baseline.file_store import stores
 from pytest_memperf.baseline.pruning import parse_age, unwanted
 from pytest_memperf.cli.command import Command
-from pytest_memperf.cli.compare import storage
+from pytest_memperf.cli.storage import add_storage, storage
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.values import number_or_text, whole
 from pytest_memperf.report.block import counted
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", metavar="NUMBER", help="the last so many runs of each platform stay")
     parser.add_argument("--older", metavar="AGE", help="only runs older than this go: 90d, 12h, 8w")
     parser.add_argument("--dry-run", action="store_true", help="only show what would go")
-    parser.add_argument("--storage", metavar="FOLDER", help="where the runs are (the next .memperf upwards)")
+    add_storage(parser)
     parser.epilog = "With both, a run goes that is beyond the number and older."
 
 

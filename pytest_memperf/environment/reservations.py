@@ -7,9 +7,7 @@ in between leaves behind what the next one needs to put the pool back. All of it
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,6 +15,7 @@ from pathlib import Path
 from cyx import hugepages
 from pytest_memperf.environment.files import inside, pools_by_node, write_whole
 from pytest_memperf.environment.lists import HUGE_PAGES
+from pytest_memperf.environment.locks import locked
 from pytest_memperf.environment.owner import Owner, this_boot
 
 _ROOT = Path("/")
@@ -76,14 +75,10 @@ class Ledger:
     def locked(self) -> Iterator[None]:
         """Keep every other process from changing a pool through its ledger."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        fd = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
+        with locked(self._folder / "lock", 0o600):
             for file in self._unfinished():
                 file.unlink(missing_ok=True)
             yield
-        finally:
-            os.close(fd)
 
     def entries(self) -> dict[Path, Reservation]:
         """Return the reservations by their files."""

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from types import CodeType, FrameType
 from typing import Any
 
-_HEAD = re.compile(r"^[0-9a-f]+-[0-9a-f]+ \S+ \S+ \S+ (\d+) *(.*)$")
+_HEAD = re.compile(r"[0-9a-f]+-[0-9a-f]+ \S+ \S+ \S+ \d+ *(.*)$")
 _TOOL = "pytest-memperf"
 LARGEST = 200
 """Lines that are kept."""
@@ -141,7 +141,7 @@ def resident_by_mapping() -> Mapping[str, int]:
             for line in smaps:
                 head = _HEAD.match(line)
                 if head:
-                    name = os.path.basename(head[2]) if head[2].startswith("/") else head[2] or "anonymous"
+                    name = os.path.basename(head[1]) if head[1].startswith("/") else head[1] or "anonymous"
                 elif line.startswith("Rss:"):
                     found[name] += int(line.split()[1]) * 1024
     except OSError:

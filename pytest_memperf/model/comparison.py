@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from pytest_memperf.model.metric import Metric
+from pytest_memperf.model.metric import Better, Metric
 from pytest_memperf.model.result import Key
 from pytest_memperf.model.units import Number
 
@@ -24,6 +24,13 @@ class Change(str, enum.Enum):
     GONE = "gone"
     SAME = "same"
     """No difference beyond the smallest one that would have been seen."""
+
+
+def direction(metric: Metric, head_is_more: bool) -> Change:
+    """Return the verdict over a difference."""
+    if metric.better is Better.NEITHER:
+        return Change.CHANGED
+    return Change.WORSE if head_is_more is (metric.better is Better.LOWER) else Change.BETTER
 
 
 TOLD_APART = (Change.WORSE, Change.BETTER, Change.CHANGED, Change.SAME)

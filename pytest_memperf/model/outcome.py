@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from pytest_memperf.model.comparison import Change, Comparison
+from pytest_memperf.model.comparison import TOLD_APART, Change, Comparison
 
 
 @dataclass(slots=True)
@@ -21,6 +21,9 @@ class Outcome:
     metrics: set[str] = field(default_factory=set)
     """The names of all metrics that either side has."""
 
+    explanations: dict[str, list[str]] = field(default_factory=dict)
+    """By test: where what became worse comes from, in words."""
+
     def add(self, comparison: Comparison, keep_same: bool = True) -> None:
         """Count a comparison, and keep it unless it is one without a difference that nobody wants to see."""
         self.counts[comparison.change] += 1
@@ -28,9 +31,6 @@ class Outcome:
             self.metrics.add(comparison.metric.name)
         if comparison.change is not Change.SAME or keep_same:
             self.comparisons.append(comparison)
-
-    explanations: dict[str, list[str]] = field(default_factory=dict)
-    """By test: where what became worse comes from, in words."""
 
     @property
     def failing(self) -> list[Comparison]:
@@ -40,7 +40,7 @@ class Outcome:
     @property
     def judged(self) -> int:
         """How many metrics could be judged: not those that are new, gone, unsure or not comparable."""
-        return sum(self.counts[change] for change in (Change.SAME, Change.BETTER, Change.WORSE, Change.CHANGED))
+        return sum(self.counts[change] for change in TOLD_APART)
 
     @property
     def undecided(self) -> int:

@@ -26,8 +26,25 @@ def begun(config: pytest.Config, name: str | None = None) -> Run:
     return Run(created, commit_of(config.rootpath), name=name)
 
 
-class JsonReport:
-    """Lives where the reports arrive: in the only process, or in the controller of xdist's workers.
+class MeasuredElsewhere:
+    """Where the reports arrive: in the only process, or in the controller of xdist's workers, where no test has run."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._of_a_worker: dict[str, Any] | None = None
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Keep a worker's environment: the tests ran there."""
+        self._of_a_worker = self._of_a_worker or getattr(node, "workeroutput", {}).get(_FROM_WORKER)
+
+    def environment(self) -> dict[str, Any]:
+        """Return the environment of the tests as plain JSON data; at the end, when it is known."""
+        return self._of_a_worker or environment_of(self._config)
+
+
+class JsonReport(MeasuredElsewhere):
+    """Writes the results to a file as the reports arrive.
 
     Args:
         file: where they go.
@@ -35,10 +52,9 @@ class JsonReport:
     """
 
     def __init__(self, config: pytest.Config, file: JsonFile, option: str) -> None:
-        self._config = config
+        super().__init__(config)
         self._file = file
         self._option = option
-        self._environment: dict[str, Any] | None = None
         self._mistake: str | None = None
 
     def takes(self, result: Result) -> bool:
@@ -57,11 +73,6 @@ class JsonReport:
             if self._mistake is None and self.takes(result):
                 self._try(self._file.add, result.as_json())
 
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
-        """Keep a worker's environment: the tests ran there."""
-        self._environment = self._environment or getattr(node, "workeroutput", {}).get(_FROM_WORKER)
-
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Finish the file; a session that broke off leaves the older one. A failure to write is exit code 4."""
@@ -69,8 +80,7 @@ class JsonReport:
             self._file.abandon()
             return
         if self._mistake is None:
-            environment = self._environment or environment_of(self._config)
-            self._try(self._file.finish, {"environment": environment})
+            self._try(self._file.finish, {"environment": self.environment()})
         # As others have left it: a regression is the stronger news, as failed tests are.
         if self._mistake is not None and session.exitstatus in (
             pytest.ExitCode.OK,

@@ -8,6 +8,8 @@ import os
 import secrets
 from pathlib import Path
 
+from pytest_memperf.environment.locks import taken
+
 _TEMPORARY = ".memperf-"
 
 
@@ -27,14 +29,9 @@ def new_temporary(folder: Path) -> tuple[Path, int]:
 def remove_abandoned(folder: Path) -> None:
     """Remove what killed sessions have left in the folder."""
     for file in folder.glob(f"{_TEMPORARY}*"):
-        with contextlib.suppress(OSError):
-            # O_NONBLOCK: a pipe of the name is no file of ours, and nobody may ever read from it.
-            descriptor = os.open(file, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                file.unlink()
-            finally:
-                os.close(descriptor)
+        # O_NONBLOCK: a pipe of the name is no file of ours, and nobody may ever read from it.
+        with contextlib.suppress(OSError), taken(file, os.O_WRONLY | os.O_NONBLOCK):
+            file.unlink()
 
 
 def sync_folder(folder: Path) -> None:

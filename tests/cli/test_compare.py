@@ -18,7 +18,7 @@ import pytest
 
 from pytest_memperf.baseline.file_store import FOLDER, platform
 from pytest_memperf.cli import main
-from pytest_memperf.cli.compare import FORMATS
+from pytest_memperf.cli.outcomes import FORMATS
 from pytest_memperf.model.run import Run
 from pytest_memperf.report.comparison import github
 from pytest_memperf.report.json_file import write

@@ -33,17 +33,20 @@ def _lines(base: list[list[Any]], head: list[list[Any]]) -> Iterator[str]:
     for file, line, text, count in head:
         now[file, text] += count
         numbers.setdefault((file, text), line)
-    more = {place: now[place] - before[place] for place in {*now, *before}}
-    whole = sum(count for count in more.values() if count > 0)
-    for (file, text), count in sorted(more.items(), key=lambda each: (-each[1], each[0]))[:LINES]:
-        if count > 0 and count >= SHARE * whole:
-            yield f"{file}:{numbers[file, text]} {COUNT.format(count)} faults more: {text}"
+    for (file, text), count in _largest(before, now):
+        yield f"{file}:{numbers[file, text]} {COUNT.format(count)} faults more: {text}"
 
 
 def _mappings(base: Mapping[str, int], head: Mapping[str, int]) -> Iterator[str]:
     """Yield the mappings that grew more."""
-    more = {name: head.get(name, 0) - base.get(name, 0) for name in {*base, *head}}
-    whole = sum(size for size in more.values() if size > 0)
-    for name, size in sorted(more.items(), key=lambda each: (-each[1], each[0]))[:LINES]:
-        if size > 0 and size >= SHARE * whole:
-            yield f"{name}: {BYTES.format(size)} more at the end"
+    for name, size in _largest(base, head):
+        yield f"{name}: {BYTES.format(size)} more at the end"
+
+
+def _largest(base: Mapping[Any, int], head: Mapping[Any, int]) -> Iterator[tuple[Any, int]]:
+    """Yield what head has more of, and how much, the largest first."""
+    more = {place: head.get(place, 0) - base.get(place, 0) for place in {*base, *head}}
+    whole = sum(amount for amount in more.values() if amount > 0)
+    for place, amount in sorted(more.items(), key=lambda each: (-each[1], each[0]))[:LINES]:
+        if amount > 0 and amount >= SHARE * whole:
+            yield place, amount

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -11,13 +9,14 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
 
 from pytest_memperf.baseline.ab.in_place import editable, paths_added
 from pytest_memperf.baseline.ab.repository import Repository, State, without_git_variables
+from pytest_memperf.environment.locks import locked
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.report.whole_file import write_text
 
@@ -68,8 +67,7 @@ def build_of_requirements(requirements: str) -> Built:
 
     def make(folder: Path, lock: int) -> tuple[str, ...]:
         folder.mkdir(parents=True)
-        venv = folder / "venv"
-        _run([sys.executable, "-m", "venv", str(venv)], folder, "python -m venv", lock)
+        venv = _made(folder / "venv", lock)
         pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", *words]
         _run(pip, Path.cwd(), f"pip install {requirements}", lock)
         return ()
@@ -87,7 +85,8 @@ def _kept(key: Sequence[str], make: Callable[[Path, int], tuple[str, ...]]) -> B
     words = (*key, sys.version, sys.executable, *flags)
     # The digest alone makes up the name: the paths of both sides are of one length.
     folder = cache_folder() / hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
-    with _locked(folder) as lock:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with locked(folder.with_suffix(".lock")) as lock:
         if not (folder / _READY).exists():
             shutil.rmtree(folder, ignore_errors=True)
             try:
@@ -105,12 +104,12 @@ def _build(
     repository: Repository, state: State, project: str, install: str, folder: Path, lock: int
 ) -> tuple[str, ...]:
     """Build the environment, and return the top-level modules that the project has installed."""
-    source, venv = folder / "source", folder / "venv"
+    source = folder / "source"
     folder.mkdir(parents=True)
     repository.copy(state, source)
     if not (source / project).is_dir():
         raise UsageMistake(f"--project={project}: {state.described} has no such folder")
-    _run([sys.executable, "-m", "venv", str(venv)], folder, "python -m venv", lock)
+    venv = _made(folder / "venv", lock)
     before = _files(venv)
     path = f"{venv / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     variables = {name: value for name, value in without_git_variables().items() if name not in _SEARCHED}
@@ -126,6 +125,12 @@ def _build(
             "install it, not editable"
         )
     return _packages(venv, source) or tuple(sorted(_modules(added)))
+
+
+def _made(venv: Path, lock: int) -> Path:
+    """Make a virtual environment, and return where."""
+    _run([sys.executable, "-m", "venv", str(venv)], venv.parent, "python -m venv", lock)
+    return venv
 
 
 def _run(command: Sequence[str], folder: Path, what: str, lock: int, variables: dict[str, str] | None = None) -> None:
@@ -173,15 +178,3 @@ def _in_place(venv: Path, source: Path) -> str | None:
         if Path(place).is_relative_to(source):
             return name
     return None
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[int]:
-    """Keep another run waiting that wants the same environment; the kernel takes the lock from whoever is killed."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield descriptor
-    finally:
-        os.close(descriptor)

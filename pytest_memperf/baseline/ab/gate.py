@@ -12,6 +12,7 @@ from pytest_memperf.baseline.ab.blame import reasons
 from pytest_memperf.baseline.ab.side import Sample, Side
 from pytest_memperf.baseline.comparing import compare
 from pytest_memperf.model.comparison import TOLD_APART, Change
+from pytest_memperf.model.environment import Environment
 from pytest_memperf.model.joining import join_results
 from pytest_memperf.model.limits import Limits
 from pytest_memperf.model.metric import Trust
@@ -86,6 +87,46 @@ class _Sampling:
         return base, head
 
 
+@dataclass(slots=True)
+class _Findings:
+    """What the tests came to, until they are compared all together."""
+
+    base: list[Result] = field(default_factory=list)
+    head: list[Result] = field(default_factory=list)
+    times: list[noisy.Pairs] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    unable: dict[str, str] = field(default_factory=dict)
+    """By test: why base cannot run it."""
+
+    def add(self, test: str, sampling: _Sampling) -> None:
+        """Take the samples of a test."""
+        base, head = sampling.samples
+        failed = next((sample for sample in head if sample.failed), None)
+        if failed is not None:
+            self.failed.append((test, failed.failed or ""))
+            if not failed.over_budget:
+                return
+        why = next((each.failed for each in base if each.failed and not each.over_budget), None)
+        if why:
+            self.unable[test] = why
+        else:
+            self.base += _joined(base[: LAYOUTS[-1]])
+        self.head += _joined(head[: LAYOUTS[-1]])
+
+    def outcome(self, request: Request, looks: int) -> Outcome:
+        """Return the verdicts over all of it."""
+        found = _compared(self.base, self.head, request.limits, request.keep_same)
+        for comparison in noisy.comparisons(self.times, looks):
+            found.add(request.limits.judged(comparison), request.keep_same)
+        found.comparisons = [
+            replace(each, reason=f"base cannot run it: {self.unable[each.key.test]}")
+            if each.change is Change.NEW and each.key.test in self.unable
+            else each
+            for each in found.comparisons
+        ]
+        return found
+
+
 def run(base: Side, head: Side, request: Request, tell: Callable[[str], None]) -> Gate:
     """Run every test of head on both sides, and tell them apart.
 
@@ -94,43 +135,22 @@ def run(base: Side, head: Side, request: Request, tell: Callable[[str], None]) -
     """
     there = set(base.tests)
     looks = NOISY_METRICS * len(head.tests)
-    taken: tuple[list[Result], list[Result]] = ([], [])
-    times: list[noisy.Pairs] = []
-    unable: dict[str, str] = {}
-    gate = Gate()
+    gate, findings = Gate(), _Findings()
     for number, test in enumerate(head.tests):
         tell(test)
         sampling = _Sampling(base, head, test)
         try:
             if test in there:
-                times += _sample(sampling, looks, request.max_time)
+                findings.times += _sample(sampling, looks, request.max_time)
             else:
                 sampling.samples[1].append(head.run(test, 0))
         except KeyboardInterrupt:
             gate.left = len(head.tests) - number
             break
         gate.runs += sum(map(len, sampling.samples))
-        failed = next((sample for sample in sampling.samples[1] if sample.failed), None)
-        if failed is not None:
-            gate.failed.append((test, failed.failed or ""))
-            if not failed.over_budget:
-                continue
-        ours = _joined(sampling.samples[0][: LAYOUTS[-1]])
-        why = next((each.failed for each in sampling.samples[0] if each.failed and not each.over_budget), None)
-        if why:
-            unable[test], ours = why, []
-        taken[0].extend(ours)
-        taken[1].extend(_joined(sampling.samples[1][: LAYOUTS[-1]]))
-    environment = Run("").environment  # what differs between the sides is what is looked for
-    gate.outcome = compare([Run("", results=taken[0])], taken[1], environment, request.limits, request.keep_same)
-    for comparison in noisy.comparisons(times, looks):
-        gate.outcome.add(request.limits.judged(comparison), request.keep_same)
-    gate.outcome.comparisons = [
-        replace(each, reason=f"base cannot run it: {unable[each.key.test]}")
-        if each.change is Change.NEW and each.key.test in unable
-        else each
-        for each in gate.outcome.comparisons
-    ]
+        findings.add(test, sampling)
+    gate.failed = findings.failed
+    gate.outcome = findings.outcome(request, looks)
     if not gate.left:
         with suppress(KeyboardInterrupt):  # the verdicts are there, whoever does not want to wait for the reasons
             for test, lines in _explanations(gate.outcome, base, head, tell):
@@ -180,9 +200,16 @@ def _sample(sampling: _Sampling, looks: int, max_time: float) -> list[noisy.Pair
 
 def _differ(sampling: _Sampling) -> bool:
     """Tell whether counts or bytes look different, so that more layouts are to confirm it."""
-    ours, theirs = (_joined(samples) for samples in sampling.samples)
-    outcome = compare([Run("", results=ours)], theirs, Run("").environment)
+    base, head = sampling.samples
+    outcome = _compared(_joined(base), _joined(head))
     return any(outcome.counts[change] for change in TOLD_APART if change is not Change.SAME)
+
+
+def _compared(
+    base: list[Result], head: Sequence[Result], limits: Limits | None = None, keep_same: bool = False
+) -> Outcome:
+    """Compare the results whatever the environments: what differs between the sides is what is looked for."""
+    return compare([Run("", results=base)], head, Environment(), limits, keep_same)
 
 
 def _agreeing(samples: Sequence[Sample]) -> Iterator[object]:

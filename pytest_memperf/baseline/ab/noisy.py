@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
 
-from pytest_memperf.baseline.paired import LEAST_PAIRS, SMALLEST, Paired, discoveries, paired, pairs_needed
-from pytest_memperf.model.comparison import Change, Comparison, Side
-from pytest_memperf.model.metric import Better, Metric, Trust
+from pytest_memperf.baseline.paired import SMALLEST, Paired, discoveries, paired, pairs_needed
+from pytest_memperf.model.comparison import Change, Comparison, Side, direction
+from pytest_memperf.model.metric import Metric, Trust
 from pytest_memperf.model.result import Key, Result
 from pytest_memperf.model.units import SECONDS
 
@@ -97,19 +97,13 @@ def comparisons(every: Sequence[Pairs], metrics: int) -> Iterator[Comparison]:
         different = is_real and each.different(1.0)
         percent = f"{each.low - 1:+.1%} to {each.high - 1:+.1%}"
         if different:
-            change, reason = _direction(pairs.metric, each.ratio), f"{percent} in {each.pairs} pairs"
+            change, reason = direction(pairs.metric, each.ratio > 1), f"{percent} in {each.pairs} pairs"
         elif each.same:
             change, reason = Change.SAME, f"{percent} in {each.pairs} pairs, less than {SMALLEST:.0%} is no change"
         else:
-            needed = max(pairs_needed(level(metrics)), LEAST_PAIRS)
+            needed = pairs_needed(level(metrics))
             more = f"; it takes {needed} pairs or more" if each.pairs < needed else ""
             change, reason = Change.UNSURE, f"{percent} in {each.pairs} pairs tell neither{more}"
         sides = [Side(median(side), *quantiles(side, n=4)[::2]) for side in (pairs.base, pairs.head)]
         smallest = SMALLEST * sides[0].value
         yield Comparison(pairs.key, pairs.metric, change, reason, sides[0], sides[1], smallest)
-
-
-def _direction(metric: Metric, ratio: float) -> Change:
-    if metric.better is Better.NEITHER:
-        return Change.CHANGED
-    return Change.WORSE if (ratio > 1) is (metric.better is Better.LOWER) else Change.BETTER

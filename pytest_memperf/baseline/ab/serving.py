@@ -88,7 +88,8 @@ class Serving:
         try:
             while True:
                 asked = self._connection.receive()
-                os.environ.update({ATTRIBUTED: "1"} if asked["attributed"] else {})  # children get the variables
+                if asked["attributed"]:
+                    os.environ[ATTRIBUTED] = "1"  # children get the variables
                 self._connection.send(self._run(session.config, items[asked["test"]], asked["layout"]))
                 os.environ.pop(ATTRIBUTED, None)
         except ConnectionEnded:
@@ -174,14 +175,14 @@ def imported_from_elsewhere(tests: Path) -> list[str]:
     installed = [paths["purelib"], paths["platlib"], *site.getsitepackages()]
     # Not all below sys.prefix: that may be /usr, with the project in /usr/src.
     own = [*installed, paths["stdlib"], paths["platstdlib"], str(tests), *filter(None, [os.environ.get(TOOLS)])]
-    roots = _as_roots(own)
+    roots, of_tests = _as_roots(own), _as_roots([str(tests)])
     found = []
     for name, module in sorted(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if not isinstance(file, str) or not os.path.isabs(file):
             continue
         if not file.startswith(roots) or (
-            file.startswith(_as_roots([str(tests)])) and _is_installed(name.partition(".")[0], installed)
+            file.startswith(of_tests) and _is_installed(name.partition(".")[0], installed)
         ):
             found.append(f"{name} from {file}")
     return found

@@ -8,7 +8,6 @@ and at the end how often the gate was right, by kind of metric.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -127,7 +126,7 @@ def gate(folder: Path, base: str, head: str, *arguments: str) -> tuple[dict[str,
     """Run the gate, and return its findings and the seconds it took."""
     began = time.monotonic()
     command = [Path(sys.executable).with_name("memperf"), "ab", base, head, "--format=json", "--", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**os.environ})
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode not in (0, 1, 3):
         sys.exit(done.stderr)
     (found,) = json.loads(done.stdout)["comparisons"]

@@ -19,7 +19,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from pytest_memperf.cli.compare import FORMATS
+from pytest_memperf.cli.outcomes import FORMATS
 from pytest_memperf.model.comparison import Change, Comparison, Side
 from pytest_memperf.model.metric import Better, Cost, Metric, Trust
 from pytest_memperf.model.outcome import Outcome
