@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 from pytest_memperf.baseline.comparing import compare
-from pytest_memperf.baseline.file_store import FileStore, platform
 from pytest_memperf.baseline.folders import is_folder, pairs, read_folder
 from pytest_memperf.baseline.reference import Baseline, find
+from pytest_memperf.baseline.store import Store
 from pytest_memperf.cli.command import Command
 from pytest_memperf.cli.outcomes import (
     READERS,
@@ -21,7 +20,7 @@ from pytest_memperf.cli.outcomes import (
     keeps_same,
     write_outcomes,
 )
-from pytest_memperf.cli.storage import add_storage, storage
+from pytest_memperf.cli.storage import add_storage, store_of
 from pytest_memperf.model.errors import UsageMistake, nearest
 from pytest_memperf.model.limits import Limits
 from pytest_memperf.report.comparison.texts import GROUPS, SORTS, USUAL, Order
@@ -54,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     check_format(options.format)
     order = _order(options)
     limits = Limits.parse(options.fail)
-    store = FileStore(storage(options.storage, Path.cwd()), platform())
+    store = store_of(options.storage)
     bases = _sides(options.base, store)
     outcomes, unpaired = [], False
     for name in options.heads:
@@ -85,7 +84,7 @@ def _order(options: argparse.Namespace) -> Order:
     return USUAL._replace(**{name: word for name, word in given.items() if word is not None})
 
 
-def _sides(reference: str, store: FileStore) -> list[Baseline]:
+def _sides(reference: str, store: Store) -> list[Baseline]:
     """Return what a side is: one baseline, or one for each environment of a folder."""
     sides = read_folder(reference) if is_folder(reference) else [_found(reference, store)]
     for side in sides:
@@ -98,14 +97,13 @@ def _tell(remark: str) -> None:
     print(f"memperf: {printable(remark)}", file=sys.stderr)
 
 
-def _found(reference: str, store: FileStore) -> Baseline:
+def _found(reference: str, store: Store) -> Baseline:
     found = find(reference, store, Path.cwd())
     if not found.runs:
         for remark in found.remarks:
             _tell(remark)
-        names = os.path.relpath(store.folder / store.platform)
         raise UsageMistake(
-            f"no file and no run in {names} is called {reference!r}: save one with pytest --memperf-save"
+            f"no file and no run in {store.described} is called {reference!r}: save one with pytest --memperf-save"
         )
     return found
 

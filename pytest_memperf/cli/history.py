@@ -6,13 +6,11 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
-from pytest_memperf.baseline.file_store import FileStore, platform
 from pytest_memperf.baseline.series import Point, Series, series
 from pytest_memperf.cli.command import Command
-from pytest_memperf.cli.storage import add_storage, storage
+from pytest_memperf.cli.storage import add_storage, store_of
 from pytest_memperf.model.comparison import Change
 from pytest_memperf.model.errors import UsageMistake, nearest
 from pytest_memperf.model.run import Run
@@ -37,16 +35,10 @@ def run(options: argparse.Namespace) -> int:
     """Print the runs, or the series of a test."""
     if options.last < 1:
         raise UsageMistake(f"--last={options.last}: give a whole number from 1 up")
-    store = FileStore(storage(options.storage, Path.cwd()), platform())
-    saved = store.runs()[-options.last :]
-    runs: list[tuple[int, Run]] = []
-    for each in saved:
-        try:
-            run = each.head if options.test is None else each.read()
-            run.results[:] = [result for result in run.results if options.test in result.test]
-            runs.append((each.number, run))
-        except UsageMistake as mistake:
-            print(f"memperf: {mistake}", file=sys.stderr)
+    recent = store_of(options.storage).recent(options.last, options.test)
+    for remark in recent.remarks:
+        print(f"memperf: {remark}", file=sys.stderr)
+    runs = recent.runs
     if options.test is None:
         _print_runs(runs, options.json)
         return 0
