@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,7 @@ def _parsed(address: str) -> URL:
         url = make_url(address)
     except (ArgumentError, ValueError):  # whose texts may show the password
         url = None
-    if url is None or "@" in (url.host or ""):
+    if url is None or re.search(r"[^\w.,:%*-]", url.host or ""):  # a part of a password that was not quoted
         raise UsageMistake(
             "the address of the storage cannot be read: write it as sqlite:///FILE or "
             "postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with %40 for @, %2F for / and %3A for : in a password"

@@ -25,9 +25,8 @@ STEPS: Steps = (
         "CREATE UNIQUE INDEX memperf_run_number ON memperf_run (platform_id, number)",
         "CREATE TABLE memperf_test (id {key}, digest TEXT NOT NULL UNIQUE, name TEXT NOT NULL)",
         "CREATE TABLE memperf_result (run_id {reference} NOT NULL REFERENCES memperf_run (id), "
-        "place INTEGER NOT NULL, test_id {reference} NOT NULL REFERENCES memperf_test (id), data TEXT NOT NULL, "
-        "PRIMARY KEY (run_id, place))",
-        "CREATE INDEX memperf_result_test ON memperf_result (test_id, run_id)",
+        "test_id {reference} NOT NULL REFERENCES memperf_test (id), place INTEGER NOT NULL, data TEXT NOT NULL, "
+        "PRIMARY KEY (run_id, test_id, place))",
     ),
 )
 

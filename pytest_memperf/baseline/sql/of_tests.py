@@ -1,4 +1,4 @@
-"""The results of some tests in some runs, found by the index of tests, however many there are of others."""
+"""The results of some tests in some runs, found by the key alone, however many there are of others."""
 
 from __future__ import annotations
 

@@ -89,8 +89,9 @@ class SavedRows:
                 tail = connection.execute(select(RUN.c.tail).where(RUN.c.id == self._id)).scalar()
             if connection is None or tail is None:
                 raise UsageMistake(f"{self.described} is gone: somebody has deleted it meanwhile")
-            query = select(RESULT.c.data).where(RESULT.c.run_id == self._id).order_by(RESULT.c.place)
-            return tail, connection.execute(query).scalars().all()
+            query = select(RESULT.c.place, RESULT.c.data).where(RESULT.c.run_id == self._id)
+            rows = sorted((place, data) for place, data in connection.execute(query))
+            return tail, [data for _, data in rows]
 
     def _run(self, tail: Mapping[str, Any]) -> Run:
         try:
