@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from enum import Enum
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, false, insert, select, update
+from sqlalchemy import Connection, Engine, false, insert, null, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from pytest_memperf.baseline.sql.migrations import STEPS, Steps, upgrade, version_of
@@ -69,7 +69,7 @@ class Database:
         """Raise UsageMistake where nothing can be saved, as far as that can be told beforehand."""
         with self.writing() as connection:
             for table in (RUN, TEST, RESULT):
-                nothing = select(*(column for column in table.c)).where(false())
+                nothing = select(*(null() for _ in table.c)).where(false())
                 connection.execute(insert(table).from_select(list(table.c), nothing))
             connection.execute(update(PLATFORM).values(last=0).where(false()))
 
