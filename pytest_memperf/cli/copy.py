@@ -24,12 +24,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Copy the runs of every platform, and tell each."""
-    here = Path.cwd()
+    here = Path()
     lacking = missing(options.source, here)
     if lacking:
         raise UsageMistake(f"{options.source}: there is no such {lacking}: name one of --memperf-storage")
+    stores = [store for store in stores_at(options.source, here) if store.runs()]
+    if not stores:
+        raise UsageMistake(f"{options.source}: no run is saved there: name a folder of --memperf-storage")
     made = there = damaged = 0
-    for store in stores_at(options.source, here):
+    for store in stores:
         for each in copy(store, store_at(options.target, here, store.platform)):
             if each.damage:
                 print(f"memperf: left out: {each.damage}", file=sys.stderr)

@@ -38,9 +38,9 @@ def stores_of(given: str | None) -> Sequence[Store]:
 
 def _storage(given: str | None) -> tuple[str, Path]:
     """Return what names the storage, and where that begins if it is a relative path."""
-    here = Path.cwd()
     if given is not None:
-        return _checked("--storage", given, here)
+        return _checked("--storage", given, Path())
+    here = Path.cwd()
     folder, told = _from_ini(here)
     if told:
         return _checked(_INI, told, folder)

@@ -7,11 +7,11 @@ import json
 
 
 def storable(text: str) -> str:
-    """Return the text without what databases refuse: what is no character, and NUL.
+    """Return the text in ASCII without NUL, which any database can hold, whatever its encoding.
 
     Each character for itself, so that a part of a text is a part here too; but two texts may become the same.
     """
-    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
+    return text.encode("ascii", "backslashreplace").decode("ascii").replace("\0", "\\x00")
 
 
 def digest(text: str) -> str:

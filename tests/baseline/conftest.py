@@ -1,4 +1,4 @@
-"""What the tests of databases share: a server for the session, and the address of a new database of each sort."""
+"""What the tests of stores share: a server for the session, and the address of a new database of each sort."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parent))
+sys.path.append(str(Path(__file__).parent / "sql"))
 
 from postgresql_server import LACKING, Server, programs, started
 
