@@ -22,18 +22,20 @@ def store_at(storage: str, folder: Path, platform: str) -> Store:
     """
     if not _is_address(storage):
         return FileStore(folder / storage, platform)
+    database = _database(storage, folder)  # first: it tells what is not installed
     from pytest_memperf.baseline.sql.store import SqlStore
 
-    return SqlStore(_database(storage, folder), platform)
+    return SqlStore(database, platform)
 
 
 def stores_at(storage: str, folder: Path) -> Sequence[Store]:
     """Return the store of each platform that has runs there. UsageMistake as of ``store_at``."""
     if not _is_address(storage):
         return stores(folder / storage)
+    database = _database(storage, folder)
     from pytest_memperf.baseline.sql.store import sql_stores
 
-    return sql_stores(_database(storage, folder))
+    return sql_stores(database)
 
 
 def missing(storage: str, folder: Path) -> str | None:

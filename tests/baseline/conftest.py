@@ -6,7 +6,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg  # noqa: F401
 import pytest
+
+# Before any test of pytester's, which forgets what was imported in it: SQLAlchemy warns of its second time.
+import sqlalchemy.dialects.postgresql  # noqa: F401
 
 sys.path.append(str(Path(__file__).parent / "sql"))
 
