@@ -53,7 +53,7 @@ def asked(database: Database, action: Callable[[], object]) -> list[tuple[str, A
     found: list[tuple[str, Any]] = []
 
     def keep(connection: Any, cursor: Any, statement: str, values: Any, context: Any, many: bool) -> None:
-        if "memperf_" in statement and "pg_catalog" not in statement and "PRAGMA" not in statement:
+        if "memperf_" in statement and "to_regclass" not in statement and "sqlite_master" not in statement:
             found.append((statement, values[0] if many else values))
 
     event.listen(database._engine, "before_cursor_execute", keep)

@@ -26,8 +26,9 @@ from postgresql_server import started
 
 from pytest_memperf.baseline.file_store import platform
 from pytest_memperf.baseline.series import series
-from pytest_memperf.baseline.storage import store_at
-from pytest_memperf.baseline.store import Store
+from pytest_memperf.baseline.sql.address import database_at
+from pytest_memperf.baseline.sql.of_tests import results_of
+from pytest_memperf.baseline.sql.store import SqlStore
 from pytest_memperf.environment import collect
 from pytest_memperf.metrics import BUILT_IN
 from pytest_memperf.model.metric import Measured
@@ -56,7 +57,7 @@ def results(chance: random.Random) -> Iterator[dict[str, Any]]:
         yield Result(test_id(number), "call", "process", "glibc", metrics=metrics).as_json()
 
 
-def save(store: Store, number: int) -> float:
+def save(store: SqlStore, number: int) -> float:
     """Save a run and return the seconds that it took, without those for making it up."""
     chance = random.Random(number)
     made = list(results(chance))
@@ -79,7 +80,7 @@ def median_of(action: Callable[[int], object], repetitions: int = REPETITIONS) -
     return f"median {statistics.median(times) * 1000:,.1f} ms, at most {max(times) * 1000:,.1f} ms"
 
 
-def ask(store: Store, address: str) -> None:
+def ask(store: SqlStore, address: str) -> None:
     """Print how long what is asked takes."""
     chance = random.Random(0)
 
@@ -92,6 +93,10 @@ def ask(store: Store, address: str) -> None:
     print("  by a part of its id:      ", median_of(lambda _: history(f"[{chance.randrange(TESTS):05}]")))
     command = [sys.executable, "-c", "import sys; from pytest_memperf.cli import main; sys.exit(main())"]
     command += ["history", test_id(77), f"--storage={address}"]
+    with store._database.reading() as connection:
+        rows = [run._id for run in store_runs[-LAST:]]
+        alone = median_of(lambda _: results_of(connection, rows, test_id(chance.randrange(TESTS))))
+    print("  without the connection:   ", alone)
     print("  the whole command:        ", median_of(lambda _: subprocess.check_output(command), 5))
     print("list of the runs:           ", median_of(lambda _: [run.head for run in store.runs()]))
     print("a run of 10,000 results read:", median_of(lambda _: store.runs()[-1].read().results, 5))
@@ -111,7 +116,7 @@ def database(engine: str) -> Iterator[str]:
 def main(engine: str, number: int) -> None:
     """Fill one and time it."""
     with database(engine) as address:
-        store = store_at(address, Path.cwd(), platform())
+        store = SqlStore(database_at(address, Path.cwd()), platform())
         times = [save(store, run) for run in range(1, max(number // TESTS, 1) + 1)]
         print(f"{engine}: {len(times) * TESTS:,} results in {len(times)} runs")
         print(
