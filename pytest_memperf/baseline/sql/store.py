@@ -47,7 +47,9 @@ class SavedRows:
     def saved_at(self) -> datetime.datetime:
         """When its session began; the end of time where that is not known."""
         try:
-            return datetime.datetime.fromisoformat(self.head.created).astimezone(datetime.timezone.utc)
+            return datetime.datetime.fromisoformat(self.head.created.replace("Z", "+00:00")).astimezone(
+                datetime.timezone.utc
+            )
         except (ValueError, OverflowError):
             return datetime.datetime.max.replace(tzinfo=datetime.timezone.utc)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import sqlalchemy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from postgresql_server import Server
 from stored import CREATED, DOCUMENTS, PLATFORM, TEXTS, at, result_of, save, text
 
 from pytest_memperf.baseline.file_store import FileStore
@@ -21,6 +23,7 @@ from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.result import Result
 from pytest_memperf.model.run import Commit, Run
 
+ROOT = Path(__file__).parents[3]
 MAIN = Commit("a1" * 20, "main")
 
 
@@ -101,6 +104,12 @@ class TestListing:
         save(store, created="yesterday")
         assert store.runs()[0].saved_at == datetime.datetime.max.replace(tzinfo=datetime.timezone.utc)
 
+    @pytest.mark.parametrize("created", [CREATED, "2026-11-22T04:29:47Z", "2026-11-22T05:29:47+01:00"])
+    def test_the_time_is_that_of_its_head(self, address: str, created: str) -> None:
+        """In whatever zone another program has written it."""
+        save(at(address), created=created)
+        assert at(address).runs()[0].saved_at.isoformat() == CREATED
+
     @pytest.mark.parametrize("reference", ["1", "first", "main", "a1a1a1", "0001_*", "latest"])
     def test_is_found_by_all_its_names(self, address: str, tmp_path: Path, reference: str) -> None:
         """As a file is."""
@@ -126,7 +135,7 @@ def test_documents_come_back_as_they_were(documents: list[dict[str, Any]], tmp_p
 
 @settings(max_examples=20)
 @given(documents=st.lists(DOCUMENTS, min_size=1, max_size=3))
-def test_documents_come_back_from_a_server(documents: list[dict[str, Any]], server: Any) -> None:
+def test_documents_come_back_from_a_server(documents: list[dict[str, Any]], server: Server) -> None:
     """The same of PostgreSQL, which takes no NUL and no half of a character."""
     check_documents(server.address("everything"), documents)
 
@@ -269,3 +278,19 @@ def test_what_is_stored_is_plain_json(address: str) -> None:
     assert data.isascii()
     assert json.loads(data) == result_of("test_ü", 7)
     assert name == "test_\\xfc"
+
+
+def test_the_question_that_the_documentation_asks(server: Server) -> None:
+    """As it stands there: the times and values of a metric of a test."""
+    (question,) = re.findall(
+        r"```sql\n(SELECT .*?)```", Path(ROOT, "docs/sql.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    address = server.address(server.new_database())
+    for number in (1, 2):
+        result = result_of("tests/test_load.py::test_load", number)
+        result["metrics"]["peak_rss"] = result["metrics"]["minor_faults"]
+        save(at(address), results=[result, result_of("another")])
+    engine = sqlalchemy.create_engine(address.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql(question).all() == [(CREATED, 2.0), (CREATED, 3.0)]
+    engine.dispose()
