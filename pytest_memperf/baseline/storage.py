@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,9 +42,9 @@ def stores_at(storage: str, folder: Path) -> Sequence[Store]:
 def missing(storage: str, folder: Path) -> str | None:
     """Return what is to be there and is not, a folder or a file, in words; None for what only a server can tell."""
     if not _is_address(storage):
-        return None if (folder / storage).is_dir() else "folder"
+        return None if os.path.isdir(folder / storage) else "folder"
     file = _database(storage, folder).file
-    return "file" if file is not None and not file.is_file() else None
+    return None if file is None or os.path.isfile(file) else "file"
 
 
 def _is_address(storage: str) -> bool:

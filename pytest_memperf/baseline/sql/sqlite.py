@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -45,7 +46,7 @@ class SqliteDatabase(Database):
             raise UsageMistake(f"{self.described} cannot be written ({error.strerror}): {mend}") from None
 
     def _is_there(self) -> bool:
-        return self.file.exists()
+        return os.path.exists(self.file)  # False also where it cannot be told
 
     def _open(self) -> sqlite3.Connection:
         # isolation_level=None: Python begins no transactions of its own, which would leave out the DDL.

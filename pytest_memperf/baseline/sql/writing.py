@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -57,9 +58,10 @@ class RunRows:
 
     def abandon(self) -> None:
         """Forget what was kept aside."""
-        if self._spool is not None:
-            self._spool.close()
-            self._spool = None
+        spool, self._spool = self._spool, None
+        if spool is not None:
+            with contextlib.suppress(OSError):  # it would write what it could not write before
+                spool.close()
 
     def cannot_be_written(self, error: OSError) -> UsageMistake:
         """Return the error of another method as one line with its mend."""

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import IO, Any
 from urllib.parse import quote
 
 import psycopg
@@ -26,7 +27,14 @@ LACKING = "no PostgreSQL server here: apt-get install postgresql"
 _DEADLINE = 60.0
 """Seconds for it to start."""
 # The shell outlives whoever started it for as long as it takes to end the server and remove the folder.
-_SUPERVISED = 'trap "kill -QUIT \\$server" TERM; "$@" & server=$!; wait; wait; rm -rf "$FOLDER"'
+_SUPERVISED = f"""
+trap 'kill -QUIT "$child"' TERM
+"$BIN/initdb" -D data --username={USER} --pwfile=password --auth=scram-sha-256 --encoding=UTF8 --locale=C --no-sync &
+child=$!
+wait "$child" && {{ "$BIN/postgres" -D data "$@" & child=$!; wait "$child"; }}
+wait
+rm -rf "$FOLDER"
+"""
 
 
 def programs() -> Path | None:
@@ -68,32 +76,25 @@ def started(*settings: str) -> Iterator[Server]:
     folder = Path(tempfile.mkdtemp(prefix="memperf-postgresql-"))
     server = Server(folder, f"p@ss:{secrets.token_hex(8)}")
     (folder / "password").write_text(server.password)
-    process = None
-    try:
+    options = ["listen_addresses=", f"unix_socket_directories={folder}", "fsync=off", "max_connections=60", *settings]
+    command = ["sh", "-c", _SUPERVISED, "sh", *(word for option in options for word in ("-c", option))]
+    with tempfile.TemporaryFile() as log:
+        as_whom: dict[str, Any] = {}
         if owner is not None:
+            as_whom = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
             for path in (folder, folder / "password"):
                 os.chown(path, owner.pw_uid, owner.pw_gid)
-        as_owner = partial(_started, owner, folder)
-        initdb = [f"{bin_folder}/initdb", "-D", "data", f"--username={USER}", "--pwfile=password"]
-        initdb += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"]
-        made = as_owner(initdb)
-        assert made.wait() == 0, (folder / "log").read_text()
-        options = [
-            "listen_addresses=",
-            f"unix_socket_directories={folder}",
-            "fsync=off",
-            "max_connections=60",
-            *settings,
-        ]
-        command = [f"{bin_folder}/postgres", "-D", "data", *(word for option in options for word in ("-c", option))]
-        process = as_owner(["sh", "-c", _SUPERVISED, "sh", *command])
-        _wait_for(server, process)
-        yield server
-    finally:
-        if process is not None:
-            process.send_signal(signal.SIGTERM)
+        process = subprocess.Popen(
+            command, cwd=folder, preexec_fn=partial(die_with_parent, signal.SIGTERM),
+            env={"PATH": os.environ["PATH"], "BIN": str(bin_folder), "FOLDER": str(folder), "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, **as_whom,
+        )  # fmt: skip
+        try:
+            _wait_for(server, process, log)
+            yield server
+        finally:
+            process.terminate()
             process.wait()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _unprivileged() -> pwd.struct_passwd | None:
@@ -104,24 +105,14 @@ def _unprivileged() -> pwd.struct_passwd | None:
     return pwd.getpwnam("postgres" if "postgres" in names else "nobody")
 
 
-def _started(owner: pwd.struct_passwd | None, folder: Path, command: list[str]) -> subprocess.Popen[bytes]:
-    as_whom = {} if owner is None else {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
-    with (folder / "log").open("ab") as log:
-        return subprocess.Popen(
-            command, cwd=folder, env={"PATH": os.environ["PATH"], "FOLDER": str(folder), "LC_ALL": "C"},
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            preexec_fn=partial(die_with_parent, signal.SIGTERM), **as_whom,  # type: ignore[arg-type]
-        )  # fmt: skip
-
-
-def _wait_for(server: Server, process: subprocess.Popen[bytes]) -> None:
+def _wait_for(server: Server, process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
     deadline = time.monotonic() + _DEADLINE
     while True:
         try:
             psycopg.connect(server.address("postgres")).close()
             return
         except psycopg.OperationalError:
-            log = (server.folder / "log").read_text()
-            assert process.poll() is None, log
-            assert time.monotonic() < deadline, log
+            if process.poll() is not None or time.monotonic() > deadline:
+                log.seek(0)
+                raise AssertionError(log.read().decode()) from None
             time.sleep(0.05)

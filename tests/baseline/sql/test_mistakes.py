@@ -168,12 +168,27 @@ class TestDisk:
         assert "200 passed" in done.stdout
         assert done.stdout.splitlines()[-1:] == ["runs.db"]
 
+    def test_a_full_folder_for_temporary_files_is_one_line(self, tmp_path: Path) -> None:
+        """Results wait there until the end; the tests run on, and the database gets nothing."""
+        script = (
+            "import os\nos.environ['TMPDIR'] = 'disk'\n"
+            "sys.exit(session('--memperf-save', '--memperf-storage=sqlite:///runs.db').returncode)"
+        )
+        done = on_a_disk(script, tmp_path, "64k")
+        assert done.returncode == pytest.ExitCode.USAGE_ERROR
+        assert done.stderr.splitlines() == [
+            f"ERROR: --memperf-save: {tmp_path}/disk cannot be written (No space left on device): "
+            "free some space, or name another folder by TMPDIR"
+        ]
+        assert "200 passed" in done.stdout
+        assert not (tmp_path / "runs.db").exists()
+
     def test_read_only_is_one_line_at_once(self, tmp_path: Path) -> None:
         """No test runs; what is there is read."""
         script = (
             "session('-k', '[1]', '--memperf-save=first')\n"
             "subprocess.run(['mount', '-o', 'remount,ro', 'disk'], check=True)\nprint('closed', flush=True)\n"
-            "session('-k', '[1]', '--memperf-compare=first')\nprint('compared', flush=True)\n"
+            "session('-k', '[1]', '--memperf-compare=first')\nprint('second', flush=True)\n"
             "sys.exit(session('--memperf-save').returncode)"
         )
         done = on_a_disk(script, tmp_path, "1m")
@@ -183,4 +198,4 @@ class TestDisk:
             f"ERROR: sqlite:///{tmp_path}/disk/runs.db cannot be written (attempt to write a readonly database): "
             "mend the rights of the file and its folder, or name another one with --memperf-storage"
         ]
-        assert "passed" not in done.stdout.partition("compared")[2]
+        assert "passed" not in done.stdout.partition("second")[2]
