@@ -61,7 +61,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--project", default="", metavar="FOLDER", help="the project's folder in its repository")
     parser.add_argument(
         "--max-time", type=_seconds, default=20.0, metavar="TIME",
-        help="that a test's times may take until they tell something, such as 60 or '2 min' (20 s)",
+        help="that times may take until they tell something, such as 60 or '2 min' "
+        "(20 s, or half as long as counts and bytes took)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-retakes", type=_number, default=3, metavar="NUMBER",
+        help="how often a sample is taken anew that the machine spoilt: it swapped, or refused huge pages (3)",
     )  # fmt: skip
     add_outcome_arguments(parser)
     parser.set_defaults(pytest_arguments=[])
@@ -89,13 +94,14 @@ def run(options: argparse.Namespace) -> int:
         for name, python in zip(NAMES, pythons, strict=True):
             sides.append(Side(name, python, tests[1], tools, options.pytest_arguments))
             at_the_end.callback(sides[-1].close)
-            sides[-1].collect()  # one after the other: the first compiles the tests for both
+        for side in sides:
+            side.collect()
         if not sides[1].tests:
             raise UsageMistake(_nothing(sides[1]))
         former: list[str] = []
         if tests[0] != tests[1]:
             former = tests_of(Side("former", pythons[0], tests[0], tools, options.pytest_arguments))
-        request = gate.Request(limits, keeps_same(options), options.max_time)
+        request = gate.Request(limits, keeps_same(options), options.max_time, options.max_retakes)
         found = gate.run(sides[0], sides[1], request, _tell)
     add_gone(found.outcome, former, sides[1])
     found.outcome.base, found.outcome.head = described
@@ -108,6 +114,8 @@ def run(options: argparse.Namespace) -> int:
     for name, side in zip(NAMES, sides, strict=True):
         for module, reason in side.uncollected.items():
             print(f"memperf: {module} cannot be imported on {name}: {reason}", file=sys.stderr)
+    if found.retaken:
+        print(f"memperf: the machine spoilt samples; taken anew: {found.retaken} of {found.runs}", file=sys.stderr)
     if found.left:
         print(f"memperf: interrupted, with {found.left} of {len(sides[1].tests)} tests left", file=sys.stderr)
         return INTERRUPTED
@@ -116,6 +124,12 @@ def run(options: argparse.Namespace) -> int:
 
 def _seconds(text: str) -> float:
     return duration(number_or_text(text))
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal():
+        raise UsageMistake(f"{text!r} is no number of times: give 0 or more")
+    return int(text)
 
 
 def _given(sides: Sequence[str]) -> tuple[list[Path], list[str]]:

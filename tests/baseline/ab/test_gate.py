@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from pytest_memperf.baseline.ab.gate import LAYOUTS, Gate, Request, run
+from pytest_memperf.baseline.ab.gate import Gate, Request, run
+from pytest_memperf.baseline.ab.sampling import LAYOUTS
 from pytest_memperf.baseline.ab.side import Side
 from pytest_memperf.model.comparison import Change, Comparison
 from pytest_memperf.model.limits import Limits
@@ -176,3 +178,58 @@ def test_interrupted_while_it_looks_for_reasons(both: Both) -> None:
 
     assert ("test_it", "minor_faults", Change.WORSE) in set(rows(gate))
     assert gate.outcome.explanations == {}
+
+
+def spoiling(folder: Path, samples: int) -> str:
+    """Return a module whose machine refuses huge pages in so many samples of a side, as its counters tell."""
+    return (
+        "import pathlib\n"
+        "from pytest_memperf.metrics.interference import Interference\n"
+        f"place = pathlib.Path({str(folder)!r}) / mypkg.SIDE\n"
+        "Interference.root = place\n"
+        "if not place.exists():\n"
+        "    place.mkdir()\n"
+        "    (place / 'stat').write_text('cpu  1 2 3 4 5 6 7 8\\n')\n"
+        "    (place / 'vmstat').write_text('thp_fault_fallback 0\\n')\n"
+        "def test_it():\n"
+        "    runs = int((place / 'vmstat').read_text().split()[1])\n"
+        f"    (place / 'vmstat').write_text(f'thp_fault_fallback {{min(runs + 1, {samples})}}\\n')\n"
+        "    mypkg.work()\n"
+    )
+
+
+def test_samples_that_the_machine_spoilt(both: Both, tmp_path: Path) -> None:
+    """They are taken anew, and counted."""
+    sides = both(spoiling(tmp_path, 2))
+    gate = judged(sides)
+
+    assert gate.retaken == 4
+    assert ("test_it", "minor_faults", Change.WORSE) in set(rows(gate))
+
+
+def test_a_machine_that_spoils_every_sample(both: Both, tmp_path: Path) -> None:
+    """Nothing is told apart by them, and the reason is named."""
+    gate = judged(both(spoiling(tmp_path, 1_000)))
+    found = {each.metric.name: each for each in gate.outcome.comparisons if each.metric}
+
+    assert found["minor_faults"].change is Change.UNSURE
+    assert found["minor_faults"].reason == "the machine spoilt its samples: huge pages were refused (1)"
+    assert not any(each.failing for each in found.values() if each.metric and each.metric.name == "minor_faults")
+    assert gate.retaken >= 3 * 2 * LAYOUTS[0]
+
+
+def test_a_test_that_fails_while_its_times_are_looked_at(both: Both, tmp_path: Path) -> None:
+    """A failure on head is one, whenever it comes."""
+    text = (
+        "import pathlib, random, time\n"
+        f"runs = pathlib.Path({str(tmp_path)!r}) / mypkg.SIDE\n"
+        "@pytest.mark.memperf(max_wall_time='10 s')\n"
+        "def test_it():\n"
+        "    with runs.open('a') as file: file.write('x')\n"
+        "    time.sleep(random.SystemRandom().random() / 10)\n"
+        f"    assert mypkg.SIDE == 'base' or runs.stat().st_size <= {LAYOUTS[-1]}, 'worn out'\n"
+    )
+    gate = judged(both(text))
+
+    assert gate.failed == [("test_it.py::test_it", "AssertionError: worn out")]
+    assert not [each for each in gate.outcome.comparisons if each.metric and each.metric.name == "wall_time"]
