@@ -276,7 +276,7 @@ class TestSides:
         code, output, _ = run(capsys, *sides, f"--python={sys.executable}", "--", "-k", "work")
 
         assert code == 1
-        assert [line.split()[1] for line in output.splitlines() if " worse" in line][0] == "minor_faults"
+        assert next(line.split()[1] for line in output.splitlines() if " worse" in line) == "minor_faults"
         assert output.splitlines()[0] == f"base: {tmp_path}/base/mypkg-1-py3-none-any.whl"
 
     def test_installed_in_place(self, pythons: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:

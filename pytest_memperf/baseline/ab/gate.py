@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -140,11 +141,14 @@ def _explanations(
     outcome: Outcome, base: Side, head: Side, tell: Callable[[str], None]
 ) -> Iterator[tuple[str, list[str]]]:
     """Yield where what became worse comes from, by test: one more run of each side tells, followed line by line."""
-    failing = [each for each in outcome.failing if each.metric is not None and each.metric.trust is not Trust.NOISY]
-    for test in dict.fromkeys(each.key.test for each in failing):
+    failing: defaultdict[str, list[str]] = defaultdict(list)
+    for each in outcome.failing:
+        if each.metric is not None and each.metric.trust is not Trust.NOISY:
+            failing[each.key.test].append(each.metric.name)
+    for test, metrics in failing.items():
         tell(f"why: {test}")
         ours, theirs = base.attribute(test), head.attribute(test)
-        if ours is not None and theirs is not None and (lines := reasons(ours, theirs)):
+        if ours is not None and theirs is not None and (lines := reasons(ours, theirs, metrics)):
             yield test, lines
 
 
