@@ -2,7 +2,7 @@
 
 Draws series of runs (2,000 of each kind, or SERIES) and prints a line for each kind: of noise alone, the share that
 has a change point; with a planted change, the share in which it is the only one found, and of these in which it is
-placed on the very run, and in which the interval that is told holds that run. Takes a minute.
+placed on the very run, and in which the interval that is told holds that run. Takes a minute or two.
 """
 
 from __future__ import annotations
