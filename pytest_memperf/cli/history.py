@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +96,7 @@ def _with_test(saved: Sequence[SavedRun], test: str) -> Iterator[Numbered]:
         except UsageMistake as mistake:
             print(f"memperf: {mistake}", file=sys.stderr)
             continue
-        run.results[:] = [result for result in run.results if test in result.test]
-        yield each.number, run
+        yield each.number, replace(run, results=[result for result in run.results if test in result.test])
 
 
 def _only(found: list[Series], names: Sequence[str]) -> list[Series]:
