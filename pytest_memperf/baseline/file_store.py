@@ -8,12 +8,12 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from pytest_memperf.baseline.store import Recent
+from pytest_memperf.baseline.store import OfTest
 from pytest_memperf.environment.locks import locked
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.run import Run
@@ -117,22 +117,23 @@ class FileStore:
         except OSError as error:
             raise UsageMistake(f"{folder} cannot be read ({error.strerror}): {_ANOTHER}") from error
 
-    def recent(self, last: int, test: str | None) -> Recent:
-        """Return the last so many runs, each with the results of tests that have this text in their ids.
+    def of_test(self, numbers: Sequence[int], test: str) -> OfTest:
+        """Return runs with the results of tests that have this text in their ids.
 
-        Without a text: without results and environment. UsageMistake where the folder cannot be read.
+        UsageMistake where the folder cannot be read; a run that was deleted meanwhile is left out.
         """
+        saved = {each.number: each for each in self.runs()}
         runs: list[tuple[int, Run]] = []
         remarks = []
-        for saved in self.runs()[-last:]:
+        for number in numbers:
             try:
-                run = saved.head if test is None else saved.read()
+                run = saved[number].read() if number in saved else None
             except UsageMistake as mistake:
                 remarks.append(str(mistake))
             else:
-                run.results[:] = [result for result in run.results if test is not None and test in result.test]
-                runs.append((saved.number, run))
-        return Recent(runs, remarks)
+                if run is not None:
+                    runs.append((number, replace(run, results=[each for each in run.results if test in each.test])))
+        return OfTest(runs, remarks)
 
     def save(self, run: Run, head: Mapping[str, Any] | None = None) -> RunFile:
         """Return a file for the results of a run, which becomes one of the store's when it is finished.

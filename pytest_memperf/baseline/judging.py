@@ -45,10 +45,21 @@ def judge(base: Sequence[Measured], head: Measured, ours: Result, theirs: Result
         ours: the result that this one is of.
         theirs: that of head.
     """
-    metric = head.metric
-    if metric.trust is not Trust.NOISY and theirs.isolation == "process" and not metric.level:
+    if by_value(head.metric, theirs.isolation):
         return _by_value(base[0], head, 1 in (ours.layouts, theirs.layouts))
     return _by_band(base, head, theirs.isolation)
+
+
+def by_value(metric: Metric, isolation: str) -> bool:
+    """Tell whether two values of the metric are enough to tell a change."""
+    return metric.trust is not Trust.NOISY and isolation == "process" and not metric.level
+
+
+def smallest_of_several(metric: Metric, value: Number) -> Number:
+    """Return the smallest change from this value that is worth a word, where two values do not tell one."""
+    if metric.trust is Trust.NOISY:
+        return SMALLEST * abs(value)
+    return max(metric.floor, SHARE * abs(value)) * ONE_LAYOUT
 
 
 def side(measured: Measured) -> Side:
@@ -81,9 +92,12 @@ def _by_band(base: Sequence[Measured], head: Measured, isolation: str) -> Judgem
     noisy = metric.trust is Trust.NOISY
     needed = NOISY_BAND if noisy else BAND
     if len(sides) < needed:
-        return Judgement(Change.UNSURE, _too_few(metric, isolation, len(sides), needed), ours, theirs)
-    floor = SMALLEST * abs(ours.value) if noisy else max(metric.floor, SHARE * abs(ours.value)) * ONE_LAYOUT
-    margin = high - low + floor
+        why = why_several(metric, isolation)
+        reason = (
+            f"{why}; a band takes {needed} runs of the base, {len(sides)} {'is' if len(sides) == 1 else 'are'} there"
+        )
+        return Judgement(Change.UNSURE, reason, ours, theirs)
+    margin = high - low + smallest_of_several(metric, ours.value)
     gap = _gap(ours, theirs)
     up, down = _smallest(ours, theirs, margin)
     if gap <= margin:
@@ -108,12 +122,10 @@ def _smallest(ours: Side, theirs: Side, margin: Number) -> tuple[Number, Number]
     )
 
 
-def _too_few(metric: Metric, isolation: str, runs: int, needed: int) -> str:
-    """Return why a comparison by value would cry wolf, and how many runs of the base are missing."""
+def why_several(metric: Metric, isolation: str) -> str:
+    """Return why a comparison of two values would cry wolf."""
     if metric.trust is Trust.NOISY:
-        why = "noisy"
-    elif metric.level:
-        why = "moved by all that is loaded"
-    else:
-        why = f"{isolation}: it depends on the tests before"
-    return f"{why}; a band takes {needed} runs of the base, {runs} {'is' if runs == 1 else 'are'} there"
+        return "noisy"
+    if metric.level:
+        return "moved by all that is loaded"
+    return f"{isolation}: it depends on the tests before"

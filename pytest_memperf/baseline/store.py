@@ -45,11 +45,11 @@ class StoredRun(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Recent:
-    """The last runs of a store."""
+class OfTest:
+    """Some runs, with the results of some tests only."""
 
     runs: Sequence[tuple[int, Run]]
-    """With their numbers, the oldest first."""
+    """With their numbers, in the order that was asked for."""
     remarks: Sequence[str] = ()
     """What could not be read."""
 
@@ -68,10 +68,10 @@ class Store(Protocol):
     def runs(self) -> Sequence[StoredRun]:
         """Return the runs, the oldest first. UsageMistake where they cannot be listed."""
 
-    def recent(self, last: int, test: str | None) -> Recent:
-        """Return the last so many runs, each with the results of tests that have this text in their ids.
+    def of_test(self, numbers: Sequence[int], test: str) -> OfTest:
+        """Return runs with the results of the test of this id, or of tests that have it in their ids.
 
-        Without a text: without results and environment. UsageMistake where they cannot be listed.
+        UsageMistake where the runs cannot be listed; one that was deleted meanwhile is left out.
         """
 
     def save(self, run: Run, head: Mapping[str, Any] | None = None) -> Destination:

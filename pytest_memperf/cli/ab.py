@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pytest_memperf.baseline.ab import gate
-from pytest_memperf.baseline.ab.environments import INSTALL, build, build_of_requirements
+from pytest_memperf.baseline.ab.environments import INSTALL
 from pytest_memperf.baseline.ab.gone import add_gone, tests_of
-from pytest_memperf.baseline.ab.neutral import leave_out
-from pytest_memperf.baseline.ab.repository import Repository, State
+from pytest_memperf.baseline.ab.interpreter import OWN, find_interpreter
+from pytest_memperf.baseline.ab.pair import NAMES, Pair, of_commits, of_requirements, of_sides
+from pytest_memperf.baseline.ab.repository import Repository
 from pytest_memperf.baseline.ab.side import Side
 from pytest_memperf.baseline.ab.tools import link_tools
 from pytest_memperf.baseline.ab.workplace import workplace
@@ -32,7 +32,12 @@ from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.limits import Limits
 from pytest_memperf.model.values import duration, number_or_text
 
-NAMES = ("base", "head")
+TESTS: Mapping[str, Callable[[tuple[Path, Path]], tuple[Path, Path]]] = {
+    "head": lambda tests: (tests[1], tests[1]),
+    "base": lambda tests: (tests[0], tests[0]),
+    "own": lambda tests: tests,
+}
+"""By what --tests names: the folder for each side, of those with the tests of base and of head."""
 EPILOG = """
 Without BASE and HEAD: in the checkout of a pull request (a merge commit) its first parent against it, else the commit
 where the branch left the default one against the working tree. The tests of HEAD run on both sides, those that are
@@ -50,18 +55,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "memperf ab [OPTIONS] [BASE HEAD] [-- PYTEST ARGUMENTS]"
     parser.add_argument("states", metavar="BASE HEAD", nargs="*", help="two commits, by any name that git knows")
     parser.add_argument(
-        "--side", action="append", default=[], metavar="NAME=PYTHON",
-        help="an interpreter that has the project installed, for base and for head, instead of commits",
+        "--side", action="append", default=[], metavar="NAME=PYTHON|WHEEL",
+        help="an interpreter that has the project installed, or a wheel of it, for base and for head, not commits",
     )  # fmt: skip
     parser.add_argument(
         "--requirement", action="append", default=[], metavar="REQUIREMENTS",
         help="what pip installs for a side, such as 'numpy==2.2.0', or a file of requirements; twice, base first",
     )  # fmt: skip
     parser.add_argument("--install", default=INSTALL, metavar="COMMAND", help=f"builds a commit's side ({INSTALL})")
+    parser.add_argument(
+        "--python",
+        metavar="PYTHON",
+        help="makes the environments: a version such as 3.12, or a path (the one that runs this)",
+    )
+    parser.add_argument(
+        "--tests", default="head", metavar="WHOSE", help="tests that run: head, base, or own, each side its own (head)"
+    )
     parser.add_argument("--project", default="", metavar="FOLDER", help="the project's folder in its repository")
     parser.add_argument(
         "--max-time", type=_seconds, default=20.0, metavar="TIME",
-        help="that a test's times may take until they tell something, such as 60 or '2 min' (20 s)",
+        help="that times may take until they tell something, such as 60 or '2 min' "
+        "(20 s, or half as long as counts and bytes took)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-retakes", type=_number, default=3, metavar="NUMBER",
+        help="how often a sample is taken anew that the machine spoilt: it swapped, or refused huge pages (3)",
     )  # fmt: skip
     add_outcome_arguments(parser)
     parser.set_defaults(pytest_arguments=[])
@@ -70,35 +88,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the tests on both sides, print what became of them, and return the exit code."""
-    words: list[str] = options.states
+    if options.tests not in TESTS:
+        raise UsageMistake(f"--tests={options.tests}: choose from {', '.join(TESTS)}")
     check_format(options.format)
     limits = Limits.parse(options.fail)
     with contextlib.ExitStack() as at_the_end:
         folder = at_the_end.enter_context(workplace())
-        if sum(map(bool, (words, options.side, options.requirement))) > 1:
-            raise UsageMistake("give BASE and HEAD, or --side twice, or --requirement twice: not both")
-        if options.side:
-            (pythons, described), tests = _given(options.side), (Path.cwd(), Path.cwd())
-        elif options.requirement:
-            (pythons, described), tests = _required(options.requirement), (Path.cwd(), Path.cwd())
-        else:
-            pythons, described, tests = _built(words, options, folder)
+        pair = _asked(options, folder)
+        tests = TESTS[options.tests](pair.tests)
         tools = folder / "tools"
         link_tools(tools)
         sides = []
-        for name, python in zip(NAMES, pythons, strict=True):
-            sides.append(Side(name, python, tests[1], tools, options.pytest_arguments))
+        for name, python, place in zip(NAMES, pair.pythons, tests, strict=True):
+            sides.append(Side(name, python, place, tools, options.pytest_arguments))
             at_the_end.callback(sides[-1].close)
-            sides[-1].collect()  # one after the other: the first compiles the tests for both
+        for side in sides:
+            side.collect()
         if not sides[1].tests:
             raise UsageMistake(_nothing(sides[1]))
         former: list[str] = []
-        if tests[0] != tests[1]:
-            former = tests_of(Side("former", pythons[0], tests[0], tools, options.pytest_arguments))
-        request = gate.Request(limits, keeps_same(options), options.max_time)
+        if pair.tests[0] not in tests:
+            former = tests_of(Side("former", pair.pythons[0], pair.tests[0], tools, options.pytest_arguments))
+        elif options.tests == "own":
+            former = sides[0].tests
+        request = gate.Request(limits, keeps_same(options), options.max_time, options.max_retakes)
         found = gate.run(sides[0], sides[1], request, _tell)
     add_gone(found.outcome, former, sides[1])
-    found.outcome.base, found.outcome.head = described
+    found.outcome.base, found.outcome.head = pair.described
     _tell("")
     if found.outcome.metrics:
         check_names(limits, [found.outcome])
@@ -108,64 +124,44 @@ def run(options: argparse.Namespace) -> int:
     for name, side in zip(NAMES, sides, strict=True):
         for module, reason in side.uncollected.items():
             print(f"memperf: {module} cannot be imported on {name}: {reason}", file=sys.stderr)
+    if found.retaken:
+        print(f"memperf: the machine spoilt samples; taken anew: {found.retaken} of {found.runs}", file=sys.stderr)
     if found.left:
         print(f"memperf: interrupted, with {found.left} of {len(sides[1].tests)} tests left", file=sys.stderr)
         return INTERRUPTED
     return REGRESSION if found.failed or sides[1].uncollected else exit_code([found.outcome], options.strict)
 
 
+def _asked(options: argparse.Namespace, folder: Path) -> Pair:
+    """Return the sides that the options name, made ready; tests are copied into the folder."""
+    words: list[str] = options.states
+    if sum(map(bool, (words, options.side, options.requirement))) > 1:
+        raise UsageMistake("give BASE and HEAD, or --side twice, or --requirement twice: not both")
+    try:
+        python = find_interpreter(options.python) if options.python else OWN
+    except UsageMistake as mistake:
+        raise UsageMistake(f"--python={options.python}: {mistake}") from None
+    if options.side or options.requirement:
+        if options.tests != "head":
+            raise UsageMistake(f"--tests={options.tests} is for commits: here the tests are those of this folder")
+        if options.side:
+            return of_sides(options.side, python, _tell)
+        return of_requirements(options.requirement, python, _tell)
+    if len(words) not in (0, 2):
+        raise UsageMistake("give BASE and HEAD, or neither (memperf ab --help)")
+    repository = Repository(Path.cwd())
+    base, head = [repository.state(word) for word in words] or repository.chosen()
+    return of_commits(repository, (base, head), options.project.strip("/"), options.install, python, folder, _tell)
+
+
 def _seconds(text: str) -> float:
     return duration(number_or_text(text))
 
 
-def _given(sides: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """Return the interpreters of --side, and what to call them."""
-    given = dict(each.partition("=")[::2] for each in sides)
-    if sorted(given) != sorted(NAMES) or len(sides) != len(NAMES):
-        raise UsageMistake("--side: give two, base=PYTHON and head=PYTHON")
-    for name in NAMES:
-        if shutil.which(given[name]) is None:
-            raise UsageMistake(f"--side {name}={given[name]}: there is no such program: name an interpreter")
-    pythons = [Path(os.path.abspath(shutil.which(given[name]) or "")) for name in NAMES]
-    return pythons, [str(python) for python in pythons]
-
-
-def _required(requirements: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """Return interpreters with the requirements of each side, and what to call them."""
-    if len(requirements) != len(NAMES):
-        raise UsageMistake("--requirement: give it twice, for base and for head")
-    built = []
-    for name, each in zip(NAMES, requirements, strict=True):
-        _tell(f"{name}: {each}")
-        built.append(build_of_requirements(each).python)
-    return built, list(requirements)
-
-
-def _built(
-    words: Sequence[str], options: argparse.Namespace, folder: Path
-) -> tuple[list[Path], list[str], tuple[Path, Path]]:
-    """Return interpreters with the two states installed, what to call them, and where the tests of each are."""
-    repository = Repository(Path.cwd())
-    if len(words) not in (0, 2):
-        raise UsageMistake("give BASE and HEAD, or neither (memperf ab --help)")
-    states: Sequence[State] = [repository.state(word) for word in words] or repository.chosen()
-    project = options.project.strip("/")
-    built = []
-    for name, state in zip(NAMES, states, strict=True):
-        _tell(f"{name}: {state.described}")
-        built.append(build(repository, state, project, options.install))
-    packages = {package for each in built for package in each.packages}
-    places = (folder / "former", folder / "tests")
-    for state, place in zip(states, places, strict=True):
-        if state is states[1] or state.key != states[1].key:
-            repository.copy(state, place)
-            leave_out(place, project, packages)
-    former = places[0] if places[0].exists() else places[1]
-    return (
-        [each.python for each in built],
-        [state.described for state in states],
-        (former / project, places[1] / project),
-    )
+def _number(text: str) -> int:
+    if not text.isdecimal():
+        raise UsageMistake(f"{text!r} is no number of times: give 0 or more")
+    return int(text)
 
 
 def _nothing(head: Side) -> str:

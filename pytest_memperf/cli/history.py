@@ -1,24 +1,34 @@
-"""``memperf history``: a test's metrics over the saved runs, and where they changed."""
+"""``memperf history``: a test's metrics over the saved runs, where they changed, and by which commit."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
-from pytest_memperf.baseline.series import Point, Series, series
+from pytest_memperf.baseline.lineage import lineage
+from pytest_memperf.baseline.series import Point, Series, Step, series
+from pytest_memperf.baseline.store import StoredRun
 from pytest_memperf.cli.command import Command
 from pytest_memperf.cli.storage import add_storage, store_of
 from pytest_memperf.model.comparison import Change
 from pytest_memperf.model.errors import UsageMistake, nearest
 from pytest_memperf.model.run import Run
+from pytest_memperf.report.comparison.texts import change_text
+from pytest_memperf.report.plot import bars, plot
 from pytest_memperf.report.table import Cell, align, printable, text_lines
 
-BARS = "▁▂▃▄▅▆▇█"
-CHANGES = (Change.WORSE, Change.BETTER, Change.CHANGED)
 NOT_FOUND = 3
+SINCE = {
+    Change.WORSE: ("first bad commit", "last good one"),
+    Change.BETTER: ("first better commit", "last one before"),
+    Change.CHANGED: ("first changed commit", "last one before"),
+}
+Numbered = tuple[int, Run]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("test", metavar="TEST", nargs="?", help="a test's id, or a part of it; without it: the runs")
     parser.add_argument("--metric", action="append", metavar="NAME", help="only this metric; may be repeated")
     parser.add_argument("--last", type=int, default=50, metavar="NUMBER", help="of the runs (50)")
+    parser.add_argument("--branch", metavar="NAME", help="the branch to follow (what is checked out)")
+    parser.add_argument("--all-branches", action="store_true", help="all runs, in the order in which they were saved")
+    parser.add_argument("--all", action="store_true", help="show each run in a row, not only those that changed")
+    parser.add_argument("--plot", action="store_true", help="draw a plot with its scale")
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_storage(parser)
     parser.epilog = "Exit code: 0, or 3 where no run has such a test."
@@ -35,77 +49,132 @@ def run(options: argparse.Namespace) -> int:
     """Print the runs, or the series of a test."""
     if options.last < 1:
         raise UsageMistake(f"--last={options.last}: give a whole number from 1 up")
-    recent = store_of(options.storage).recent(options.last, options.test)
-    for remark in recent.remarks:
-        print(f"memperf: {remark}", file=sys.stderr)
-    runs = recent.runs
+    if options.branch and options.all_branches:
+        raise UsageMistake("give --branch or --all-branches: not both")
+    store = store_of(options.storage)
+    saved = {each.number: each for each in store.runs()}
+    if options.test is None and not options.branch:
+        options.all_branches = True
+    numbers, remark = list(saved), ""
+    if not options.all_branches:
+        chosen = lineage(dict(_heads(list(saved.values()))), options.branch, Path.cwd())
+        numbers, remark = list(chosen.numbers), chosen.remark
+    wanted = [saved[number] for number in numbers[-options.last :]]
     if options.test is None:
-        _print_runs(runs, options.json)
+        _print_runs(list(_heads(wanted)), options.json)
         return 0
-    found = list(series(runs, options.test))
-    if options.metric:
-        known = {line.metric.name for line in found}
-        for name in options.metric:
-            if found and name not in known:
-                raise UsageMistake(f"--metric={name}: no run has that of such a test{nearest(name, known)}")
-        found = [line for line in found if line.metric.name in options.metric]
+    read = store.of_test([each.number for each in wanted], options.test)
+    for damage in read.remarks:
+        print(f"memperf: {damage}", file=sys.stderr)
+    runs = read.runs
+    found = _only(list(series(runs, options.test)), options.metric or ())
     if options.json:
         print(json.dumps({"series": [_as_json(line) for line in found]}, indent=1))
     else:
-        for text in _text(found):
-            print(text)
+        for text in _text(found, options.all, options.plot):
+            print(printable(text))
+    if remark:
+        print(f"memperf: {printable(remark)}", file=sys.stderr)
     if not found:
         print(f"memperf: none of the last {len(runs)} runs has a test {options.test!r}", file=sys.stderr)
         return NOT_FOUND
     return 0
 
 
-def _print_runs(runs: Sequence[tuple[int, Run]], as_json: bool) -> None:
+def _heads(saved: Sequence[StoredRun]) -> Iterator[Numbered]:
+    """Yield the runs without their results; of those that cannot be read a line is told instead."""
+    for each in saved:
+        try:
+            yield each.number, each.head
+        except UsageMistake as mistake:
+            print(f"memperf: {mistake}", file=sys.stderr)
+
+
+def _only(found: list[Series], names: Sequence[str]) -> list[Series]:
+    """Return the series of these metrics, all without any. UsageMistake for one that there is none of."""
+    known = {line.metric.name for line in found}
+    for name in names:
+        if found and name not in known:
+            raise UsageMistake(f"--metric={name}: no run has that of such a test{nearest(name, known)}")
+    return [line for line in found if not names or line.metric.name in names]
+
+
+def _print_runs(runs: Sequence[Numbered], as_json: bool) -> None:
     if as_json:
         print(json.dumps({"runs": [{"number": number, **run.head} for number, run in runs]}, indent=1))
         return
     rows = [("run", "created", "commit", "branch", "name")]
     rows += [(f"{number:04}", *_of(run), run.name or "") for number, run in runs]
-    _print_table(rows)
+    for text in _table(rows, range(len(rows[0]))):
+        print(text)
 
 
 def _of(run: Run) -> tuple[str, str, str]:
     """Return when a run was, and its commit and branch."""
-    commit = run.commit
-    name = f"{commit.id[:12]}{' and changes' if commit.dirty else ''}" if commit else ""
-    return run.created[:16].replace("T", " "), name, (commit.branch or "") if commit else ""
+    branch = (run.commit.branch or "") if run.commit else ""
+    return run.created[:16].replace("T", " "), _commit(run), branch
 
 
-def _text(found: Sequence[Series]) -> Iterator[str]:
-    """Yield each series as a heading with a plot, then a row for each run in which it changed, and for the last one."""
+def _commit(run: Run) -> str:
+    return f"{run.commit.id[:12]}{' and changes' if run.commit.dirty else ''}" if run.commit else ""
+
+
+def _text(found: Sequence[Series], every_run: bool, drawn: bool) -> Iterator[str]:
+    """Yield each series: a heading with its bars, or a plot, its table, and what its steps say; then what is untold."""
+    room = shutil.get_terminal_size().columns
+    untold: dict[str, list[str]] = {}
     for line in found:
         values = [point.measured.value for point in line.points]
-        yield printable(f"{line.key.place} {line.metric.name}: {_bars(values)}")
-        rows = []
-        for place, point in enumerate(line.points):
-            if place in (0, len(line.points) - 1) or point.change in CHANGES:
-                created, commit, branch = _of(point.run)
-                value = line.metric.unit.format(point.measured.value)
-                change = point.change.value if point.change in CHANGES and point.change is not None else ""
-                rows.append((f"{point.number:04}", created, commit, branch, value, change, point.reason))
-        yield from (f"  {text}" for text in _table(rows, left=(0, 1, 2, 3, 5, 6)))
+        steps = {id(step.first): step for step in line.steps}
+        heading = f"{line.key.place} {line.metric.name}:"
+        if drawn:
+            marked = [place for place, point in enumerate(line.points) if id(point) in steps]
+            yield heading
+            yield from plot(values, marked, line.metric.unit.format, room)
+        else:
+            yield f"{heading} {bars(values, room)}"
+        yield from (f"  {text}" for text in _table(_rows(line, steps, every_run), left=(0, 1, 2, 3, 5, 6)))
+        yield from (f"  {text}" for text in map(_sentence, line.steps))
+        if line.untold:
+            untold.setdefault(line.untold, []).append(line.metric.name)
+    for reason, names in untold.items():
+        yield f"no verdict over {', '.join(dict.fromkeys(names))}: {reason}"
 
 
-def _bars(values: Sequence[float]) -> str:
-    """Return the values as bars between the smallest and the largest."""
-    low, high = min(values), max(values)
-    if low == high:
-        return BARS[0] * len(values)
-    return "".join(BARS[round((value - low) / (high - low) * (len(BARS) - 1))] for value in values)
+def _rows(line: Series, steps: dict[int, Step], every_run: bool) -> list[tuple[str, ...]]:
+    """Return a row for each run, or for those that say something: the first, the last, and where it changed."""
+    rows: list[tuple[str, ...]] = []
+    for place, point in enumerate(line.points):
+        step = steps.get(id(point))
+        if every_run or step or point.apart or place in (0, len(line.points) - 1):
+            verdict, why = (step.change.value, step.reason) if step else ("", point.apart)
+            rows.append(
+                (f"{point.number:04}", *_of(point.run), line.metric.unit.format(point.measured.value), verdict, why)
+            )
+    return rows
+
+
+def _sentence(step: Step) -> str:
+    """Return whose change a step is."""
+    first, last = SINCE[step.change]
+    size = change_text(step.first.measured.metric, step.after - step.before, _ratio(step))
+    among = ""
+    if step.earliest is not step.latest:
+        among = f" (or one of runs {step.earliest.number:04} to {step.latest.number:04})"
+    return f"{first}: {_named(step.first)}{among}, {size}; {last}: {_named(step.last)}"
+
+
+def _named(point: Point) -> str:
+    commit = _commit(point.run)
+    return f"{commit} of run {point.number:04}" if commit else f"that of run {point.number:04}"
+
+
+def _ratio(step: Step) -> float | None:
+    return step.after / step.before if step.before else None
 
 
 def _table(rows: Sequence[Sequence[str]], left: Sequence[int]) -> list[str]:
     return text_lines(align([[Cell(printable(text)) for text in row] for row in rows], left=left))
-
-
-def _print_table(rows: Sequence[Sequence[str]]) -> None:
-    for text in _table(rows, range(len(rows[0]))):
-        print(text)
 
 
 def _as_json(line: Series) -> dict[str, Any]:
@@ -114,6 +183,8 @@ def _as_json(line: Series) -> dict[str, Any]:
         "metric": line.metric.name,
         "unit": line.metric.unit.name,
         "points": [_point(point) for point in line.points],
+        "changes": [_step(step) for step in line.steps],
+        **({"undecided": line.untold} if line.untold else {}),
     }
 
 
@@ -123,9 +194,26 @@ def _point(point: Point) -> dict[str, Any]:
         **point.run.head,
         "value": point.measured.value,
         "uncertainty": point.measured.uncertainty,
-        "change": point.change.value if point.change else None,
-        "reason": point.reason,
+        **({"not comparable": point.apart} if point.apart else {}),
     }
 
 
-HISTORY = Command("history", "Show a test's metrics over the saved runs, and where they changed.", add_arguments, run)
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "verdict": step.change.value,
+        "run": step.first.number,
+        "commit": step.first.run.commit.as_json() if step.first.run.commit else None,
+        "last_before": step.last.number,
+        "earliest": step.earliest.number,
+        "latest": step.latest.number,
+        "before": step.before,
+        "after": step.after,
+        "difference": step.after - step.before,
+        "ratio": _ratio(step),
+        "reason": step.reason,
+    }
+
+
+HISTORY = Command(
+    "history", "Show a test's metrics over the saved runs, and which commit changed them.", add_arguments, run
+)

@@ -58,6 +58,18 @@ def commit_named(name: str, folder: Path) -> str | None:
     return answer.strip() if answer and _ID.fullmatch(answer.strip()) else None
 
 
+def line_of_commits(name: str, folder: Path) -> list[str] | None:
+    """Return the commits that lead to the one of this name, first parents only, the oldest first.
+
+    None where git does not know the name, and in a shallow clone, which lacks most of them.
+    """
+    commit = commit_named(name, folder)
+    if commit is None or (_git(folder, "rev-parse", "--is-shallow-repository") or "").strip() != "false":
+        return None
+    answer = _git(folder, "rev-list", "--first-parent", "--reverse", commit)
+    return None if answer is None else answer.split()
+
+
 def _git(folder: Path, *arguments: str) -> str | None:
     """Return what git answers; None without git, outside a repository, and where it refuses."""
     try:

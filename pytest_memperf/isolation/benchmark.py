@@ -8,22 +8,25 @@ from typing import Any
 
 import pytest
 
+EXTRA_INFO = "memperf"
+"""Under which a benchmark's ``extra_info`` has the metrics of each window, as a file of results has them."""
+
 
 def is_disabled(config: pytest.Config) -> bool:
     """In the driver: tell whether pytest-benchmark times nothing here, as in a worker of xdist."""
-    return bool(getattr(_session(config), "disabled", False))
+    return bool(getattr(session_of(config), "disabled", False))
 
 
 def disable(config: pytest.Config) -> None:
     """In a child: time nothing either."""
-    session = _session(config)
+    session = session_of(config)
     if session is not None:
         session.disabled = True
 
 
 def statistics(config: pytest.Config) -> Iterator[dict[str, Any]]:
     """In a child: return what the driver needs to know of each benchmark that has run."""
-    for each in getattr(_session(config), "benchmarks", ()):
+    for each in getattr(session_of(config), "benchmarks", ()):
         yield {
             "iterations": each.iterations,
             "data": each.stats.data,
@@ -35,7 +38,7 @@ def statistics(config: pytest.Config) -> Iterator[dict[str, Any]]:
 
 def join(item: pytest.Item, benchmark: dict[str, Any]) -> None:
     """In the driver: add what a child has timed to the benchmarks of the session, as if it had run here."""
-    session = _session(item.config)
+    session = session_of(item.config)
     if session is None:
         return
     fixtures: Any = importlib.import_module("pytest_benchmark.fixture")
@@ -57,5 +60,6 @@ def join(item: pytest.Item, benchmark: dict[str, Any]) -> None:
     fixture._make_stats(benchmark["iterations"]).stats.data += benchmark["data"]
 
 
-def _session(config: pytest.Config) -> Any:
+def session_of(config: pytest.Config) -> Any:
+    """Return pytest-benchmark's session, or None without it."""
     return getattr(config, "_benchmarksession", None)

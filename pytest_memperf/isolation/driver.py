@@ -76,6 +76,11 @@ class Driver:
         item.runtest = lambda: self._call(item)  # type: ignore[method-assign]
         item.teardown = lambda: self._teardown(item)  # type: ignore[method-assign]
 
+    def prepare(self, item: pytest.Item, seed: int) -> None:
+        """Start the template that a test needs in a layout, unless it is there; a failure shows when the test runs."""
+        with contextlib.suppress(TemplateFailure):
+            self._module_template(item, seed)
+
     def _setup(self, item: pytest.Item) -> None:
         isolated = item.stash[_ISOLATED]
         isolated.run = self._start(item, self.first_layout)

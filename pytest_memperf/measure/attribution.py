@@ -1,4 +1,4 @@
-"""Where faults come from: a run of its own under line events, with the thread's counter read between them.
+"""Where faults and peaks come from: a run of its own under line events, with the counters read between them.
 
 The events themselves cost faults now and then, on both sides of a comparison alike: what counts is the difference. A
 line that calls into C has what that takes. From Python 3.12 events come from sys.monitoring (PEP 669), before from
@@ -15,15 +15,20 @@ import sys
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, TypeAlias
+
+from cyx.probes import procfs
 
 _HEAD = re.compile(r"[0-9a-f]+-[0-9a-f]+ \S+ \S+ \S+ \d+ *(.*)$")
 _TOOL = "pytest-memperf"
 LARGEST = 200
 """Lines that are kept."""
+SMALLEST_STEP = 256 << 10
+STEP = 0.05
+"""Of the growth so far: by so much more, and bytes, has to be resident for another look at the mappings."""
 
 
 @dataclass(slots=True)
@@ -34,6 +39,10 @@ class Attribution:
     """By file and line, of the thread that ran."""
     growth: dict[str, int] = field(default_factory=dict)
     """Bytes by mapping: a file's name, ``[heap]`` and its like, or ``anonymous``; from the start to the end."""
+    peak: dict[tuple[str, int], int] = field(default_factory=dict)
+    """Bytes by which the peak of resident memory rose, by file and line; empty where /proc keeps none."""
+    growth_at_peak: dict[str, int] = field(default_factory=dict)
+    """As ``growth``, from the start to the line after which most was resident, or one with nearly as much."""
 
     def as_json(self, shown: Callable[[str], str | None]) -> dict[str, Any]:
         """Return the largest parts as plain data, each line with its text.
@@ -41,9 +50,19 @@ class Attribution:
         Args:
             shown: returns what to call a file; None for one whose lines are nobody's business.
         """
-        lines = sorted(self.faults.items(), key=lambda each: -each[1])
-        named = [(shown(file), line, linecache.getline(file, line).strip(), count) for (file, line), count in lines]
-        return {"faults": [[*each] for each in named if each[0] is not None][:LARGEST], "growth": dict(self.growth)}
+        return {
+            "faults": _rows(self.faults, shown),
+            "growth": dict(self.growth),
+            "peak": _rows(self.peak, shown),
+            "growth_at_peak": dict(self.growth_at_peak),
+        }
+
+
+def _rows(counts: Mapping[tuple[str, int], int], shown: Callable[[str], str | None]) -> list[list[Any]]:
+    """Return file, line, text and count, the largest first."""
+    lines = sorted(counts.items(), key=lambda each: -each[1])
+    named = [[shown(file), line, linecache.getline(file, line).strip(), count] for (file, line), count in lines]
+    return [each for each in named if each[0] is not None][:LARGEST]
 
 
 @contextmanager
@@ -52,12 +71,14 @@ def attributed() -> Iterator[Attribution]:
     found = Attribution()
     before = resident_by_mapping()
     counter = _Counter()
+    counter.begin()
     try:
         with _monitoring(counter) if sys.version_info >= (3, 12) else _tracing(counter):
             yield found
     finally:
         counter.finish()
-        found.faults, found.growth = counter.by_line(), _growth(before, resident_by_mapping())
+        found.faults, found.growth = _by_line(counter.faults), _growth(before, resident_by_mapping())
+        found.peak, found.growth_at_peak = _by_line(counter.peaks), _growth(before, counter.at_peak or before)
 
 
 def _growth(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
@@ -65,31 +86,63 @@ def _growth(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, in
     return {name: size for name, size in growth.items() if size}
 
 
+Place: TypeAlias = "tuple[CodeType, int] | None"
+
+
 class _Counter:
-    """Adds the faults since the last event to the line that was begun there."""
+    """Adds the faults since the last event, and what the peak has risen by, to the line that was begun there."""
 
     def __init__(self) -> None:
-        self.counts: defaultdict[tuple[CodeType, int] | None, int] = defaultdict(int)
+        self.faults: defaultdict[Place, int] = defaultdict(int)
+        self.peaks: defaultdict[Place, int] = defaultdict(int)
+        self.at_peak: Mapping[str, int] = {}
         self._thread = threading.get_ident()
-        self._place: tuple[CodeType, int] | None = None
+        self._place: Place = None
+        self._peak: int | None = None
+        self._start = self._most = 0
+        self._seen = 0
+
+    def begin(self) -> None:
+        """Begin with the peak of this moment."""
+        with suppress(OSError):
+            procfs.reset_peak()
+            self._peak = procfs.high_water_mark()
+            self._start = self._most = procfs.statm()[0]
         self._seen = _faults()
 
     def line(self, code: CodeType, number: int) -> None:
         """Take the event: the line begins."""
         if threading.get_ident() == self._thread:
-            now = _faults()
-            if now != self._seen:
-                self.counts[self._place] += now - self._seen
+            self._add()
             self._place = code, number
-            self._seen = _faults()
 
     def finish(self) -> None:
         """Take the end of the last line."""
-        self.counts[self._place] += _faults() - self._seen
+        self._add()
 
-    def by_line(self) -> dict[tuple[str, int], int]:
-        """Return the lines that had any, by file and number."""
-        return {(place[0].co_filename, place[1]): count for place, count in self.counts.items() if place and count}
+    def _add(self) -> None:
+        now = _faults()
+        if now == self._seen:
+            return
+        self.faults[self._place] += now - self._seen
+        if self._peak is not None:  # which without a fault does not rise
+            peak = procfs.high_water_mark()
+            if peak > self._peak:
+                self.peaks[self._place] += peak - self._peak
+                self._peak = peak
+                self._look(procfs.statm()[0])
+        self._seen = _faults()
+
+    def _look(self, resident: int) -> None:
+        """Keep what is resident now, where that is more than when it was kept last: by steps, for it takes a while."""
+        if resident - self._most >= max(SMALLEST_STEP, STEP * (self._most - self._start)):
+            self._most = resident
+            self.at_peak = resident_by_mapping()
+
+
+def _by_line(counts: Mapping[Place, int]) -> dict[tuple[str, int], int]:
+    """Return the lines that had any, by file and number."""
+    return {(place[0].co_filename, place[1]): count for place, count in counts.items() if place and count}
 
 
 def _faults() -> int:

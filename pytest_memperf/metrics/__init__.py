@@ -12,6 +12,7 @@ from pytest_memperf.metrics.nodes import Nodes
 from pytest_memperf.metrics.probe import Observation, Probe
 from pytest_memperf.metrics.registry import Probes, Registry
 from pytest_memperf.metrics.resident import ResidentMemory
+from pytest_memperf.metrics.run_delay import RunDelay
 from pytest_memperf.metrics.shares import Shares
 from pytest_memperf.metrics.status import Status
 from pytest_memperf.metrics.working_set import WorkingSet
@@ -27,6 +28,7 @@ BUILT_IN: tuple[type[Probe], ...] = (
     Shares,
     Nodes,
     Interference,
+    RunDelay,
     BlockReads,
     OpenFiles,
     Threads,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pytest_memperf.metrics.probe import Observation, Probe
@@ -20,6 +20,7 @@ _EVENTS = {
 }
 """Counters of /proc/vmstat, and what their growth means."""
 _WORDS = {**_EVENTS, "steal": "ticks of the processor went to other machines"}
+_NOTE = "interference: "
 _STEAL = 8
 """The column of ``cpu`` in /proc/stat with the ticks that the hypervisor gave to others (proc_stat(5))."""
 
@@ -40,7 +41,13 @@ def growth(begin: Mapping[str, int], end: Mapping[str, int]) -> dict[str, int]:
 
 def notes_on(events: Mapping[str, int]) -> tuple[str, ...]:
     """Return what happened, one sentence for each kind of event."""
-    return tuple([f"interference: {_WORDS[name]} ({count})" for name, count in events.items()])
+    return tuple([f"{_NOTE}{_WORDS[name]} ({count})" for name, count in events.items()])
+
+
+def spoiling(notes: Iterable[str]) -> list[str]:
+    """Return those of such notes that name what moves counts and bytes; a processor taken away only costs time."""
+    moving = tuple(f"{_NOTE}{words} (" for words in _EVENTS.values())
+    return [note.removeprefix(_NOTE) for note in notes if note.startswith(moving)]
 
 
 class Interference(Probe):
@@ -57,6 +64,7 @@ class Interference(Probe):
             Cost.ON_REQUEST,
             help="events by which the machine may have spoilt the sample",
             source="/proc/vmstat, steal of /proc/stat",
+            level=True,
         ),
     )
 

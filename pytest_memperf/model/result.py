@@ -146,10 +146,7 @@ class Result:
     def from_json(cls, data: Mapping[str, Any]) -> Result:
         """Return the result that ``as_json`` wrote; its metrics are rows of their own, for third parties' are not
         registered where it is read."""
-        metrics = {
-            name: Measured(_metric_of(name, row), _samples(row), _number(row["uncertainty"]))
-            for name, row in data["metrics"].items()
-        }
+        metrics = metrics_from_json(data["metrics"])
         checks = []
         for row in data["checks"]:
             measured = metrics.get(row["metric"])
@@ -175,6 +172,13 @@ class Result:
             list(data.get("notes", ())),
             tuple(data.get("requested", ())),
         )
+
+
+def metrics_from_json(data: Mapping[str, Any]) -> dict[str, Measured]:
+    """Return the metrics of a result as ``as_json`` wrote them, by name."""
+    return {
+        name: Measured(_metric_of(name, row), _samples(row), _number(row["uncertainty"])) for name, row in data.items()
+    }
 
 
 def _samples(row: Mapping[str, Any]) -> tuple[Number, ...]:

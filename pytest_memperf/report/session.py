@@ -10,6 +10,7 @@ from pytest_memperf.metrics.session import registry_of
 from pytest_memperf.model.budget import Verdict
 from pytest_memperf.model.metric import RECORDED
 from pytest_memperf.report import wire
+from pytest_memperf.report.benchmark_table import register_below
 from pytest_memperf.report.block import Remarks, counted, result_table
 from pytest_memperf.report.columns import chosen_columns, chosen_order, default_names, unrecorded
 from pytest_memperf.report.failure import colour
@@ -38,6 +39,8 @@ class Reporter:
         self._rows = Rows(order(sort), self._limit)
         self._remarks = Remarks()
         self._checks = dict.fromkeys(Verdict, 0)
+        self.wanted: set[str] = set()
+        """The metrics that tests have asked for, or have budgets on."""
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -48,7 +51,9 @@ class Reporter:
         for result in results:
             self._rows.add(result)
             self._remarks.add(result)
+            self.wanted.update(result.requested)
             for check in result.checks:
+                self.wanted.add(check.budget.metric.name)
                 self._checks[check.verdict] += 1
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
@@ -99,7 +104,9 @@ def register_reporter(config: pytest.Config) -> None:
         return
     manager.register(wire, "memperf-wire")
     if not hasattr(config, "workerinput") and not manager.hasplugin("memperf-template"):
-        manager.register(Reporter(config), "memperf-reporter")
+        reporter = Reporter(config)
+        manager.register(reporter, "memperf-reporter")
         register_progress(config)
+        register_below(config, reporter.wanted)
         if config.getoption("xmlpath", None):
             manager.register(JunitProperties(registry_of(config)), "memperf-junit")

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from functools import partial
 from pathlib import Path
 
@@ -78,7 +79,8 @@ def run(capsys: pytest.CaptureFixture[str], *words: object, install: str = INSTA
     code = main(["ab", f"--install={install}", *map(str, words)])
     captured = capsys.readouterr()
     assert not list(Path(os.environ["TMPDIR"]).iterdir())
-    return code, captured.out, captured.err
+    told = captured.err.splitlines(keepends=True)  # without what this machine may have done meanwhile
+    return code, captured.out, "".join(line for line in told if "the machine spoilt samples" not in line)
 
 
 class TestCommits:
@@ -136,6 +138,41 @@ class TestCommits:
         assert {line.split()[0] for line in rows} == {"tests/test_it.py::test_same"}
         assert len(rows) > 3
         assert all(" same" in line for line in rows)
+
+    @pytest.mark.parametrize(
+        ("whose", "there"),
+        [
+            (
+                "base",
+                {"test_it.py::test_same": "same", "test_it.py::test_work": "worse", "test_old.py::test_old": "same"},
+            ),
+            ("own", {"test_it.py::test_same": "same", "test_it.py::test_new": "new", "test_old.py::test_old": "gone"}),
+        ],
+    )
+    def test_whose_tests(
+        self, project: Project, capsys: pytest.CaptureFixture[str], tmp_path: Path, whose: str, there: dict[str, str]
+    ) -> None:
+        """Those of base on both sides, of which head has changed some; or of each side its own."""
+        selected = ["-k", "same or work or old or new", "--deselect=tests/test_worse.py"]
+        run(
+            capsys,
+            "main",
+            "planted",
+            f"--tests={whose}",
+            "--format=json",
+            f"--output={tmp_path / 'out'}",
+            "--",
+            *selected,
+        )
+        (outcome,) = json.loads((tmp_path / "out").read_text())["comparisons"]
+        found = {
+            row["test"].partition("tests/")[2]: row["verdict"]
+            for row in outcome["metrics"]
+            if row["metric"] in (None, "minor_faults")
+        }
+
+        assert {test: found.get(test) for test in there} == there
+        assert ("test_it.py::test_new" in found) == (whose == "own")
 
     def test_a_limit_on_nothing(self, project: Project, capsys: pytest.CaptureFixture[str]) -> None:
         """A metric that no test has would never fail: the nearest right name is told."""
@@ -200,8 +237,22 @@ def pythons(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
+def wheel(folder: Path, side: str, pages: int) -> Path:
+    """Write a wheel of the package by hand (PEP 427)."""
+    folder.mkdir()
+    path, info = folder / "mypkg-1-py3-none-any.whl", "mypkg-1.dist-info"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("mypkg/__init__.py", PACKAGE.format(side=side, pages=pages))
+        file.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: mypkg\nVersion: 1\n")
+        file.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        file.writestr(f"{info}/RECORD", f"mypkg/__init__.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
+    return path
+
+
 class TestSides:
-    """Two interpreters."""
+    """Two interpreters, or wheels."""
 
     @pytest.fixture(autouse=True)
     def tests(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,6 +270,15 @@ class TestSides:
         assert (base, head) == (f"base: {pythons['base']}", f"head: {pythons['head']}")
         assert any(row.startswith("test_it.py::test_same") and "minor_faults" in row for row in rows)
 
+    def test_two_wheels(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        """They are installed into environments of their own, made by the interpreter that was asked for."""
+        sides = [f"--side={side}={wheel(tmp_path / side, side, pages)}" for side, pages in (("base", 64), ("head", 80))]
+        code, output, _ = run(capsys, *sides, f"--python={sys.executable}", "--", "-k", "work")
+
+        assert code == 1
+        assert next(line.split()[1] for line in output.splitlines() if " worse" in line) == "minor_faults"
+        assert output.splitlines()[0] == f"base: {tmp_path}/base/mypkg-1-py3-none-any.whl"
+
     def test_installed_in_place(self, pythons: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
         """Such a side has no state of its own: it is refused, and the mend named."""
         code, output, errors = run(capsys, f"--side=base={pythons['base']}", f"--side=head={pythons['in place']}")
@@ -231,20 +291,42 @@ class TestSides:
     @pytest.mark.parametrize(
         ("words", "line"),
         [
-            (["--side=base=python3"], "--side: give two, base=PYTHON and head=PYTHON"),
-            (["--side=base=python3"] * 2, "--side: give two, base=PYTHON and head=PYTHON"),
-            (["--side=base=python3", "--side=hd=python3"], "--side: give two, base=PYTHON and head=PYTHON"),
+            (["--side=base=python3"], "--side: give two, base=PYTHON and head=PYTHON, or wheels"),
+            (["--side=base=python3"] * 2, "--side: give two, base=PYTHON and head=PYTHON, or wheels"),
+            (["--side=base=python3", "--side=hd=python3"], "--side: give two, base=PYTHON and head=PYTHON, or wheels"),
             (["--side=base=/no/python", "--side=head=python3"], "--side base=/no/python: there is no such program"),
             (
                 ["a", "b", "--side=base=python3", "--side=head=python3"],
                 "give BASE and HEAD, or --side twice, or --requirement twice: not both",
             ),
+            (["--side=base=no.whl", "--side=head=python3"], "--side base=no.whl: there is no such wheel"),
+            (["--python=3.99"], "--python=3.99: there is no python3.99 on PATH: install it, or give a path"),
+            (["--python=/bin/false"], "--python=/bin/false: /bin/false is no Python that runs"),
+            (["--tests=mine"], "--tests=mine: choose from head, base, own"),
+            (["--tests=own", "--requirement=a", "--requirement=b"], "--tests=own is for commits"),
+            (["--max-retakes=-1"], "argument --max-retakes: "),
             (["--requirement=a"], "--requirement: give it twice, for base and for head"),
             (["--max-time=soon"], "argument --max-time: "),
             (["--format=html"], "--format=html: choose from terminal"),
             (["--fail=:5"], "':5' is no limit"),
         ],
-        ids=["one", "same", "name", "program", "commits too", "requirement", "time", "format", "limit"],
+        ids=[
+            "one",
+            "same",
+            "name",
+            "program",
+            "commits too",
+            "wheel",
+            "version",
+            "python",
+            "whose",
+            "whose tests",
+            "retakes",
+            "requirement",
+            "time",
+            "format",
+            "limit",
+        ],
     )
     def test_a_mistake_is_one_line(
         self, words: list[str], line: str, capsys: pytest.CaptureFixture[str], tmp_path: Path

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_memperf.environment.commit import SYSTEMS, Variables, commit_named, commit_of
+from pytest_memperf.environment.commit import SYSTEMS, Variables, commit_named, commit_of, line_of_commits
 from pytest_memperf.model.run import Commit
 
 A, B = "a" * 40, "b" * 64
@@ -316,3 +316,29 @@ class TestNamed:
     def test_nothing(self, repository: Repository, name: str) -> None:
         """What is no commit, no option of git either, and more than one."""
         assert commit_named(name, repository.folder) is None
+
+
+class TestLine:
+    """The commits that lead to one."""
+
+    def test_a_branch_with_a_merge(self, repository: Repository) -> None:
+        """The oldest first; what was merged is one commit."""
+        first = repository.head
+        repository.git("checkout", "-q", "-b", "other")
+        other = repository.commit()
+        repository.git("checkout", "-q", "main")
+        repository.change("another")  # or it would be the same commit
+        second = repository.commit()
+        repository.git("merge", "-q", "--no-ff", "-m", "merged", "other")
+        assert line_of_commits("main", repository.folder) == [first, second, repository.head]
+        assert line_of_commits("other", repository.folder) == [first, other]
+        assert line_of_commits("HEAD~1", repository.folder) == [first, second]
+
+    def test_nothing(self, repository: Repository, tmp_path: Path) -> None:
+        """An unknown name, an option of git's, a shallow clone, and no repository have none."""
+        repository.commit()
+        repository.git("clone", "-q", "--depth", "1", f"file://{repository.folder}", str(tmp_path / "shallow"))
+        assert line_of_commits("unknown", repository.folder) is None
+        assert line_of_commits("--all", repository.folder) is None
+        assert line_of_commits("HEAD", tmp_path / "shallow") is None
+        assert line_of_commits("HEAD", tmp_path) is None

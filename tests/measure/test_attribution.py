@@ -94,6 +94,28 @@ def test_growth_by_mapping(tmp_path: Path) -> None:
     assert all(found.growth.values())
 
 
+def test_the_peak() -> None:
+    """It belongs to the line in which it rose, what was resident there to its mapping; all is gone at the end."""
+    with attributed() as found:
+        memory = touch(4 * PAGES)
+        memory.close()
+        kept = touch(PAGES)
+    kept.close()
+    here = (__file__, line_of(" # here"))
+    size = 4 * PAGES * mmap.PAGESIZE
+
+    assert found.peak[here] == pytest.approx(size, rel=0.1)
+    assert found.growth_at_peak["anonymous"] == pytest.approx(size, rel=0.1)
+    assert found.growth["anonymous"] < size / 2
+
+
+def test_a_peak_within_a_call() -> None:
+    """What is taken and given back by one line is known by that line, though never resident between two."""
+    with attributed() as found:
+        size = len(b"x" * (4 * PAGES * mmap.PAGESIZE))  # for a moment
+    assert found.peak[__file__, line_of(" # for a moment")] == pytest.approx(size, rel=0.1)
+
+
 def test_all_that_is_resident() -> None:
     """The sum over all mappings is what statm says, within what this call itself takes."""
     statm = int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE

@@ -359,6 +359,50 @@ class TestBlockReads:
         assert (warm.value, warm.uncertainty) == (0, 0)
 
 
+class TestRunDelay:
+    """run_delay."""
+
+    def test_a_thread_that_waits_for_a_processor(self) -> None:
+        """Two on one processor have half each; a thread that sleeps waits for none."""
+        from pytest_memperf.metrics.probe import Observation
+        from pytest_memperf.metrics.run_delay import RunDelay
+
+        def delay(work: Callable[[], object]) -> float:
+            probe = RunDelay()
+            probe.start()
+            work()
+            probe.stop()
+            reading = probe.read(Observation(None))["run_delay"]  # type: ignore[arg-type]
+            return float(reading.value)  # type: ignore[union-attr]
+
+        def half_a_second() -> None:
+            end = time.monotonic() + 0.5
+            while time.monotonic() < end:
+                pass
+
+        processors = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {min(processors)})
+        other = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        try:
+            waited = delay(half_a_second)
+        finally:
+            other.kill()
+            other.wait()
+            os.sched_setaffinity(0, processors)
+        assert 0.1 < waited < 0.5
+        assert delay(lambda: time.sleep(0.2)) < 0.05
+
+    def test_a_kernel_that_does_not_tell(self, tmp_path: Path) -> None:
+        """The reason names the mend."""
+        from pytest_memperf.metrics.run_delay import RunDelay
+
+        class Silent(RunDelay):
+            root = tmp_path
+
+        assert "SCHED_INFO" in Silent.unavailable()["run_delay"]
+        assert RunDelay.unavailable() == {}
+
+
 class TestInterference:
     """interference, and the notes."""
 
@@ -371,7 +415,7 @@ class TestInterference:
 
     def test_interference_is_named_in_the_notes(self, tmp_path: Path) -> None:
         """Refused huge pages and stolen ticks are counted and put in words."""
-        from pytest_memperf.metrics.interference import Interference
+        from pytest_memperf.metrics.interference import Interference, spoiling
         from pytest_memperf.metrics.probe import Observation
 
         class Saved(Interference):
@@ -387,3 +431,4 @@ class TestInterference:
             "interference: huge pages were refused (3)",
             "interference: ticks of the processor went to other machines (1)",
         )
+        assert spoiling([*probe.notes, "another note"]) == ["huge pages were refused (3)"]

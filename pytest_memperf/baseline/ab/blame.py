@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from pytest_memperf.model.units import BYTES, COUNT
+from pytest_memperf.model.units import BYTES, COUNT, Unit
 
 LINES = 3
 """So many are named, the largest first."""
@@ -14,17 +14,22 @@ SHARE = 0.1
 """Of the whole difference: what has less of it is no reason."""
 
 
-def reasons(base: Mapping[str, Any], head: Mapping[str, Any]) -> list[str]:
+def reasons(base: Mapping[str, Any], head: Mapping[str, Any], metrics: Iterable[str]) -> list[str]:
     """Return where the faults and the bytes of head come from that base has not.
 
     Args:
         base: of ``Attribution.as_json``, as for head.
+        metrics: what became worse; of the peak nothing is said where that did not.
     """
-    return [*_lines(base["faults"], head["faults"]), *_mappings(base["growth"], head["growth"])]
+    found = [*_lines(base["faults"], head["faults"], COUNT, "faults more")]
+    if any("peak" in metric for metric in metrics):
+        found += _lines(base["peak"], head["peak"], BYTES, "more at the peak")
+        found += _mappings(base["growth_at_peak"], head["growth_at_peak"], "more at the peak")
+    return [*found, *_mappings(base["growth"], head["growth"], "more at the end")]
 
 
-def _lines(base: list[list[Any]], head: list[list[Any]]) -> Iterator[str]:
-    """Yield the lines with more faults; a line is known by its text, for its number may have changed."""
+def _lines(base: list[list[Any]], head: list[list[Any]], unit: Unit, what: str) -> Iterator[str]:
+    """Yield the lines with more; a line is known by its text, for its number may have changed."""
     before: Counter[tuple[str, str]] = Counter()
     for file, _, text, count in base:
         before[file, text] += count
@@ -34,13 +39,13 @@ def _lines(base: list[list[Any]], head: list[list[Any]]) -> Iterator[str]:
         now[file, text] += count
         numbers.setdefault((file, text), line)
     for (file, text), count in _largest(before, now):
-        yield f"{file}:{numbers[file, text]} {COUNT.format(count)} faults more: {text}"
+        yield f"{file}:{numbers[file, text]} {unit.format(count)} {what}: {text}"
 
 
-def _mappings(base: Mapping[str, int], head: Mapping[str, int]) -> Iterator[str]:
+def _mappings(base: Mapping[str, int], head: Mapping[str, int], what: str) -> Iterator[str]:
     """Yield the mappings that grew more."""
     for name, size in _largest(base, head):
-        yield f"{name}: {BYTES.format(size)} more at the end"
+        yield f"{name}: {BYTES.format(size)} {what}"
 
 
 def _largest(base: Mapping[Any, int], head: Mapping[Any, int]) -> Iterator[tuple[Any, int]]:

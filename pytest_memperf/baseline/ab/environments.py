@@ -8,13 +8,14 @@ import os
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
 
+from pytest_memperf import __version__
 from pytest_memperf.baseline.ab.in_place import editable, paths_added
+from pytest_memperf.baseline.ab.interpreter import OWN, Interpreter
 from pytest_memperf.baseline.ab.repository import Repository, State, without_git_variables
 from pytest_memperf.environment.locks import locked
 from pytest_memperf.model.errors import UsageMistake
@@ -43,7 +44,7 @@ class Built:
     """Top-level modules that the project has installed."""
 
 
-def build(repository: Repository, state: State, project: str, install: str) -> Built:
+def build(repository: Repository, state: State, project: str, install: str, python: Interpreter = OWN) -> Built:
     """Return the environment of a state, built now unless an earlier run has.
 
     UsageMistake with the last lines of the command where that fails; nothing is kept then.
@@ -53,10 +54,10 @@ def build(repository: Repository, state: State, project: str, install: str) -> B
         install: the command, run there with the environment's own ``pip`` and ``python``.
     """
     key = (state.key, str(repository.top), project, install)
-    return _kept(key, lambda folder, lock: _build(repository, state, project, install, folder, lock))
+    return _kept(key, python, lambda made: _build(repository, state, project, install, made))
 
 
-def build_of_requirements(requirements: str) -> Built:
+def build_of_requirements(requirements: str, python: Interpreter = OWN) -> Built:
     """Return an environment with these requirements, or those of a file, installed now unless an earlier run has.
 
     UsageMistake with the last lines of pip where that fails; nothing is kept then.
@@ -64,25 +65,54 @@ def build_of_requirements(requirements: str) -> Built:
     file = Path(requirements)
     is_file = file.is_file()
     words = ["-r", str(file.resolve())] if is_file else shlex.split(requirements)
-
-    def make(folder: Path, lock: int) -> tuple[str, ...]:
-        folder.mkdir(parents=True)
-        venv = _made(folder / "venv", lock)
-        pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", *words]
-        _run(pip, Path.cwd(), f"pip install {requirements}", lock)
-        return ()
-
-    return _kept(("requirements", file.read_text() if is_file else requirements), make)
+    return _kept(
+        ("requirements", file.read_text() if is_file else requirements), python, lambda made: _pip(made, words)
+    )
 
 
-def _kept(key: Sequence[str], make: Callable[[Path, int], tuple[str, ...]]) -> Built:
+def build_of_wheel(wheel: Path, python: Interpreter = OWN) -> Built:
+    """Return an environment with a wheel and what it requires, installed now unless an earlier run has.
+
+    UsageMistake with the last lines of pip where that fails; nothing is kept then.
+    """
+    key = ("wheel", hashlib.sha256(wheel.read_bytes()).hexdigest())
+    return _kept(key, python, lambda made: _pip(made, [str(wheel.resolve())]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Making:
+    """An environment that is being made, in a folder of its own."""
+
+    folder: Path
+    lock: int
+    """Its descriptor: whoever holds it makes the environment."""
+
+    @property
+    def venv(self) -> Path:
+        return self.folder / "venv"
+
+    def start(self, python: Interpreter) -> None:
+        """Make the virtual environment; one that cannot import this plugin as it is here gets its own."""
+        self.folder.mkdir(parents=True)
+        _run([python.path, "-m", "venv", str(self.venv)], self.folder, "python -m venv", self.lock)
+        if python.is_foreign:
+            _pip(self, [f"pytest-memperf=={__version__}"])
+
+
+def _pip(made: _Making, words: Sequence[str]) -> tuple[str, ...]:
+    pip = [str(made.venv / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", *words]
+    _run(pip, Path.cwd(), f"pip install {shlex.join(words)}", made.lock)
+    return ()
+
+
+def _kept(key: Sequence[str], python: Interpreter, make: Callable[[_Making], tuple[str, ...]]) -> Built:
     """Return an environment, made now unless it is kept; what could not be made whole is not.
 
     Args:
-        make: makes it in a folder, under the lock of this descriptor, and returns the modules of the project.
+        make: installs what belongs there, and returns the modules of the project.
     """
     flags = [f"{name}={os.environ.get(name)}" for name in _FLAGS]
-    words = (*key, sys.version, sys.executable, *flags)
+    words = (*key, python.version, python.path, *flags)
     # The digest alone makes up the name: the paths of both sides are of one length.
     folder = cache_folder() / hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +120,9 @@ def _kept(key: Sequence[str], make: Callable[[Path, int], tuple[str, ...]]) -> B
         if not (folder / _READY).exists():
             shutil.rmtree(folder, ignore_errors=True)
             try:
-                packages = make(folder, lock)
+                made = _Making(folder, lock)
+                made.start(python)
+                packages = make(made)
                 write_text(folder / _READY, json.dumps(packages))
             finally:
                 shutil.rmtree(folder / "source", ignore_errors=True)
@@ -100,21 +132,23 @@ def _kept(key: Sequence[str], make: Callable[[Path, int], tuple[str, ...]]) -> B
         return Built(folder / "venv" / "bin" / "python", tuple(json.loads((folder / _READY).read_text())))
 
 
-def _build(
-    repository: Repository, state: State, project: str, install: str, folder: Path, lock: int
-) -> tuple[str, ...]:
-    """Build the environment, and return the top-level modules that the project has installed."""
-    source = folder / "source"
-    folder.mkdir(parents=True)
+def _build(repository: Repository, state: State, project: str, install: str, made: _Making) -> tuple[str, ...]:
+    """Install the project, and return the top-level modules that it has installed."""
+    source, venv = made.folder / "source", made.venv
     repository.copy(state, source)
     if not (source / project).is_dir():
         raise UsageMistake(f"--project={project}: {state.described} has no such folder")
-    venv = _made(folder / "venv", lock)
     before = _files(venv)
     path = f"{venv / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     variables = {name: value for name, value in without_git_variables().items() if name not in _SEARCHED}
     variables |= {"PATH": path, "VIRTUAL_ENV": str(venv), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    _run(["/bin/sh", "-c", install], source / project, f"--install {install!r} for {state.described}", lock, variables)
+    _run(
+        ["/bin/sh", "-c", install],
+        source / project,
+        f"--install {install!r} for {state.described}",
+        made.lock,
+        variables,
+    )
     added = _files(venv) - before
     if not added:
         raise UsageMistake(f"--install {install!r} installed nothing: give the command that installs the project")
@@ -125,12 +159,6 @@ def _build(
             "install it, not editable"
         )
     return _packages(venv, source) or tuple(sorted(_modules(added)))
-
-
-def _made(venv: Path, lock: int) -> Path:
-    """Make a virtual environment, and return where."""
-    _run([sys.executable, "-m", "venv", str(venv)], venv.parent, "python -m venv", lock)
-    return venv
 
 
 def _run(command: Sequence[str], folder: Path, what: str, lock: int, variables: dict[str, str] | None = None) -> None:

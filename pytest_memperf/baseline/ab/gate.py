@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from pytest_memperf.baseline.ab import noisy
 from pytest_memperf.baseline.ab.blame import reasons
+from pytest_memperf.baseline.ab.sampling import LAYOUTS, Sampling
 from pytest_memperf.baseline.ab.side import Sample, Side
+from pytest_memperf.baseline.ab.times import Times
 from pytest_memperf.baseline.comparing import compare
-from pytest_memperf.model.comparison import TOLD_APART, Change
+from pytest_memperf.model.comparison import TOLD_APART, Change, Comparison
 from pytest_memperf.model.environment import Environment
 from pytest_memperf.model.joining import join_results
 from pytest_memperf.model.limits import Limits
@@ -20,11 +23,7 @@ from pytest_memperf.model.outcome import Outcome
 from pytest_memperf.model.result import Result
 from pytest_memperf.model.run import Run
 
-LAYOUTS = (3, 8, 12)
-"""Of each side: enough where both agree exactly, where they are the same by their spread, and for a difference.
-
-Eight a side lie apart by chance once in 6,435, which is too often for hundreds of tests; twelve once in 1,352,078.
-"""
+TIMES_SHARE = 0.5
 NOISY_METRICS = 2
 """Of a usual test, its times: so many looks at chance each adds to the run."""
 
@@ -37,7 +36,9 @@ class Request:
     keep_same: bool = False
     """Keep what has no difference too."""
     max_time: float = 20.0
-    """Seconds that a test's times may take until they tell something."""
+    """Seconds that times may take until they tell something; half as long as counts and bytes took, if that is more."""
+    max_retakes: int = 3
+    """How often a sample that the machine spoilt is taken anew."""
 
 
 @dataclass(slots=True)
@@ -48,43 +49,10 @@ class Gate:
     failed: list[tuple[str, str]] = field(default_factory=list)
     """The tests that fail on head, and why."""
     runs: int = 0
+    retaken: int = 0
+    """Samples that the machine spoilt, so that others were taken in their place."""
     left: int = 0
-    """Tests that did not get their turn: the run was interrupted."""
-
-
-class _Sampling:
-    """One test on both sides, in turns: A B B A."""
-
-    def __init__(self, base: Side, head: Side, test: str) -> None:
-        self._sides = base, head
-        self._test = test
-        self.samples: tuple[list[Sample], list[Sample]] = ([], [])
-
-    @property
-    def pairs(self) -> int:
-        """How many runs each side has."""
-        return len(self.samples[1])
-
-    @property
-    def broken(self) -> bool:
-        """Whether the test could not run to its end on one of them, so that more would tell no more."""
-        return any((each[-1].failed and not each[-1].over_budget) or each[-1].skipped for each in self.samples)
-
-    def go_on(self, pairs: int) -> bool:
-        """Run it until there are so many; return whether it ran to its end."""
-        while self.pairs < pairs:
-            for side in (0, 1) if self.pairs % 2 == 0 else (1, 0):
-                layout = len(self.samples[side]) % LAYOUTS[-1]
-                self.samples[side].append(self._sides[side].run(self._test, layout))
-            if self.broken:
-                return False
-        return True
-
-    @property
-    def results(self) -> tuple[list[list[Result]], list[list[Result]]]:
-        """The results of each run."""
-        base, head = ([sample.results for sample in samples] for samples in self.samples)
-        return base, head
+    """Tests that did not get their turn, or not enough of it: the run was interrupted."""
 
 
 @dataclass(slots=True)
@@ -93,14 +61,17 @@ class _Findings:
 
     base: list[Result] = field(default_factory=list)
     head: list[Result] = field(default_factory=list)
-    times: list[noisy.Pairs] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
     unable: dict[str, str] = field(default_factory=dict)
     """By test: why base cannot run it."""
+    spoilt: dict[str, str] = field(default_factory=dict)
+    """By test: what the machine did to its samples."""
 
-    def add(self, test: str, sampling: _Sampling) -> None:
-        """Take the samples of a test."""
-        base, head = sampling.samples
+    def add(self, sampling: Sampling) -> None:
+        """Take the counts and bytes of a test."""
+        test, (base, head) = sampling.test, sampling.samples
+        if sampling.spoilt:
+            self.spoilt[test] = f"the machine spoilt its samples: {', '.join(dict.fromkeys(sampling.spoilt))}"
         failed = next((sample for sample in head if sample.failed), None)
         if failed is not None:
             self.failed.append((test, failed.failed or ""))
@@ -110,47 +81,55 @@ class _Findings:
         if why:
             self.unable[test] = why
         else:
-            self.base += _joined(base[: LAYOUTS[-1]])
-        self.head += _joined(head[: LAYOUTS[-1]])
+            self.base += _joined(base)
+        self.head += _joined(head)
 
-    def outcome(self, request: Request, looks: int) -> Outcome:
-        """Return the verdicts over all of it."""
-        found = _compared(self.base, self.head, request.limits, request.keep_same)
-        for comparison in noisy.comparisons(self.times, looks):
-            found.add(request.limits.judged(comparison), request.keep_same)
-        found.comparisons = [
-            replace(each, reason=f"base cannot run it: {self.unable[each.key.test]}")
-            if each.change is Change.NEW and each.key.test in self.unable
-            else each
-            for each in found.comparisons
-        ]
-        return found
+    def outcome(self, request: Request, times: Sequence[noisy.Pairs], looks: int) -> Outcome:
+        """Return the verdicts over all of it, and over the times."""
+        outcome = Outcome()
+        for comparison in _compared(self.base, self.head, request.limits, keep_same=True).comparisons:
+            outcome.add(self._told(comparison), request.keep_same)
+        for comparison in noisy.comparisons(times, looks):
+            outcome.add(request.limits.judged(comparison), request.keep_same)
+        return outcome
+
+    def _told(self, comparison: Comparison) -> Comparison:
+        """Return the comparison with what is known besides: why base has nothing, or that its samples are no good."""
+        test = comparison.key.test
+        if comparison.change is Change.NEW and test in self.unable:
+            return replace(comparison, reason=f"base cannot run it: {self.unable[test]}")
+        if comparison.change in TOLD_APART and test in self.spoilt:
+            return replace(comparison, change=Change.UNSURE, reason=self.spoilt[test], failing=False)
+        return comparison
 
 
 def run(base: Side, head: Side, request: Request, tell: Callable[[str], None]) -> Gate:
-    """Run every test of head on both sides, and tell them apart.
+    """Run every test of head on both sides, and tell them apart: by counts and bytes, then by the times that strike.
 
     Args:
-        tell: takes the name of each test when it begins, and ``why: NAME`` when its reasons are looked for.
+        tell: takes the name of each test when it begins, ``times: NAME`` when its times are looked at more closely, and
+            ``why: NAME`` when its reasons are looked for.
     """
-    there = set(base.tests)
-    looks = NOISY_METRICS * len(head.tests)
-    gate, findings = Gate(), _Findings()
-    for number, test in enumerate(head.tests):
-        tell(test)
-        sampling = _Sampling(base, head, test)
-        try:
+    there, looks = set(base.tests), NOISY_METRICS * len(head.tests)
+    gate, findings, times = Gate(left=len(head.tests)), _Findings(), Times(looks)
+    began = time.monotonic()
+    try:
+        for test in head.tests:
+            tell(test)
+            sampling = Sampling(base, head, test, request.max_retakes)
             if test in there:
-                findings.times += _sample(sampling, looks, request.max_time)
+                _count(sampling)
+                times.add(sampling)
             else:
-                sampling.samples[1].append(head.run(test, 0))
-        except KeyboardInterrupt:
-            gate.left = len(head.tests) - number
-            break
-        gate.runs += sum(map(len, sampling.samples))
-        findings.add(test, sampling)
-    gate.failed = findings.failed
-    gate.outcome = findings.outcome(request, looks)
+                sampling.run_head()
+            findings.add(sampling)
+            gate.left -= 1
+        times.decide(max(request.max_time, TIMES_SHARE * (time.monotonic() - began)), tell)
+    except KeyboardInterrupt:
+        gate.left += len(times.waiting)
+    gate.runs, gate.retaken = base.runs + head.runs, base.retaken + head.retaken
+    gate.failed = [*findings.failed, *_failures(times.broken)]
+    gate.outcome = findings.outcome(request, [*times.found()], looks)
     if not gate.left:
         with suppress(KeyboardInterrupt):  # the verdicts are there, whoever does not want to wait for the reasons
             for test, lines in _explanations(gate.outcome, base, head, tell):
@@ -162,43 +141,35 @@ def _explanations(
     outcome: Outcome, base: Side, head: Side, tell: Callable[[str], None]
 ) -> Iterator[tuple[str, list[str]]]:
     """Yield where what became worse comes from, by test: one more run of each side tells, followed line by line."""
-    failing = [each for each in outcome.failing if each.metric is not None and each.metric.trust is not Trust.NOISY]
-    for test in dict.fromkeys(each.key.test for each in failing):
+    failing: defaultdict[str, list[str]] = defaultdict(list)
+    for each in outcome.failing:
+        if each.metric is not None and each.metric.trust is not Trust.NOISY:
+            failing[each.key.test].append(each.metric.name)
+    for test, metrics in failing.items():
         tell(f"why: {test}")
-        sides = [side.run(test, 0, attributed=True).attribution for side in (base, head)]
-        if sides[0] is not None and sides[1] is not None and (lines := reasons(sides[0], sides[1])):
+        ours, theirs = base.attribute(test), head.attribute(test)
+        if ours is not None and theirs is not None and (lines := reasons(ours, theirs, metrics)):
             yield test, lines
 
 
-def _sample(sampling: _Sampling, looks: int, max_time: float) -> list[noisy.Pairs]:
-    """Run the test until its counts and bytes are told apart, then until its times are; return what these came to."""
-    if not sampling.go_on(LAYOUTS[0]):
-        return []
-    agree = [*_agreeing(sampling.samples[0])] == [*_agreeing(sampling.samples[1])]
-    if not agree:
-        for number in LAYOUTS[1:]:
-            if not sampling.go_on(number):
-                return []
-            if not _differ(sampling):
-                break
-    judged = {
-        (pairs.key, pairs.metric.name)
-        for pairs in noisy.pairs_of(*sampling.results)
-        if not agree or pairs.striking or noisy.is_asked(sampling.samples[1][0].results, pairs.metric.name)
-    }
-    deadline = time.monotonic() + max_time
-    while True:
-        found = [each for each in noisy.pairs_of(*sampling.results) if (each.key, each.metric.name) in judged]
-        told = [each.found for each in found]
-        if all(each.same or each.different(noisy.level(looks)) for each in told):
-            return found
-        if sampling.pairs >= noisy.MOST_PAIRS or time.monotonic() > deadline:
-            return found
-        if not sampling.go_on(sampling.pairs + 1):
-            return []
+def _count(sampling: Sampling) -> None:
+    """Run the test until its counts and bytes are told apart."""
+    if not sampling.go_on(LAYOUTS[0]) or [*_agreeing(sampling.samples[0])] == [*_agreeing(sampling.samples[1])]:
+        return
+    for number in LAYOUTS[1:]:
+        if not sampling.go_on(number) or not _differ(sampling):
+            return
 
 
-def _differ(sampling: _Sampling) -> bool:
+def _failures(samplings: Sequence[Sampling]) -> Iterator[tuple[str, str]]:
+    """Yield the tests that failed on head, and why."""
+    for sampling in samplings:
+        last = sampling.samples[1][-1]
+        if last.failed and not last.over_budget:
+            yield sampling.test, last.failed
+
+
+def _differ(sampling: Sampling) -> bool:
     """Tell whether counts or bytes look different, so that more layouts are to confirm it."""
     base, head = sampling.samples
     outcome = _compared(_joined(base), _joined(head))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from statistics import median, quantiles
+from math import log, sqrt
+from statistics import median, quantiles, stdev
 
-from pytest_memperf.baseline.paired import SMALLEST, Paired, discoveries, paired, pairs_needed
+from pytest_memperf.baseline.paired import LEAST_PAIRS, SMALLEST, Paired, discoveries, paired, pairs_needed
+from pytest_memperf.metrics.run_delay import RUN_DELAY
 from pytest_memperf.model.comparison import Change, Comparison, Side, direction
 from pytest_memperf.model.metric import Metric, Trust
 from pytest_memperf.model.result import Key, Result
@@ -17,6 +19,10 @@ FALSE_DISCOVERIES = 0.01
 LOOKS = 4
 """Pairs are added until they tell: looking again and again finds chance too, as if so many looked once."""
 MOST_PAIRS = 48
+WAITED = 0.02
+"""The share of its time that a test may have waited for a processor; what others took says nothing of its speed."""
+_OWN_CLOCK = "cpu_time"
+"""Stands still while the test waits."""
 SHORTEST = 0.005
 """Seconds that a window takes at least whose times are judged: of a shorter one the clock tells more than the code."""
 
@@ -29,6 +35,8 @@ class Pairs:
     metric: Metric
     base: tuple[float, ...]
     head: tuple[float, ...]
+    waited: int = 0
+    """Pairs in which a test waited for a processor; where there are others enough, they are not among these."""
 
     @property
     def found(self) -> Paired:
@@ -37,10 +45,9 @@ class Pairs:
 
     @property
     def striking(self) -> bool:
-        """Whether the first pairs point one way, or all ways: a reason to look closer."""
-        ratios = sorted(theirs / ours for ours, theirs in zip(self.base, self.head, strict=True))
-        middle = ratios[len(ratios) // 2]
-        return not 1 / (1 + SMALLEST / 2) < middle < 1 + SMALLEST / 2 or ratios[-1] / ratios[0] > 1 + 2 * SMALLEST
+        """Whether the pairs leave room for a change: their middle, and how uncertain it is yet."""
+        logs = [log(theirs / ours) for ours, theirs in zip(self.base, self.head, strict=True)]
+        return len(logs) < 2 or abs(median(logs)) + stdev(logs) / sqrt(len(logs)) >= log(1 + SMALLEST)
 
 
 def pairs_of(base: Sequence[Sequence[Result]], head: Sequence[Sequence[Result]]) -> Iterator[Pairs]:
@@ -55,20 +62,33 @@ def pairs_of(base: Sequence[Sequence[Result]], head: Sequence[Sequence[Result]])
             continue
         if max(median(_longest(run[key]) for run in runs) for runs in (ours, theirs)) < SHORTEST:
             continue
+        results = [(one[key], other[key]) for one, other in zip(ours, theirs, strict=True)]
+        quiet = [pair for pair in results if not any(map(_waited, pair))]
         for name, measured in first.metrics.items():
-            if measured.metric.trust is Trust.NOISY and all(name in run[key].metrics for run in (*ours, *theirs)):
-                values = [tuple(float(run[key].metrics[name].value) for run in runs) for runs in (ours, theirs)]
-                if min(map(min, values)) > 0:
-                    yield Pairs(key, measured.metric, *values)
+            if measured.metric.trust is not Trust.NOISY or measured.metric.level:
+                continue
+            if all(name in result.metrics and result.metrics[name].value > 0 for pair in results for result in pair):
+                all_of_them = name == _OWN_CLOCK or len(quiet) < min(LEAST_PAIRS, len(results) / 2)
+                chosen = results if all_of_them else quiet
+                values = [[float(pair[i].metrics[name].value) for pair in chosen] for i in (0, 1)]
+                waited = 0 if name == _OWN_CLOCK else len(results) - len(quiet)
+                yield Pairs(key, measured.metric, tuple(values[0]), tuple(values[1]), waited)
 
 
 def _by_key(results: Sequence[Result]) -> dict[Key, Result]:
     return {result.key: result for result in results}
 
 
+def _waited(result: Result) -> bool:
+    """Tell whether the test waited for a processor for a while that shows."""
+    waited, wall = result.metrics.get(RUN_DELAY), result.metrics.get("wall_time")
+    return waited is not None and wall is not None and waited.value > WAITED * wall.value
+
+
 def _longest(result: Result) -> float:
     """Return the largest of the times of a window, in seconds; 0 where it has none."""
-    return max((float(each.value) for each in result.metrics.values() if each.metric.unit is SECONDS), default=0.0)
+    times = (each for each in result.metrics.values() if each.metric.unit is SECONDS and not each.metric.level)
+    return max((float(each.value) for each in times), default=0.0)
 
 
 def is_asked(results: Sequence[Result], name: str) -> bool:
@@ -101,9 +121,17 @@ def comparisons(every: Sequence[Pairs], metrics: int) -> Iterator[Comparison]:
         elif each.same:
             change, reason = Change.SAME, f"{percent} in {each.pairs} pairs, less than {SMALLEST:.0%} is no change"
         else:
-            needed = pairs_needed(level(metrics))
-            more = f"; it takes {needed} pairs or more" if each.pairs < needed else ""
-            change, reason = Change.UNSURE, f"{percent} in {each.pairs} pairs tell neither{more}"
-        sides = [Side(median(side), *quantiles(side, n=4)[::2]) for side in (pairs.base, pairs.head)]
-        smallest = SMALLEST * sides[0].value
-        yield Comparison(pairs.key, pairs.metric, change, reason, sides[0], sides[1], smallest)
+            change, reason = Change.UNSURE, _too_few(pairs, each, percent, pairs_needed(level(metrics)))
+        base, head = _side(pairs.base), _side(pairs.head)
+        yield Comparison(pairs.key, pairs.metric, change, reason, base, head, SMALLEST * base.value)
+
+
+def _too_few(pairs: Pairs, found: Paired, percent: str, needed: int) -> str:
+    """Return why the pairs tell nothing, and what would."""
+    more = f"it takes {needed} pairs or more" if found.pairs < needed else ""
+    busy = f"{pairs.waited} times the test waited for a processor that others had" if pairs.waited else ""
+    return "; ".join(filter(None, [f"{percent} in {found.pairs} pairs tell neither", more, busy]))
+
+
+def _side(values: Sequence[float]) -> Side:
+    return Side(median(values), *quantiles(values, n=4)[::2])

@@ -11,7 +11,7 @@ import signal
 import site
 import sys
 import sysconfig
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from functools import partial
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -26,6 +26,7 @@ from pytest_memperf.baseline.ab.neutral import TESTS
 from pytest_memperf.baseline.ab.tools import OURS
 from pytest_memperf.isolation.protocol import Connection, ConnectionEnded, connection_on_stdin, last_line
 from pytest_memperf.measure.attribution import Attribution, attributed
+from pytest_memperf.metrics.run_delay import RUN_DELAY
 from pytest_memperf.metrics.session import registry_of
 
 PLUGIN = "pytest_memperf.baseline.ab.serving"
@@ -34,6 +35,8 @@ TOOLS = "MEMPERF_AB_TOOLS"
 ATTRIBUTED = "MEMPERF_AB_ATTRIBUTED"
 """Set while a test is to be followed line by line."""
 _WHERE = pytest.StashKey[Attribution]()
+_LOOKED_AT = pytest.StashKey[tuple[frozenset[str], list[str]]]()
+"""The modules that a template has looked at, and what it found among them."""
 _connection: Connection | None = None
 
 
@@ -62,8 +65,10 @@ class Serving:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, config: pytest.Config) -> None:
-        """Have narrow uncertainties: the smallest change that shows depends on them."""
-        registry_of(config).request_narrow()
+        """Have narrow uncertainties, for the smallest change that shows depends on them, and what the machine did."""
+        registry = registry_of(config)
+        registry.request_narrow()
+        registry.request(("interference", RUN_DELAY))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Keep why a module could not be imported: a side may be too old for its tests."""
@@ -88,12 +93,23 @@ class Serving:
         try:
             while True:
                 asked = self._connection.receive()
+                if "prepared" in asked:
+                    self._prepare(session.config, items[asked["test"]], asked["prepared"])
+                    self._connection.send({})
+                    continue
                 if asked["attributed"]:
                     os.environ[ATTRIBUTED] = "1"  # children get the variables
                 self._connection.send(self._run(session.config, items[asked["test"]], asked["layout"]))
                 os.environ.pop(ATTRIBUTED, None)
         except ConnectionEnded:
             return True
+
+    def _prepare(self, config: pytest.Config, item: pytest.Item, layouts: Sequence[int]) -> None:
+        """Start the templates of the test's module in these layouts."""
+        driver = config.pluginmanager.get_plugin("memperf-driver")
+        if driver is not None:
+            for layout in layouts:
+                driver.prepare(item, layout)
 
     def _run(self, config: pytest.Config, item: pytest.Item, layout: int) -> dict[str, Any]:
         driver = config.pluginmanager.get_plugin("memperf-driver")
@@ -142,6 +158,14 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     return outcome
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """In a template: look where its modules are from. Its children, which run often, look at their own only."""
+    if session.config.pluginmanager.hasplugin("memperf-template"):
+        found = imported_from_elsewhere(session.config.rootpath, sys.modules)
+        session.config.stash[_LOOKED_AT] = frozenset(sys.modules), found
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """In a child: note what was imported from where a side has nothing to import from, and what was asked for."""
@@ -149,7 +173,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.when == "call" and _WHERE in item.stash:
         report.__dict__["memperf_where"] = item.stash[_WHERE].as_json(partial(shown, item.config.rootpath))
     if report.when == "teardown" and item.config.pluginmanager.hasplugin("memperf-template"):
-        report.__dict__["memperf_elsewhere"] = imported_from_elsewhere(item.config.rootpath)
+        known, found = item.config.stash[_LOOKED_AT]
+        own = imported_from_elsewhere(item.config.rootpath, sys.modules.keys() - known)
+        report.__dict__["memperf_elsewhere"] = [*found, *own]
     return report
 
 
@@ -165,11 +191,15 @@ def shown(tests: Path, file: str) -> str | None:
     return file
 
 
-def imported_from_elsewhere(tests: Path) -> list[str]:
+def imported_from_elsewhere(tests: Path, names: Iterable[str]) -> list[str]:
     """Return the files of modules that are neither the interpreter's, nor installed for it, nor tests, nor tools.
 
     Nor may there be something installed of the same name, for which the tests' folder stood in: that is the project
     itself, beside its tests.
+
+    Args:
+        tests: their folder.
+        names: of the modules to look at.
     """
     paths = sysconfig.get_paths()
     installed = [paths["purelib"], paths["platlib"], *site.getsitepackages()]
@@ -177,8 +207,8 @@ def imported_from_elsewhere(tests: Path) -> list[str]:
     own = [*installed, paths["stdlib"], paths["platstdlib"], str(tests), *filter(None, [os.environ.get(TOOLS)])]
     roots, of_tests = _as_roots(own), _as_roots([str(tests)])
     found = []
-    for name, module in sorted(sys.modules.items()):
-        file = getattr(module, "__file__", None)
+    for name in sorted(names):
+        file = getattr(sys.modules[name], "__file__", None)
         if not isinstance(file, str) or not os.path.isabs(file):
             continue
         if not file.startswith(roots) or (

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from pytest_memperf import __version__
 from pytest_memperf.baseline.ab.serving import TOOLS
 from pytest_memperf.isolation.protocol import Connection, ConnectionEnded, TimeIsUp, last_line
+from pytest_memperf.metrics.interference import spoiling
 from pytest_memperf.model.environment import Environment
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.result import Result
@@ -42,6 +44,11 @@ class Sample:
     skipped: str | None = None
     attribution: dict[str, Any] | None = None
     """Where its faults and bytes come from, where that was asked: see ``Attribution.as_json``."""
+
+    @property
+    def spoilt(self) -> list[str]:
+        """By what the machine may have moved its counts and bytes, in words."""
+        return spoiling(note for result in self.results for note in result.notes)
 
 
 class Side:
@@ -76,6 +83,10 @@ class Side:
         finally:
             there.close()
         self._busy = True
+        self._prepared: set[tuple[str, int]] = set()
+        self.runs = 0
+        self.retaken = 0
+        """The runs that the machine spoilt and that were taken again."""
         self.tests: list[str] = []
         self.uncollected: dict[str, str] = {}
         self.environment = Environment()
@@ -100,19 +111,26 @@ class Side:
         self.tests, self.uncollected = told["tests"], told["uncollected"]
         self.environment = Environment.from_json(told["environment"])
 
-    def run(self, test: str, layout: int, *, attributed: bool = False) -> Sample:
-        """Run a test in a layout. UsageMistake where the side is not what it claims to be.
+    def run(self, test: str, layout: int, retakes: int = 0) -> Sample:
+        """Run a test in a layout, and so often again while the machine spoils it.
 
-        Args:
-            attributed: follow it line by line, which changes what it measures.
+        UsageMistake where the side is not what it claims to be.
         """
-        self._busy = True
-        try:
-            self._connection.send({"test": test, "layout": layout, "attributed": attributed})
-            told: dict[str, Any] = self._connection.receive()
-        except ConnectionEnded:
-            raise UsageMistake(f"{self.name} ended while it ran {test}: {self._last_words()}") from None
-        self._busy = False
+        sample = self._run(test, layout)
+        while sample.spoilt and retakes:
+            retakes -= 1
+            self.retaken += 1
+            sample = self._run(test, layout)
+        return sample
+
+    def attribute(self, test: str) -> dict[str, Any] | None:
+        """Run a test once more, followed line by line, which changes what it measures: see ``Attribution.as_json``."""
+        return self._run(test, 0, attributed=True).attribution
+
+    def _run(self, test: str, layout: int, attributed: bool = False) -> Sample:
+        self.runs += 1
+        self._ask({"test": test, "layout": layout, "attributed": attributed})
+        told = self._answer(test)
         if told["elsewhere"]:
             raise UsageMistake(
                 f"{self.name}: {test} imported {told['elsewhere'][0]}, which is not what that side has installed: "
@@ -120,6 +138,32 @@ class Side:
             )
         results = [Result.from_json(each) for each in told["results"]]
         return Sample(results, told["failed"], told["over_budget"], told["skipped"], told["attribution"])
+
+    def prepare(self, test: str, layouts: Iterable[int]) -> None:
+        """Have the templates of a test's module started in these layouts, where they are not: ``wait`` for them."""
+        module = test.partition("::")[0]
+        lacking = [layout for layout in layouts if (module, layout) not in self._prepared]
+        if lacking:
+            self._prepared.update((module, layout) for layout in lacking)
+            self._ask({"test": test, "prepared": lacking})
+
+    def wait(self) -> None:
+        """Wait until the templates have started. UsageMistake where the session ended over it."""
+        if self._busy:
+            self._answer("its templates")
+
+    def _ask(self, message: dict[str, Any]) -> None:
+        self._busy = True
+        with suppress(ConnectionEnded):  # the answer will not come either
+            self._connection.send(message)
+
+    def _answer(self, what: str) -> dict[str, Any]:
+        try:
+            told: dict[str, Any] = self._connection.receive()
+        except ConnectionEnded:
+            raise UsageMistake(f"{self.name} ended while it ran {what}: {self._last_words()}") from None
+        self._busy = False
+        return told
 
     def close(self) -> None:
         """End the session, in the midst of whatever it does."""

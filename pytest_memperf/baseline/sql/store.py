@@ -5,18 +5,19 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, select
 
 from pytest_memperf.baseline.file_store import run_name
+from pytest_memperf.baseline.sql.batches import batches
 from pytest_memperf.baseline.sql.database import Database
 from pytest_memperf.baseline.sql.names import storable
 from pytest_memperf.baseline.sql.of_tests import results_of
 from pytest_memperf.baseline.sql.schema import PLATFORM, RESULT, RUN
 from pytest_memperf.baseline.sql.writing import RunRows
-from pytest_memperf.baseline.store import Recent
+from pytest_memperf.baseline.store import OfTest
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.result import FORMAT, Result
 from pytest_memperf.model.run import Run
@@ -129,29 +130,32 @@ class SqlStore:
         with self._database.reading() as connection:
             return [self._saved(*row) for row in connection.execute(query)] if connection is not None else []
 
-    def recent(self, last: int, test: str | None) -> Recent:
-        """Return the last so many runs, each with the results of tests that have this text in their ids.
+    def of_test(self, numbers: Sequence[int], test: str) -> OfTest:
+        """Return runs with the results of the test of this id; where none has that, of tests with it in their ids.
 
-        Without a text: without results and environment. UsageMistake where the database cannot be read.
+        UsageMistake where the database cannot be read; a run that was deleted meanwhile is left out.
         """
-        query = select(*_LISTED, RUN.c.tail).where(self._of_platform()).order_by(RUN.c.number.desc()).limit(last)
+        saved: dict[int, Any] = {}
+        found: Mapping[int, Sequence[str]] = {}
         with self._database.reading() as connection:
-            if connection is None:
-                return Recent([])
-            rows: Sequence[Any] = connection.execute(query).all()[::-1]
-            found = results_of(connection, [row.id for row in rows], test) if test is not None else {}
+            if connection is not None:
+                for some in batches(numbers):
+                    query = select(*_LISTED, RUN.c.tail).where(self._of_platform(), RUN.c.number.in_(some))
+                    saved.update((row.number, row) for row in connection.execute(query))
+                found = results_of(connection, [row.id for row in saved.values()], test)
         runs: list[tuple[int, Run]] = []
         remarks = []
-        for id, number, head, tail in rows:
-            saved = self._saved(id, number, head)
+        for number in numbers:
+            if number not in saved:
+                continue
+            id, _, head, tail = saved[number]
             try:
-                run = saved.head if test is None else saved.whole(tail, found.get(id, ()))
+                run = self._saved(id, number, head).whole(tail, found.get(id, ()))
             except UsageMistake as mistake:
                 remarks.append(str(mistake))
             else:
-                run.results[:] = [result for result in run.results if test is not None and test in result.test]
-                runs.append((number, run))
-        return Recent(runs, remarks)
+                runs.append((number, replace(run, results=[each for each in run.results if test in each.test])))
+        return OfTest(runs, remarks)
 
     def save(self, run: Run, head: Mapping[str, Any] | None = None) -> RunRows:
         """Return what the results of a run go to, which becomes a run of the store when it is finished.

@@ -10,6 +10,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parent))
 
+from gates import MARKED, Both
 from projects import PACKAGE, Project, interpreter
 
 from pytest_memperf.baseline.ab.side import Side
@@ -65,3 +66,14 @@ def start(
         return side
 
     return start
+
+
+@pytest.fixture
+def both(start: Callable[..., Side]) -> Both:
+    """Return a function that starts both sides with a module of tests."""
+
+    def make(text: str) -> tuple[Side, Side]:
+        files = {"test_it.py": MARKED + text}
+        return start("base", files=files), start("head", files=files)
+
+    return make

@@ -3,39 +3,14 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from pathlib import Path
 
-import pytest
+from gates import Both, judged, rows
 
-from pytest_memperf.baseline.ab.gate import LAYOUTS, Gate, Request, run
-from pytest_memperf.baseline.ab.side import Side
+from pytest_memperf.baseline.ab.gate import Request, run
+from pytest_memperf.baseline.ab.sampling import LAYOUTS
 from pytest_memperf.model.comparison import Change, Comparison
 from pytest_memperf.model.limits import Limits
-
-MARKED = "import os, pytest, mypkg\npytestmark = pytest.mark.memperf\n"
-Both = Callable[..., tuple[Side, Side]]
-
-
-@pytest.fixture
-def both(start: Callable[..., Side]) -> Both:
-    """Return a function that starts both sides with a module of tests."""
-
-    def make(text: str) -> tuple[Side, Side]:
-        files = {"test_it.py": MARKED + text}
-        return start("base", files=files), start("head", files=files)
-
-    return make
-
-
-def judged(sides: tuple[Side, Side], keep_same: bool = False) -> Gate:
-    """Run the gate."""
-    return run(*sides, Request(Limits(), keep_same), lambda text: None)
-
-
-def rows(gate: Gate) -> Iterator[tuple[str, str, Change]]:
-    """Yield test, metric and verdict of each comparison."""
-    for each in gate.outcome.comparisons:
-        yield each.key.test.partition("::")[2], each.metric.name if each.metric else "", each.change
 
 
 def test_the_side_decides(both: Both) -> None:
@@ -134,31 +109,6 @@ def test_interrupted(both: Both) -> None:
     assert gate.outcome.judged > 3
 
 
-def test_times(both: Both) -> None:
-    """What takes twice as long is worse, beside a test whose times agree; counts and bytes are the same in both."""
-    text = (
-        "def test_slower(): sum(range(2_000_000 * (2 if mypkg.SIDE == 'head' else 1)))\n"
-        "def test_short(): sum(range(1_000))\n"
-    )
-    gate = judged(both(text), keep_same=True)
-    found = {(test, metric): change for test, metric, change in rows(gate)}
-
-    assert found["test_slower", "wall_time"] is Change.WORSE
-    assert found["test_slower", "minor_faults"] is Change.SAME
-    assert ("test_short", "wall_time") not in found
-    (each,) = (each for each in gate.outcome.failing if each.metric and each.metric.name == "wall_time")
-    assert "pairs" in each.reason
-    assert 1.5 < (each.ratio or 0) < 3
-
-
-def test_times_that_are_asked_for(both: Both) -> None:
-    """A budget on a time has it judged, where nothing else would."""
-    text = "@pytest.mark.memperf(max_wall_time='10 s')\ndef test_it(): sum(range(2_000_000))\n"
-    changes = {metric: change for _, metric, change in rows(judged(both(text), keep_same=True))}
-
-    assert changes["wall_time"] in (Change.SAME, Change.UNSURE)
-
-
 def test_interrupted_while_it_looks_for_reasons(both: Both) -> None:
     """The verdicts are told, without the reasons."""
     slow = "mypkg.work(); time.sleep(60 if 'MEMPERF_AB_ATTRIBUTED' in os.environ else 0)"
@@ -176,3 +126,41 @@ def test_interrupted_while_it_looks_for_reasons(both: Both) -> None:
 
     assert ("test_it", "minor_faults", Change.WORSE) in set(rows(gate))
     assert gate.outcome.explanations == {}
+
+
+def spoiling(folder: Path, samples: int) -> str:
+    """Return a module whose machine refuses huge pages in so many samples of a side, as its counters tell."""
+    return (
+        "import pathlib\n"
+        "from pytest_memperf.metrics.interference import Interference\n"
+        f"place = pathlib.Path({str(folder)!r}) / mypkg.SIDE\n"
+        "Interference.root = place\n"
+        "if not place.exists():\n"
+        "    place.mkdir()\n"
+        "    (place / 'stat').write_text('cpu  1 2 3 4 5 6 7 8\\n')\n"
+        "    (place / 'vmstat').write_text('thp_fault_fallback 0\\n')\n"
+        "def test_it():\n"
+        "    runs = int((place / 'vmstat').read_text().split()[1])\n"
+        f"    (place / 'vmstat').write_text(f'thp_fault_fallback {{min(runs + 1, {samples})}}\\n')\n"
+        "    mypkg.work()\n"
+    )
+
+
+def test_samples_that_the_machine_spoilt(both: Both, tmp_path: Path) -> None:
+    """They are taken anew, and counted."""
+    sides = both(spoiling(tmp_path, 2))
+    gate = judged(sides)
+
+    assert gate.retaken == 4
+    assert ("test_it", "minor_faults", Change.WORSE) in set(rows(gate))
+
+
+def test_a_machine_that_spoils_every_sample(both: Both, tmp_path: Path) -> None:
+    """Nothing is told apart by them, and the reason is named."""
+    gate = judged(both(spoiling(tmp_path, 1_000)))
+    found = {each.metric.name: each for each in gate.outcome.comparisons if each.metric}
+
+    assert found["minor_faults"].change is Change.UNSURE
+    assert found["minor_faults"].reason == "the machine spoilt its samples: huge pages were refused (1)"
+    assert not any(each.failing for each in found.values() if each.metric and each.metric.name == "minor_faults")
+    assert gate.retaken >= 3 * 2 * LAYOUTS[0]

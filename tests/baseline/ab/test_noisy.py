@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -14,6 +15,8 @@ from pytest_memperf.model.result import Key, Result
 from pytest_memperf.model.units import COUNT, RATE, SECONDS
 
 TIME = Metric("wall_time", SECONDS, Better.LOWER, Trust.NOISY, Cost.ALWAYS, "", "")
+CPU = Metric("cpu_time", SECONDS, Better.LOWER, Trust.NOISY, Cost.ALWAYS, "", "")
+DELAY = Metric("run_delay", SECONDS, Better.LOWER, Trust.NOISY, Cost.ON_REQUEST, "", "", level=True)
 SPEED = Metric("throughput", RATE, Better.HIGHER, Trust.NOISY, Cost.ALWAYS, "", "")
 FAULTS = Metric("minor_faults", COUNT, Better.LOWER, Trust.EXACT, Cost.ALWAYS, "", "")
 KEY = Key("test_x.py::test_x", "call", "unknown", "inline")
@@ -52,6 +55,42 @@ def test_a_metric_that_a_run_lacks_is_left_out() -> None:
     assert not list(noisy.pairs_of([base[0], []], head))
 
 
+def waiting(*delays: float) -> list[list[Result]]:
+    """Return runs of one second, in which the test waited so long for a processor."""
+    runs = results(*[1.0] * len(delays))
+    for (result,), delay in zip(runs, delays, strict=True):
+        result.metrics = {
+            **result.metrics, "cpu_time": Measured(CPU, (1.0,)), "run_delay": Measured(DELAY, (delay,))
+        }  # fmt: skip
+    return runs
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "good", "waited"),
+    [
+        ([0, 0, 0, 0], [0, 0, 0.5, 0], 3, 1),
+        ([0.5, 0, 0, 0], [0, 0, 0.5, 0], 2, 2),
+        ([0.5, 0.5, 0, 0], [0, 0, 0.5, 0], 4, 3),
+        ([0.5] * 40 + [0] * 6, [0] * 46, 6, 40),
+        ([0.01] * 4, [0.01] * 4, 4, 0),
+    ],
+    ids=["one", "half", "most", "six are enough", "a little"],
+)
+def test_runs_that_waited_for_a_processor(base: list[float], head: list[float], good: int, waited: int) -> None:
+    """They are left out of elapsed time where others are left; processor time stands still meanwhile."""
+    found = {pairs.metric.name: pairs for pairs in noisy.pairs_of(waiting(*base), waiting(*head))}
+
+    assert set(found) == {"wall_time", "cpu_time"}
+    assert (len(found["wall_time"].base), found["wall_time"].waited) == (good, waited)
+    assert (len(found["cpu_time"].base), found["cpu_time"].waited) == (len(base), 0)
+
+
+def test_unsure_names_what_others_took() -> None:
+    """How often the test waited for a processor."""
+    (found,) = noisy.comparisons([replace(pairs(spread(1.0, by=0.4)), waited=5)], 20)
+    assert found.reason.endswith("; 5 times the test waited for a processor that others had")
+
+
 def test_short_windows_are_not_timed() -> None:
     """And a time of 0 has no ratio."""
     assert not list(noisy.pairs_of(results(0.004), results(0.004)))
@@ -67,10 +106,12 @@ def test_short_windows_are_not_timed() -> None:
         ([0.9, 0.91, 1.0], True),
         ([1.0, 1.2, 1.0], True),
         ([1.02, 1.02, 1.02], False),
+        ([1.0, 1.2, 1.0, *[1.01, 0.99] * 8], False),
+        ([1.0], True),
     ],
 )
 def test_what_strikes(ratios: list[float], striking: bool) -> None:
-    """Two of three that point one way, or pairs that lie far apart."""
+    """Pairs that leave room for a change: their middle, or how far they lie apart; fewer of them leave more."""
     assert pairs(ratios).striking is striking
 
 

@@ -20,7 +20,7 @@ from pytest_memperf.baseline.ab.serving import imported_from_elsewhere
 for name in names:
     sys.path.insert(0, os.path.dirname(name)) if "/" in name else None
     __import__(os.path.basename(name))
-print(json.dumps(imported_from_elsewhere(Path(tests))))
+print(json.dumps(imported_from_elsewhere(Path(tests), sys.modules)))
 """
 
 

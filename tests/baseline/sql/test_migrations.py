@@ -77,7 +77,7 @@ def test_a_newer_one_is_refused(address: str) -> None:
         f"{store.described.partition(' of ')[2]} was set up by a newer pytest-memperf "
         f"(version {len(MORE)}, known here is up to {len(STEPS)}): update it"
     )
-    for action in (store.runs, lambda: store.recent(5, "x"), lambda: save(store)):
+    for action in (store.runs, lambda: store.of_test([1], "x"), lambda: save(store)):
         with pytest.raises(UsageMistake) as mistake:
             action()
         assert str(mistake.value) == line
@@ -140,7 +140,7 @@ def test_version_1_is_read_for_ever(tmp_path: Path) -> None:
         (1, "first", 2),
         (2, None, 1),
     ]
-    ((_, run),) = store.recent(1, "test_it.py::test_it").runs
+    ((_, run),) = store.of_test([2], "test_it.py::test_it").runs
     assert run.results[0].metrics["minor_faults"].samples == (700, 702)
     assert run.environment.kernel == "6.18.1"
     assert save(store).startswith("run 0003 ")

@@ -86,8 +86,8 @@ def test_no_question_reads_every_result(database: Database) -> None:
     run = store.runs()[7]
     seen: dict[str, set[str]] = {}
     for name, action in {
-        "history": lambda: store.recent(50, "tests/test_it.py::test_it[77]"),
-        "a part": lambda: store.recent(50, "[77]"),
+        "history": lambda: store.of_test(range(52, 102), "tests/test_it.py::test_it[77]"),
+        "a part": lambda: store.of_test(range(52, 102), "[77]"),
         "read": run._rest,
         "save": lambda: save(store),
         "remove": run.remove,
@@ -101,7 +101,7 @@ def test_no_question_reads_every_result(database: Database) -> None:
 def test_a_history_goes_by_the_key(database: Database) -> None:
     """Its plan names it, in either engine."""
     store = SqlStore(database, PLATFORM)
-    *_, (statement, values) = asked(database, lambda: store.recent(50, "tests/test_it.py::test_it[77]"))
+    *_, (statement, values) = asked(database, lambda: store.of_test(range(52, 102), "tests/test_it.py::test_it[77]"))
     with database.reading() as connection:
         assert connection is not None
         explain = "EXPLAIN QUERY PLAN" if database.file else "EXPLAIN"

@@ -62,7 +62,7 @@ class TestSaving:
     def test_looking_makes_nothing(self, address: str, tmp_path: Path) -> None:
         """There are no runs at first, and no tables or file afterwards."""
         store = at(address)
-        assert (list(store.runs()), store.recent(5, None).runs, list(stores_at(address, Path()))) == ([], [], [])
+        assert (list(store.runs()), store.of_test([1], "x").runs, list(stores_at(address, Path()))) == ([], [], [])
         assert not (tmp_path / "runs.db").exists()
 
     def test_numbers_of_libraries_become_json(self, address: str) -> None:
@@ -165,11 +165,11 @@ def check_documents(address: str, documents: list[dict[str, Any]]) -> None:
     ]
 
 
-class TestRecent:
+class TestOfTest:
     """The history of tests."""
 
     def test_is_that_of_a_folder(self, address: str, tmp_path: Path) -> None:
-        """By an id, by a part of one, by what LIKE would take for a pattern, and without a test."""
+        """By an id, by a part of one, and by what LIKE would take for a pattern; in the order that is asked for."""
         names = ["a.py::test_x", "a.py::test_xy", "b.py::test_x[50%]", "b.py::test_x[50_]", "b.py::test_ü[/]"]
         stores = [at(address), FileStore(tmp_path, PLATFORM)]
         for store in stores:
@@ -177,22 +177,22 @@ class TestRecent:
                 save(store, f"r{turn}", results=[result_of(name, turn) for name in names[turn % 2 :]])
         for store in stores:  # others have no part in it
             save(at(address, "Linux-other") if store is stores[0] else FileStore(tmp_path, "Linux-other"), "other")
-        for test in [None, *names, "test_x", "%", "_", "[50", "ü", "/", "A.PY", "nothing", ""]:
-            for last in (1, 3, 50):
-                one, other = (store.recent(last, test) for store in stores)
-                assert len(one.runs) == min(last, 5)
+        for test in [*names, "test_x", "%", "_", "[50", "ü", "/", "A.PY", "nothing", ""]:
+            for numbers in ([5], [2, 1, 4], [3, 99, 1, 2, 4, 5]):
+                one, other = (store.of_test(numbers, test) for store in stores)
+                assert [number for number, _ in one.runs] == [number for number in numbers if number <= 5]
                 exact = test in {result.test for _, run in other.runs for result in run.results}
                 if exact:  # a database gives just that test; series() takes no other one either
                     for _, run in other.runs:
                         run.results[:] = [result for result in run.results if result.test == test]
-                assert one == other, (test, last)
+                assert one == other, (test, numbers)
 
-    def test_a_test_that_the_last_runs_do_not_have(self, address: str) -> None:
+    def test_a_test_that_the_runs_do_not_have(self, address: str) -> None:
         """Its id is a part of another one's: as in a folder, that one is shown."""
         store = at(address)
         save(store, results=[result_of("test_x")])
         save(store, results=[result_of("test_xy")])
-        ((number, run),) = store.recent(1, "test_x").runs
+        ((number, run),) = store.of_test([2], "test_x").runs
         assert (number, [result.test for result in run.results]) == (2, ["test_xy"])
 
     def test_more_than_a_statement_takes(self, tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ class TestRecent:
         names = [f"test_it[{number}]" for number in range(2000)]
         for _ in range(2):
             save(store, results=map(result_of, names))
-        for _, run in store.recent(50, "test_it").runs:
+        for _, run in store.of_test([1, 2], "test_it").runs:
             assert [result.test for result in run.results] == names
 
     @given(text=TEXTS, part=st.tuples(st.integers(0, 20), st.integers(0, 20)))
@@ -229,7 +229,7 @@ class TestDamage:
             with pytest.raises(UsageMistake, match=r"^run 0002 of Linux-any of .+ (is damaged|was written by)[^\n]*$"):
                 find("2", store, tmp_path).runs[0]
         assert [run.name for run in find("first", store, tmp_path).runs] == ["first"]
-        assert store.recent(50, "test_it").runs[0][0] == 1
+        assert store.of_test([1, 2], "test_it").runs[0][0] == 1
 
     def test_a_result(self, address: str, tmp_path: Path) -> None:
         """The same of one of its results, and in a history it is a remark."""
@@ -239,8 +239,8 @@ class TestDamage:
         change(address, "UPDATE memperf_result SET data = '{}' WHERE run_id = 2")
         with pytest.raises(UsageMistake, match=r"^run 0002 .+ is damaged \(KeyError: 'metrics'\): memperf prune "):
             find("second", store, tmp_path)
-        recent = store.recent(50, "test_it")
-        assert ([number for number, _ in recent.runs], len(recent.remarks)) == ([1], 1)
+        read = store.of_test([1, 2], "test_it")
+        assert ([number for number, _ in read.runs], len(read.remarks)) == ([1], 1)
 
     def test_a_newer_format_is_one_line(self, address: str, tmp_path: Path) -> None:
         """It may hold what this version does not know; the older runs are found, with the line as a remark."""

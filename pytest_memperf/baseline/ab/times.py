@@ -1,0 +1,68 @@
+"""Times of an A/B run: once counts and bytes are told apart, the tests whose times strike get more pairs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+from pytest_memperf.baseline.ab import noisy
+from pytest_memperf.baseline.ab.sampling import Sampling
+
+
+class Times:
+    """The tests of a run whose times are to be told apart.
+
+    Args:
+        looks: how many times the run looks at in all: the more there are, the more often chance looks like a change.
+    """
+
+    def __init__(self, looks: int) -> None:
+        self._level = noisy.level(looks)
+        self._samplings: list[Sampling] = []
+        self.waiting: list[Sampling] = []
+        """Those that more pairs would tell more of."""
+
+    def add(self, sampling: Sampling) -> None:
+        """Take a test up where its first pairs strike, or where it asks for a time."""
+        if self._undecided(sampling):
+            self._samplings.append(sampling)
+            self.waiting.append(sampling)
+
+    def decide(self, seconds: float, tell: Callable[[str], None]) -> None:
+        """Take pairs of all that wait, round by round, until each is told or the time is over.
+
+        Round by round, for a machine that is slow for a while is so for all of them then; what strikes by chance is
+        out after a few.
+        """
+        deadline = time.monotonic() + seconds
+        while self.waiting:
+            for sampling in list(self.waiting):
+                if time.monotonic() > deadline:
+                    return
+                tell(f"times: {sampling.test}")
+                sampling.go_on(sampling.pairs + 1)
+                if not self._undecided(sampling) or sampling.pairs >= noisy.MOST_PAIRS:
+                    self.waiting.remove(sampling)
+
+    @property
+    def broken(self) -> list[Sampling]:
+        """The tests that came to their end at first, and later did not."""
+        return [sampling for sampling in self._samplings if sampling.broken]
+
+    def found(self) -> Iterator[noisy.Pairs]:
+        """Yield the pairs that are to be judged: not of what turned out to strike no longer."""
+        for sampling in self._samplings:
+            if not sampling.broken:
+                yield from (pairs for pairs in self._looked_at(sampling) if self._is_told(pairs) or pairs.striking)
+
+    def _undecided(self, sampling: Sampling) -> bool:
+        return not sampling.broken and any(not self._is_told(pairs) for pairs in self._looked_at(sampling))
+
+    def _is_told(self, pairs: noisy.Pairs) -> bool:
+        return pairs.found.same or pairs.found.different(self._level)
+
+    def _looked_at(self, sampling: Sampling) -> Iterator[noisy.Pairs]:
+        """Yield those that strike or that the test asks for."""
+        for pairs in noisy.pairs_of(*sampling.results):
+            if pairs.striking or noisy.is_asked(sampling.samples[1][0].results, pairs.metric.name):
+                yield pairs

@@ -1,0 +1,85 @@
+"""Times of an A/B run: which are looked at more closely, and what they come to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from gates import Both, judged, rows
+
+from pytest_memperf.baseline.ab.sampling import LAYOUTS, Sampling
+from pytest_memperf.baseline.ab.times import Times
+from pytest_memperf.model.comparison import Change
+
+
+def test_times(both: Both) -> None:
+    """What takes twice as long is worse, beside a test whose times agree; counts and bytes are the same in both."""
+    text = (
+        "def test_slower(): sum(range(2_000_000 * (2 if mypkg.SIDE == 'head' else 1)))\n"
+        "def test_short(): sum(range(1_000))\n"
+    )
+    gate = judged(both(text), keep_same=True)
+    found = {(test, metric): change for test, metric, change in rows(gate)}
+
+    assert found["test_slower", "wall_time"] is Change.WORSE
+    assert found["test_slower", "minor_faults"] is Change.SAME
+    assert ("test_short", "wall_time") not in found
+    (each,) = (each for each in gate.outcome.failing if each.metric and each.metric.name == "wall_time")
+    assert "pairs" in each.reason
+    assert 1.5 < (each.ratio or 0) < 3
+
+
+def test_times_that_are_asked_for(both: Both) -> None:
+    """A budget on a time has it judged, where nothing else would."""
+    text = "@pytest.mark.memperf(max_wall_time='10 s')\ndef test_it(): sum(range(2_000_000))\n"
+    changes = {metric: change for _, metric, change in rows(judged(both(text), keep_same=True))}
+
+    assert changes["wall_time"] in (Change.SAME, Change.UNSURE)
+
+
+def test_a_test_that_fails_while_its_times_are_looked_at(both: Both, tmp_path: Path) -> None:
+    """A failure on head is one, whenever it comes."""
+    text = (
+        "import pathlib, random, time\n"
+        f"runs = pathlib.Path({str(tmp_path)!r}) / mypkg.SIDE\n"
+        "@pytest.mark.memperf(max_wall_time='10 s')\n"
+        "def test_it():\n"
+        "    with runs.open('a') as file: file.write('x')\n"
+        "    time.sleep(random.SystemRandom().random() / 10)\n"
+        f"    assert mypkg.SIDE == 'base' or runs.stat().st_size <= {LAYOUTS[-1]}, 'worn out'\n"
+    )
+    gate = judged(both(text))
+
+    assert gate.failed == [("test_it.py::test_it", "AssertionError: worn out")]
+    assert not [each for each in gate.outcome.comparisons if each.metric and each.metric.name == "wall_time"]
+
+
+def test_round_by_round(both: Both) -> None:
+    """Those that wait take turns, until the time is over; what does not strike is not among them."""
+    text = (
+        "import random, time\n"
+        "@pytest.mark.memperf(max_wall_time='10 s')\n"
+        "@pytest.mark.parametrize('number', range(2))\n"
+        "def test_it(number): time.sleep(random.SystemRandom().random() / 10)\n"
+        "def test_short(): pass\n"
+    )
+    base, head = both(text)
+    times, samplings = Times(2), [Sampling(base, head, test, 0) for test in head.tests]
+    for sampling in samplings:
+        assert sampling.go_on(3)
+        times.add(sampling)
+    turns: list[str] = []
+
+    def tell(text: str) -> None:
+        turns.append(text.partition("[")[2])
+        if len(turns) > 4:
+            raise KeyboardInterrupt
+
+    times.decide(0.0, tell)
+    assert turns == []
+    with pytest.raises(KeyboardInterrupt):
+        times.decide(600.0, tell)
+    assert turns == ["0]", "1]", "0]", "1]", "0]"]
+    assert times.waiting == samplings[:2]
+    assert [sampling.pairs for sampling in samplings] == [5, 5, 3]
+    assert {pairs.metric.name for pairs in times.found()} == {"wall_time"}

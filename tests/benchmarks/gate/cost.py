@@ -1,0 +1,126 @@
+"""What the gate costs: ``python tests/benchmarks/gate/cost.py [ROUNDS]``.
+
+Fifty tests of some 100 ms that nothing changed, alone and under ``memperf ab HEAD HEAD`` in turns, environments built;
+then single samples of one side, what each takes beyond the window of its test.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median, quantiles
+from tempfile import TemporaryDirectory
+
+from trials import git
+
+from pytest_memperf.baseline.ab.environments import INSTALL, build
+from pytest_memperf.baseline.ab.neutral import leave_out
+from pytest_memperf.baseline.ab.repository import Repository
+from pytest_memperf.baseline.ab.side import Side
+from pytest_memperf.baseline.ab.tools import link_tools
+from pytest_memperf.baseline.ab.workplace import workplace
+
+MODULE = '''"""Work of a tenth of a second."""
+
+
+def work(rounds):
+    """Touch memory, and calculate."""
+    total = 0
+    for number in range(rounds):
+        total += sum(range(1_000)) + len(bytes(number % 10 * 1_000))
+    return total
+'''
+TESTS = """import hundred
+import pytest
+
+
+@pytest.mark.memperf
+@pytest.mark.parametrize("number", range(50))
+def test_work(number):
+    assert hundred.work({rounds} + number)
+"""
+PROJECT = '[build-system]\nrequires = ["setuptools>=77"]\nbuild-backend = "setuptools.build_meta"\n\n' + (
+    '[project]\nname = "hundred"\nversion = "1"\n\n[tool.setuptools]\npy-modules = ["hundred"]\n'
+)
+
+
+def make(folder: Path) -> None:
+    """Write the project into the folder, its work as long as this machine makes it, and commit it."""
+    scope: dict[str, object] = {}
+    exec(MODULE, scope)
+    began = time.perf_counter()
+    scope["work"](5_000)  # type: ignore[operator]
+    rounds = int(5_000 * 0.1 / (time.perf_counter() - began))
+    for name, text in {
+        "hundred.py": MODULE, "tests/test_hundred.py": TESTS.format(rounds=rounds), "pyproject.toml": PROJECT
+    }.items():  # fmt: skip
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "before")
+
+
+def timed(command: list[str], folder: Path) -> float:
+    """Run a command to its end, which has to be a good one, and return its seconds."""
+    began = time.monotonic()
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stdout + done.stderr)
+    return time.monotonic() - began
+
+
+def whole_runs(folder: Path, rounds: int) -> None:
+    """Print the seconds of both kinds of run."""
+    memperf = str(Path(sys.executable).with_name("memperf"))
+    plain = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:memperf", "-W", "ignore"]
+    gate = [memperf, "ab", "HEAD", "HEAD"]
+    timed([*gate, "--", "-k", "test_work[1]"], folder)  # builds
+    pairs = []
+    for number in range(rounds):
+        pairs.append((timed(plain, folder), timed(gate, folder)))
+        alone, both = pairs[-1]
+        print(f"round {number + 1}: alone {alone:.1f} s, gate {both:.1f} s, {both / alone:.1f} x", flush=True)
+    print(f"gate over plain run: {median(both / alone for alone, both in pairs):.1f} x (median of {rounds})")
+
+
+def samples(folder: Path) -> None:
+    """Print what a sample takes beyond the window."""
+    repository = Repository(folder)
+    state = repository.state("HEAD")
+    built = build(repository, state, "", INSTALL)
+    with workplace() as place:
+        tests, tools = place / "tests", place / "tools"
+        repository.copy(state, tests)
+        leave_out(tests, "", set(built.packages))
+        link_tools(tools)
+        beyond = _beyond(Side("head", built.python, tests, tools, []))
+    print(f"the first sample of a side and layout, which starts its template: {beyond[0]:.0f} ms beyond its test")
+    low, middle, high = quantiles(beyond[1:], n=4)
+    print(f"another sample: {middle:.1f} ms beyond its test (quartiles {low:.1f} to {high:.1f})")
+
+
+def _beyond(side: Side) -> list[float]:
+    """Return the milliseconds of each test's sample beyond the window."""
+    beyond = []
+    try:
+        side.collect()
+        for test in side.tests:
+            began = time.perf_counter()
+            sample = side.run(test, 0)
+            whole = time.perf_counter() - began
+            (result,) = sample.results
+            beyond.append((whole - float(result.metrics["wall_time"].value)) * 1000)
+    finally:
+        side.close()
+    return beyond
+
+
+if __name__ == "__main__":
+    with TemporaryDirectory(prefix="gate-cost-") as name:
+        make(Path(name))
+        whole_runs(Path(name), int(sys.argv[1]) if sys.argv[1:] else 3)
+        samples(Path(name))
