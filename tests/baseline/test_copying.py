@@ -19,7 +19,6 @@ from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.run import Run
 
 
-@pytest.mark.fuzz
 @given(documents=st.lists(DOCUMENTS, min_size=1, max_size=4))
 def test_there_and_back(documents: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> None:
     """From a folder to sqlite to a folder: the same files under the same names, byte for byte."""

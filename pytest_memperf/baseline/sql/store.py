@@ -106,7 +106,8 @@ class SavedRows:
         raise UsageMistake(f"{self.described} was written by a newer pytest-memperf ({head['format']}): update it")
 
     def _damaged(self, error: Exception) -> UsageMistake:
-        return UsageMistake(f"{self.described} is damaged ({type(error).__name__}: {error}): memperf prune deletes it")
+        reason = f"{type(error).__name__}: {error}"
+        return UsageMistake(f"{self.described} is damaged ({reason}): save it again, and let memperf prune delete it")
 
 
 class SqlStore:

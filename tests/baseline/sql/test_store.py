@@ -237,7 +237,7 @@ class TestDamage:
         save(store, "first")
         save(store, "second")
         change(address, "UPDATE memperf_result SET data = '{}' WHERE run_id = 2")
-        with pytest.raises(UsageMistake, match=r"^run 0002 .+ is damaged \(KeyError: 'metrics'\): memperf prune "):
+        with pytest.raises(UsageMistake, match=r"^run 0002 .+ is damaged \(KeyError: 'metrics'\): save it again"):
             find("second", store, tmp_path)
         read = store.of_test([1, 2], "test_it")
         assert ([number for number, _ in read.runs], len(read.remarks)) == ([1], 1)
