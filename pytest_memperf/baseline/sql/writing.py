@@ -42,19 +42,11 @@ class RunRows:
 
     def finish(self, tail: Mapping[str, Any]) -> None:
         """Save all of it. UsageMistake where that fails; nothing is there then."""
-        with self._database.writing() as connection:
-            platform = _id_of_platform(connection, storable(self._platform))
-            head = _json({"format": FORMAT, **self._head})
-            row = connection.execute(insert(RUN).values(platform_id=platform, head=head, tail=_json(tail)))
-            assert row.inserted_primary_key is not None
-            run = row.inserted_primary_key[0]
-            tests = _ids_of_tests(connection, self._tests)
-            for rows in batches(self._rows(run, tests)):
-                connection.execute(insert(RESULT), rows)
-            number = _next_number(connection, platform)
-            connection.execute(update(RUN).where(RUN.c.id == run).values(number=number))
+        try:
+            number = self._saved(tail)
+        finally:
+            self.abandon()
         self.path = f"run {number:04} of {self._platform} of {self._database.described}"
-        self.abandon()
 
     def abandon(self) -> None:
         """Forget what was kept aside."""
@@ -69,6 +61,21 @@ class RunRows:
             f"{tempfile.gettempdir()} cannot be written ({error.strerror}): "
             "free some space, or name another folder by TMPDIR"
         )
+
+    def _saved(self, tail: Mapping[str, Any]) -> int:
+        """Save the run and return its number."""
+        with self._database.writing() as connection:
+            platform = _id_of_platform(connection, storable(self._platform))
+            head = _json({"format": FORMAT, **self._head})
+            row = connection.execute(insert(RUN).values(platform_id=platform, head=head, tail=_json(tail)))
+            assert row.inserted_primary_key is not None
+            run = row.inserted_primary_key[0]
+            tests = _ids_of_tests(connection, self._tests)
+            for rows in batches(self._rows(run, tests)):
+                connection.execute(insert(RESULT), rows)
+            number = _next_number(connection, platform)
+            connection.execute(update(RUN).where(RUN.c.id == run).values(number=number))
+        return number
 
     def _rows(self, run: int, tests: Mapping[str, int]) -> Iterator[dict[str, Any]]:
         if self._spool is None:
