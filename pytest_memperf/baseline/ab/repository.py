@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_memperf.environment.commit import SYSTEMS
 from pytest_memperf.model.errors import UsageMistake
 
 DEFAULT_BRANCHES = ("origin/main", "origin/master", "main", "master")
@@ -96,14 +97,16 @@ class Repository:
         """Return what a run without names compares.
 
         In the checkout of a pull request that is the commit which it would be merged into, or where its branch left
-        the target, with what is checked out; else the commit where the branch left the default one, with the
-        working tree.
+        the target, with the commit that is checked out; else the commit where the branch left the default one, with
+        the working tree.
         """
-        head = self.working_tree()
+        head = self.state("HEAD")
         parents = self._parents(head.commit)
         told = self._told(head.commit, parents, variables)
         if told:
             return told, head
+        if head.commit not in [variables.get(system.commit) for system in SYSTEMS]:
+            head = self.working_tree()  # which else has what the job's other steps left there
         merge = len(parents) > 1 and not head.changes
         if merge and self._ask("symbolic-ref", "--quiet", "HEAD") is None:  # checked out for its own sake
             return State(self._have(parents[0]), "HEAD^1"), head

@@ -272,22 +272,21 @@ class TestSystems:
 
     def chosen(self, clone: Project, **variables: str) -> tuple[str, str]:
         """Return what is compared with what is checked out, which stays as it is, and why it was chosen."""
+        clone.write({"left_over": "by another step of the job"})
         commit, before = clone.git("rev-parse", "HEAD"), clone.seen()
         repository = Repository(clone.folder)
         base, head = repository.chosen({name: value.replace("HEAD", commit) for name, value in variables.items()})
-        assert head.commit == commit
+        assert head == State(commit, "HEAD")
         assert clone.seen() == before
         assert clone.git("cat-file", "-t", base.commit) == "commit"
         return base.commit, base.name
 
-    @pytest.mark.parametrize("left_over", [{}, {"built": "1"}], ids=["clean", "with a file that a step made"])
-    def test_github(self, origin: Project, clone: Project, left_over: dict[str, str]) -> None:
+    def test_github(self, origin: Project, clone: Project) -> None:
         """actions/checkout as it is: the merge commit, of depth 1."""
         clone.git(
             "fetch", "--quiet", "--no-tags", "--depth=1", "origin", "+refs/pull/7/merge:refs/remotes/pull/7/merge"
         )
         clone.git("checkout", "--quiet", "--force", "refs/remotes/pull/7/merge")
-        clone.write(left_over)
 
         found = self.chosen(clone, GITHUB_SHA="HEAD", GITHUB_BASE_REF="release")
         assert found == (origin.git("rev-parse", "release"), "HEAD^1")
@@ -347,8 +346,11 @@ class TestSystems:
         clone.git("fetch", "--quiet", "origin", "+refs/heads/*:refs/remotes/origin/*")
         clone.git("checkout", "--quiet", "-b", "topic", "origin/topic")
 
-        found = self.chosen(clone, CI_COMMIT_SHA="1" * 40, CI_MERGE_REQUEST_DIFF_BASE_SHA="2" * 40)
-        assert found == (origin.git("merge-base", "topic", "main"), "where it left origin/main")
+        base, head = Repository(clone.folder).chosen(
+            {"CI_COMMIT_SHA": "1" * 40, "CI_MERGE_REQUEST_DIFF_BASE_SHA": "2" * 40}
+        )
+        assert (base.commit, base.name) == (origin.git("merge-base", "topic", "main"), "where it left origin/main")
+        assert head.commit == origin.git("rev-parse", "topic")
 
     def test_jenkins(self, origin: Project, clone: Project) -> None:
         """A multibranch job merges the target into the pull request: the first parent is the pull request's own."""
