@@ -14,13 +14,11 @@ from pytest_memperf.environment.commit import SYSTEMS
 from pytest_memperf.model.errors import UsageMistake
 
 DEFAULT_BRANCHES = ("origin/main", "origin/master", "main", "master")
-TARGETS = (
-    "GITHUB_BASE_REF",
-    "CHANGE_TARGET",  # Jenkins
-    "BITBUCKET_PR_DESTINATION_BRANCH",
-    "SYSTEM_PULLREQUEST_TARGETBRANCHNAME",  # Azure
-)
-"""Variables in which systems that run tests name the branch that a pull request goes to."""
+TARGETS = {
+    "GITHUB_BASE_REF": "GITHUB_WORKSPACE",
+    "CHANGE_TARGET": "WORKSPACE",  # Jenkins
+}
+"""Variables that name the branch which a pull request goes to, and those that name the folder of the job's checkout."""
 _POINTING_ELSEWHERE = (
     "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY",
     "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE", "GIT_PREFIX", "GIT_SHALLOW_FILE",
@@ -135,15 +133,27 @@ class Repository:
             for name in ("CI_MERGE_REQUEST_TARGET_BRANCH_SHA", "CI_MERGE_REQUEST_DIFF_BASE_SHA"):
                 if variables.get(name):
                     return State(self._have(variables[name]), f"where it left {called}")
-        target = next(filter(None, map(variables.get, TARGETS)), None)
-        if target is None:
-            return None
-        if variables.get("GITHUB_SHA") == head and len(parents) > 1:
-            return State(self._have(parents[0]), "HEAD^1")
-        # Not HEAD^1: Jenkins merges the target into the pull request.
-        tip = self._tip(target.removeprefix("refs/heads/"))
+        for branch, workspace in TARGETS.items():
+            folder, target = variables.get(workspace), variables.get(branch)
+            if target and folder and self.top.is_relative_to(os.path.realpath(folder)):
+                if variables.get("GITHUB_SHA") == head and len(parents) > 1:
+                    return State(self._have(parents[0]), "HEAD^1")
+                return State(self._left(head, target), f"where it left {target}")
+        return None
+
+    def _left(self, head: str, target: str) -> str:
+        """Return the commit where a pull request left its target. UsageMistake where this clone does not tell.
+
+        Its first parent would be wrong: Jenkins merges the target into the pull request, as its author may have done.
+        """
+        tip = self._tip(target)
         base = self._ask("merge-base", head, tip) if tip else None
-        return State(base, f"where it left {target}") if base else None
+        if base is None:
+            raise UsageMistake(
+                f"this clone does not tell where the pull request left {target}: clone with fetch-depth: 0 (GitHub), "
+                f"or fetch {target} too, and not shallow (Jenkins), or name BASE and HEAD"
+            )
+        return base
 
     def _tip(self, branch: str) -> str | None:
         """Return the last commit of a branch of origin, which is fetched if need be; None where there is none."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from projects import Project
 
-from pytest_memperf.baseline.ab.repository import Repository, State
+from pytest_memperf.baseline.ab.repository import TARGETS, Repository, State
 from pytest_memperf.model.errors import UsageMistake
 
 
@@ -275,7 +275,8 @@ class TestSystems:
         clone.write({"left_over": "by another step of the job"})
         commit, before = clone.git("rev-parse", "HEAD"), clone.seen()
         repository = Repository(clone.folder)
-        base, head = repository.chosen({name: value.replace("HEAD", commit) for name, value in variables.items()})
+        variables = {name: value.replace("HEAD", commit) for name, value in variables.items()}
+        base, head = repository.chosen({**dict.fromkeys(TARGETS.values(), str(clone.folder)), **variables})
         assert head == State(commit, "HEAD")
         assert clone.seen() == before
         assert clone.git("cat-file", "-t", base.commit) == "commit"
@@ -369,6 +370,25 @@ class TestSystems:
 
         found = self.chosen(clone, CHANGE_TARGET="release", CHANGE_ID="7", GIT_COMMIT="HEAD")
         assert found == (origin.git("rev-parse", "release^"), "where it left release")
+
+    @pytest.mark.parametrize("variable", TARGETS)
+    def test_a_target_that_cannot_be_had(self, origin: Project, clone: Project, variable: str) -> None:
+        """The setting is named: the first parent of a merge by Jenkins, or by the author, would be the wrong base."""
+        clone.git("fetch", "--quiet", "--no-tags", "--depth=2", "origin", "+refs/pull/7/head:refs/remotes/origin/PR-7")
+        clone.git("checkout", "--quiet", "--force", "refs/remotes/origin/PR-7")
+
+        with pytest.raises(UsageMistake, match=r"left release: clone with fetch-depth: 0 .*Jenkins.*BASE and HEAD$"):
+            self.chosen(clone, **{variable: "release"})
+
+    @pytest.mark.parametrize("variable", TARGETS)
+    def test_a_repository_elsewhere(self, project: Project, tmp_path: Path, variable: str) -> None:
+        """Such as one that a test has made: the variables of the job are not about it."""
+        left = project.commit({"file": "1"})
+        project.git("checkout", "--quiet", "-b", "topic")
+        project.commit({"file": "2"})
+        variables = {variable: "release", TARGETS[variable]: str(tmp_path / "checkout")}
+
+        assert Repository(project.folder).chosen(variables)[0].commit == left
 
 
 class TestShallow:
