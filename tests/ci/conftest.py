@@ -40,6 +40,8 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Project:
         for reference in (f"refs/pull/{name}", f"refs/merge-requests/{name}"):
             project.git("update-ref", f"{reference}/merge", "HEAD")
             project.git("update-ref", f"{reference}/head", name)
+    project.git("checkout", "--quiet", "-b", "release", "main")
+    project.commit({"NEWS": "None.\n"})
     project.git("checkout", "--quiet", "main")
     return project
 

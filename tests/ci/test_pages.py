@@ -205,24 +205,23 @@ class TestJenkins:
     @pytest.mark.parametrize(("name", "code"), [("harmful", 1), ("innocent", 0)])
     def test_the_stage(self, origin: Project, installed: Job, tmp_path: Path, name: str, code: int) -> None:
         """Its two scripts, after Jenkins has merged the target into the pull request."""
-        references = [f"+refs/pull/{name}/head:refs/remotes/origin/PR-7", "+refs/heads/main:refs/remotes/origin/main"]
+        target = origin.git("rev-parse", "release")
+        references = [f"+refs/pull/{name}/head:refs/remotes/origin/PR-7", "+refs/heads/*:refs/remotes/origin/*"]
         checkout = Checkout(tmp_path / "here", origin, references, installed)
-        checkout.project.git("merge", "--quiet", "--no-edit", "refs/remotes/origin/main")
+        checkout.project.git("merge", "--quiet", "--no-edit", target)
+        variables = {
+            "CHANGE_ID": "7",
+            "CHANGE_TARGET": "release",
+            "WORKSPACE": str(checkout.project.folder),
+            "WORKSPACE_TMP": str(installed.temporary / "runner"),
+        }
         scripts = re.findall(r"'''(.*?)'''", blocks("jenkins", "groovy")[0], re.DOTALL)
-        ended = [
-            checkout.run(
-                script.replace("\\\n", ""),  # as Groovy does "sh", "-xe",
-                CHANGE_ID="7", CHANGE_TARGET="main", WORKSPACE=str(tmp_path / "here"),
-                WORKSPACE_TMP=str(installed.temporary / "runner"),
-            )
-            for script in scripts
-        ]  # fmt: skip
+        joined = [script.replace("\\\n", "") for script in scripts]  # as Groovy reads it
+        ended = [checkout.run(script, "sh", "-xe", **variables) for script in joined]
         suites = ElementTree.parse(checkout.project.folder / "memperf" / "memperf.xml").getroot()
 
         assert [each.returncode for each in ended] == [0, code], ended[-1].stderr
-        assert (
-            checkout.comparison("memperf/memperf.json")["base"]
-            == f"where it left main ({origin.git('rev-parse', 'main')[:12]})"
-        )
+        assert checkout.project.git("rev-parse", "HEAD^2") == target
+        assert checkout.comparison("memperf/memperf.json")["base"] == f"where it left release ({target[:12]})"
         assert len(list(suites.iterfind("testsuite/testcase/failure"))) == code
         assert len(list(suites.iterfind("testsuite/testcase/properties/property"))) > 2
