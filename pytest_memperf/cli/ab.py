@@ -20,10 +20,9 @@ from pytest_memperf.baseline.ab.tools import link_tools
 from pytest_memperf.baseline.ab.workplace import workplace
 from pytest_memperf.cli.command import INTERRUPTED, Command
 from pytest_memperf.cli.outcomes import (
-    REGRESSION,
     add_outcome_arguments,
-    check_format,
     check_names,
+    check_reports,
     exit_code,
     keeps_same,
     write_outcomes,
@@ -90,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the tests on both sides, print what became of them, and return the exit code."""
     if options.tests not in TESTS:
         raise UsageMistake(f"--tests={options.tests}: choose from {', '.join(TESTS)}")
-    check_format(options.format)
+    check_reports(options)
     limits = Limits.parse(options.fail)
     with contextlib.ExitStack() as at_the_end:
         folder = at_the_end.enter_context(workplace())
@@ -115,10 +114,12 @@ def run(options: argparse.Namespace) -> int:
         found = gate.run(sides[0], sides[1], request, _tell)
     add_gone(found.outcome, former, sides[1])
     found.outcome.base, found.outcome.head = pair.described
+    found.outcome.failed = {**dict(found.failed), **sides[1].uncollected}
+    found.outcome.folder = options.project
     _tell("")
     if found.outcome.metrics:
         check_names(limits, [found.outcome])
-    write_outcomes(options.format, options.output, [found.outcome])
+    write_outcomes(options, [found.outcome])
     for test, reason in found.failed:
         print(f"memperf: {test} fails on head: {reason}", file=sys.stderr)
     for name, side in zip(NAMES, sides, strict=True):
@@ -129,7 +130,7 @@ def run(options: argparse.Namespace) -> int:
     if found.left:
         print(f"memperf: interrupted, with {found.left} of {len(sides[1].tests)} tests left", file=sys.stderr)
         return INTERRUPTED
-    return REGRESSION if found.failed or sides[1].uncollected else exit_code([found.outcome], options.strict)
+    return exit_code([found.outcome], options.strict)
 
 
 def _asked(options: argparse.Namespace, folder: Path) -> Pair:

@@ -15,10 +15,11 @@ from pytest_memperf.cli.command import Command
 from pytest_memperf.cli.outcomes import (
     READERS,
     add_outcome_arguments,
-    check_format,
     check_names,
+    check_reports,
     exit_code,
     keeps_same,
+    readable,
     write_outcomes,
 )
 from pytest_memperf.cli.storage import add_storage, storage
@@ -51,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the comparison of each head with the base, and return the exit code."""
-    check_format(options.format)
+    check_reports(options)
     order = _order(options)
     limits = Limits.parse(options.fail)
     store = FileStore(storage(options.storage, Path.cwd()), platform())
@@ -68,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
             unpaired = True
             _tell(f"{each.described}: nothing of its environment is on the other side, so it is not compared")
     check_names(limits, outcomes)
-    write_outcomes(options.format, options.output, outcomes, order)
+    write_outcomes(options, outcomes, order)
     return exit_code(outcomes, options.strict, unpaired)
 
 
@@ -78,7 +79,7 @@ def _order(options: argparse.Namespace) -> Order:
     for (name, word), words in zip(given.items(), (SORTS, GROUPS), strict=True):
         if word is None:
             continue
-        if options.format not in READERS:
+        if not readable(options):
             raise UsageMistake(f"--{name} is for --format={', '.join(READERS)}: leave it out")
         if word not in words:
             raise UsageMistake(f"--{name}={word}: choose from {', '.join(words)}{nearest(word, words)}")
