@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import io
 import os
 import sys
@@ -12,7 +11,7 @@ from typing import NoReturn
 
 from pytest_memperf import __version__
 from pytest_memperf.cli.ab import AB
-from pytest_memperf.cli.command import INTERRUPTED, Command
+from pytest_memperf.cli.command import INTERRUPTED, Command, drop_output, readers_may_leave
 from pytest_memperf.cli.compare import COMPARE
 from pytest_memperf.cli.doctor import DOCTOR
 from pytest_memperf.cli.history import HISTORY
@@ -75,23 +74,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise UsageMistake(f"memperf {options.command} takes nothing behind --: leave that out")
         setattr(options, PYTEST_ARGUMENTS, others)
         code: int = options.run(options)
-        sys.stdout.flush()
-        return code
+        with readers_may_leave():
+            return code
     except UsageMistake as mistake:
         print(f"memperf: {mistake}", file=sys.stderr)
         return MISTAKE
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        _drop_output()  # the reader has left, as in memperf doctor | head
+        drop_output()  # the reader has left, as in memperf doctor | head
         return 0
     except OSError as error:
-        _drop_output()
+        drop_output()
         print(f"memperf: the output cannot be written ({error.strerror})", file=sys.stderr)
         return MISTAKE
-
-
-def _drop_output() -> None:
-    """Let what Python still has to write go nowhere."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

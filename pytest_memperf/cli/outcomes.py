@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol, TextIO
 
+from pytest_memperf.cli.command import readers_may_leave
 from pytest_memperf.model.errors import UsageMistake, nearest
 from pytest_memperf.model.limits import Limits
 from pytest_memperf.model.outcome import Outcome
@@ -156,7 +157,8 @@ def write_outcomes(options: argparse.Namespace, outcomes: list[Outcome], order: 
 
 def _write(write: Callable[[TextIO, list[Outcome]], None], file: str | None, outcomes: list[Outcome]) -> None:
     if file is None:
-        write(sys.stdout, outcomes)
+        with readers_may_leave():
+            write(sys.stdout, outcomes)
         return
     text = io.StringIO()
     write(text, outcomes)

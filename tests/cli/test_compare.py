@@ -343,11 +343,12 @@ class TestOutput:
         assert tests == sorted(tests, key=lambda test: (len(test), test))
 
     def test_files_are_written_though_nobody_reads_the_output(self, project: Path) -> None:
-        """They come first, so that a reader who leaves, as head does, takes none away."""
+        """They come first, so that a reader who leaves, as head does, takes none away; nor the exit code."""
         reader, writer = os.pipe()
         os.close(reader)
-        command = [sys.executable, "-c", "from pytest_memperf.cli import main; main()", "compare", "before", "after"]
-        subprocess.run([*command, "--report=junit:out.xml"], stdout=writer, check=True)
+        program = "import sys; from pytest_memperf.cli import main; sys.exit(main())"
+        command = [sys.executable, "-c", program, "compare", "before", "after", "--report=junit:out.xml"]
+        assert subprocess.run(command, stdout=writer).returncode == 1
         os.close(writer)
         assert ElementTree.parse(project / "out.xml").getroot().tag == "testsuites"
 
