@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,8 @@ def run(options: argparse.Namespace) -> int:
     for each in saved:
         try:
             run = each.head if options.test is None else each.read()
-            run.results[:] = [result for result in run.results if options.test in result.test]
-            runs.append((each.number, run))
+            results = [result for result in run.results if options.test in result.test]
+            runs.append((each.number, replace(run, results=results)))
         except UsageMistake as mistake:
             print(f"memperf: {mistake}", file=sys.stderr)
     if options.test is None:

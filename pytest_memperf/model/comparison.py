@@ -46,7 +46,7 @@ class Side:
     high: Number
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, though nobody changes one: that takes five times as long, and there are many
 class Comparison:
     """One metric of one test on both sides."""
 
