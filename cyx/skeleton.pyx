@@ -1,8 +1,7 @@
 # cython: language_level=3, embedsignature=True
 """A line of JSON taken apart: its numbers, and the line without them, its skeleton.
 
-Lines that differ in their numbers alone have one skeleton, so that all of them are understood, and checked, where one
-of them is.
+Lines that differ in their numbers alone have one skeleton: what is known of one of them is known of all.
 """
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
@@ -85,8 +84,8 @@ def split(bytes line not None, Py_ssize_t start=0, bytes like=None):
     """Return the skeleton of a line from ``start`` on, with a ``#`` for each number, and its numbers, 8 bytes each.
 
     Numbers in strings belong to the skeleton. None where a double does not hold a number as it is (a whole one of more
-    than 15 digits, one beyond all doubles), and where there is a number that JSON does not know, or a ``#``. Whether
-    the line is JSON otherwise, the skeleton tells: put any number in the places.
+    than 15 digits, one beyond all doubles), and where there is a number that JSON does not know, or a ``#``. So
+    of one skeleton's lines all are JSON, or none is.
 
     Args:
         like: a skeleton that is returned itself where the line has the same: it was hashed before.
