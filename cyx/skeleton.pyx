@@ -80,7 +80,7 @@ cdef Py_ssize_t number(const char *text, double *value) except -1:
     return here - text if end == here and isfinite(value[0]) else 0
 
 
-def split(bytes line not None, Py_ssize_t start=0, bytes like=None):
+def split(bytes line not None, Py_ssize_t start=0, dict known=None):
     """Return the skeleton of a line from ``start`` on, with a ``#`` for each number, and its numbers, 8 bytes each.
 
     Numbers in strings belong to the skeleton. None where a double does not hold a number as it is (a whole one of more
@@ -88,7 +88,7 @@ def split(bytes line not None, Py_ssize_t start=0, bytes like=None):
     of one skeleton's lines all are JSON, or none is.
 
     Args:
-        like: a skeleton that is returned itself where the line has the same: it was hashed before.
+        known: skeletons by their lengths; one that is the line's is returned itself: it was hashed before.
     """
     cdef Py_ssize_t size = len(line)
     if not 0 <= start <= size:
@@ -100,6 +100,7 @@ def split(bytes line not None, Py_ssize_t start=0, bytes like=None):
     cdef char *skeleton = <char *>PyMem_Malloc(size - start + 1)
     cdef double *numbers = <double *>PyMem_Malloc(((size - start) // 2 + 1) * sizeof(double))
     cdef Py_ssize_t written = 0, count = 0, length
+    cdef bytes like
     try:
         if skeleton == NULL or numbers == NULL:
             raise MemoryError()
@@ -128,6 +129,7 @@ def split(bytes line not None, Py_ssize_t start=0, bytes like=None):
         if run < end:
             memcpy(skeleton + written, run, end - run)
             written += end - run
+        like = None if known is None else known.get(written)
         if like is None or len(like) != written or memcmp(<const char *>like, skeleton, written) != 0:
             like = PyBytes_FromStringAndSize(skeleton, written)
         return like, PyBytes_FromStringAndSize(<char *>numbers, count * <Py_ssize_t>sizeof(double))

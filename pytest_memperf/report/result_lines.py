@@ -59,7 +59,7 @@ class ResultLines(Sequence[Result]):
         self._descriptor = descriptor
         self._path = path
         self._known: dict[bytes, int] = {}
-        self._last = b""
+        self._by_length: dict[int, bytes] = {}
         self._begins, self._sizes = array("q"), array("q")
         self.shape_of, self.row_of = array("q"), array("q")
         """The number of each result's shape, -1 where it is like no other, and which of its lines it is."""
@@ -70,12 +70,12 @@ class ResultLines(Sequence[Result]):
     def add(self, line: bytes, begin: int) -> None:
         """Take the line that begins there, without its end. One of ``WRONG`` where it holds no result."""
         named = _TEST.match(line)
-        apart = split(line, named.end(), self._last) if named else None
+        apart = split(line, named.end(), self._by_length) if named else None
         if named and apart:
-            self._last, numbers = apart
-            test, number = named[1].decode(), self._known.get(self._last, -1)
+            skeleton, numbers = apart
+            test, number = named[1].decode(), self._known.get(skeleton, -1)
             if number < 0:
-                number = self._learn(line, test, len(numbers) // _DOUBLE)
+                number = self._learn(skeleton, line, test, len(numbers) // _DOUBLE)
             if number >= 0:
                 shape = self.shapes[number]
                 shape.numbers += numbers
@@ -91,7 +91,7 @@ class ResultLines(Sequence[Result]):
         self.shape_of.append(shape)
         self.row_of.append(row)
 
-    def _learn(self, line: bytes, test: str, width: int) -> int:
+    def _learn(self, skeleton: bytes, line: bytes, test: str, width: int) -> int:
         """Return the number of a new shape; -1 where its lines are better read one by one."""
         if not width or len(self.shapes) >= _SHAPES:
             return -1
@@ -99,7 +99,8 @@ class ResultLines(Sequence[Result]):
         # Another member "test" further on would be the one that counts.
         if key.test != test or not all(isinstance(part, str) for part in key):
             return -1
-        number = self._known[self._last] = len(self.shapes)
+        number = self._known[skeleton] = len(self.shapes)
+        self._by_length[len(skeleton)] = skeleton
         self.shapes.append(Shape(len(self._begins), key.window, key.allocator, key.isolation, width))
         return number
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_memperf.baseline import alike as module
-from pytest_memperf.baseline.alike import alike
+from pytest_memperf.baseline.alike import _Numbers, alike
 from pytest_memperf.baseline.comparing import Base, compare
-from pytest_memperf.model.comparison import Change
+from pytest_memperf.baseline.judging import side
+from pytest_memperf.model.comparison import Change, Side
 from pytest_memperf.model.environment import Environment
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.limits import Limits
@@ -25,7 +27,7 @@ from pytest_memperf.model.run import Run
 from pytest_memperf.model.units import BYTES, COUNT, SECONDS, Number
 from pytest_memperf.report.json_file import write
 from pytest_memperf.report.json_reader import read
-from pytest_memperf.report.result_lines import by_key
+from pytest_memperf.report.result_lines import ResultLines, by_key
 
 
 def metric(name: str, trust: Trust = Trust.EXACT, better: Better = Better.LOWER, **more: object) -> Metric:
@@ -45,12 +47,12 @@ METRICS = (
     metric("wall_time", Trust.NOISY),
 )
 HERE = Environment(machine="3f2a", kernel="6.18.1")
-NUMBERS = st.integers(90, 110) | st.sampled_from([0, -1, 2**52 + 1, 1e308, -1e308, 0.1, 99.5, 104.0]) | st.integers()
+NUMBERS = st.integers(90, 110) | st.sampled_from([0, -1, 2**52 + 1, 8e307, -8e307, 0.1, 99.5, 104.0]) | st.integers()
 MEASURED = st.builds(
     lambda metric, samples, uncertainty: Measured(metric, tuple(samples), uncertainty),
     st.sampled_from(METRICS),
     st.lists(NUMBERS, min_size=1, max_size=4),
-    st.integers(0, 5) | st.just(1e308),
+    st.integers(0, 5) | st.just(1.5e308),
 )
 RESULTS = st.lists(
     st.builds(
@@ -73,7 +75,38 @@ RESULTS = st.lists(
     ),
     max_size=12,
 )
-BOTH = st.tuples(RESULTS, RESULTS) | RESULTS.map(lambda results: (results, results))
+
+
+@st.composite
+def of_one_shape(draw: st.DrawFn) -> tuple[list[Result], list[Result]]:
+    """Return two runs whose results differ in numbers alone, by about what decides."""
+    layouts = draw(st.sampled_from([1, 8]))
+    of = draw(st.dictionaries(st.sampled_from(METRICS), st.integers(1, 4), min_size=1, max_size=3))
+
+    def run() -> list[Result]:
+        return [
+            Result(
+                f"a.py::test[{number}]",
+                "call",
+                "process",
+                "glibc",
+                layouts=layouts,
+                metrics={
+                    metric.name: Measured(
+                        metric,
+                        tuple(draw(st.lists(st.integers(100, 130), min_size=samples, max_size=samples))),
+                        draw(st.integers(0, 12)),
+                    )
+                    for metric, samples in of.items()
+                },
+            )
+            for number in range(6)
+        ]
+
+    return run(), run()
+
+
+BOTH = of_one_shape() | st.tuples(RESULTS, RESULTS) | RESULTS.map(lambda results: (results, results))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -139,6 +172,21 @@ def known(folder: Path, base: Sequence[Result], head: Sequence[Result]) -> list[
     return [key.test.rpartition("::")[2] for key in keys]
 
 
+@given(st.integers(1, 4).flatmap(lambda size: st.lists(st.lists(NUMBERS, min_size=size, max_size=size), min_size=1)))
+def test_sides(samples: list[list[Number]]) -> None:
+    """The value and both ends are those of the judgement by objects, to the last bit."""
+    measured = [Measured(METRICS[0], tuple(each), abs(each[0])) for each in samples]
+    found = [Result(f"t{number}", "call", metrics={"minor_faults": each}) for number, each in enumerate(measured)]
+    with TemporaryDirectory() as folder:
+        lines = in_file(Path(folder), "base", found).results
+        assert isinstance(lines, ResultLines)
+        for shape, rows in enumerate(lines.shapes):
+            numbers = _Numbers(lines, shape, array("q", range(rows.rows)))
+            expected = [side(each) for place, each in enumerate(measured) if lines.shape_of[place] == shape]
+            value, low, high = (column.tolist() for column in numbers.side("minor_faults"))
+            assert [Side(*each) for each in zip(value, low, high, strict=True)] == expected
+
+
 class TestKnown:
     """Most results are not looked at one by one, or nothing were gained."""
 
@@ -148,12 +196,15 @@ class TestKnown:
         assert known(tmp_path, base, base[::-1]) == [f"test[{number}]" for number in range(48, -1, -1)]
         assert len(known(tmp_path, [*base, *base], base)) == 49
 
-    @pytest.mark.parametrize(("difference", "same"), [(6, True), (7, False), (-6, True), (-7, False)])
-    def test_up_to_the_floor(self, tmp_path: Path, difference: int, same: bool) -> None:
-        """Intervals that are 2 wide lie 4 apart, and 5, where the floor is 4."""
-        head = results([100, 100 + difference])
-        assert known(tmp_path, results([100, 100]), head) == (["test[1]"] if same else [])
-        found = compare([Run("now", None, HERE, results([100, 100]))], head, HERE)
+    @pytest.mark.parametrize(
+        ("value", "difference", "same"),
+        [(100, 6, True), (100, 7, False), (100, -6, True), (100, -7, False), (10_000, 52, True), (10_000, 53, False)],
+    )
+    def test_up_to_the_floor(self, tmp_path: Path, value: int, difference: int, same: bool) -> None:
+        """Intervals that are 2 wide lie 4 apart, and 5, where the floor is 4; 0.5 % of 10,001 is more than 50."""
+        head = results([value, value + difference])
+        assert known(tmp_path, results([value, value]), head) == (["test[1]"] if same else [])
+        found = compare([Run("now", None, HERE, results([value, value]))], head, HERE)
         assert [each.change is Change.UNSURE for each in found.comparisons].count(False) == (0 if same else 1)
 
     def test_another_layout_or_floor_is_another_meaning(self, tmp_path: Path) -> None:
