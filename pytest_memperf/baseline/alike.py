@@ -1,20 +1,19 @@
-"""Results of two files whose comparisons say the same: found by their numbers, many at once, no object for each.
+"""Results of two files that differ in their numbers alone: compared by these, many at once, without an object for each.
 
-Lines of one shape differ in their tests and their numbers alone. So the comparison of one of them tells of all which
-metrics the values decide, and what is said of the others. Where the values say ``same`` too, all is said.
+Lines of one shape differ in their tests and their numbers. So the comparison of one of them tells of all which metrics
+the values decide, and what is said of the others; and of the values few differ by what has to be told.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pytest_memperf.baseline.judging import ONE_LAYOUT, SHARE
-from pytest_memperf.model.comparison import TOLD_APART, Change, Comparison
-from pytest_memperf.model.metric import Metric
+from pytest_memperf.baseline.judging import ONE_LAYOUT, SHARE, judge
+from pytest_memperf.model.comparison import TOLD_APART, Comparison
+from pytest_memperf.model.metric import Measured, Metric
 from pytest_memperf.model.result import Key, Result
 from pytest_memperf.report.result_lines import ByKey, MetricSlots, ResultLines
 
@@ -24,30 +23,6 @@ if TYPE_CHECKING:
 
 LEAST = 100
 """Results of a kind from which on it pays; fewer are compared one by one, without NumPy."""
-
-
-@dataclass(slots=True)
-class Alike:
-    """Results whose comparisons say the same."""
-
-    first: Key
-    """The one that was compared."""
-    same: int
-    """How many of its metrics are the same by value."""
-    others: Sequence[Comparison]
-    """What is said of its other metrics, or of the whole result."""
-    more: int = 0
-    """Results that say the same as the first."""
-
-    def repeated(self, key: Key) -> list[Comparison]:
-        """Return what is said of another one, but for what is the same."""
-        return [Comparison(key, each.metric, each.change, each.reason) for each in self.others]
-
-    @property
-    def counts(self) -> Counter[Change]:
-        """How many metrics of the others come to each verdict."""
-        changes = Counter(each.change for each in self.others) + Counter({Change.SAME: self.same})
-        return Counter({change: number * self.more for change, number in changes.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,32 +37,32 @@ class _Group:
 
 def alike(
     base: Mapping[Key, Result], head: Mapping[Key, Result], compare: Callable[[Result], Iterable[Comparison]]
-) -> dict[Key, Alike]:
-    """Return the results of head whose comparison is known from another one's.
+) -> dict[Key, tuple[Alike, int]]:
+    """Return the results of head that are like another one, which is not among them, and which of its rows each is.
 
     Args:
         base: the only run that there is to compare with.
         compare: compares a result of head.
     """
-    found: dict[Key, Alike] = {}
+    found: dict[Key, tuple[Alike, int]] = {}
     if not (isinstance(base, ByKey) and isinstance(head, ByKey)):
         return found
     for (ours, theirs), group in _groups(base.lines, head.lines).items():
         if len(group.keys) < LEAST:
             continue
-        first = group.keys[0]
-        result = head[first]
-        comparisons = list(compare(result))
-        one_layout = 1 in (base[first].layouts, result.layouts)
-        decided = [each.metric for each in comparisons if each.change in TOLD_APART and each.metric is not None]
-        others = [each for each in comparisons if each.change not in TOLD_APART]
+        first = base[group.keys[0]], head[group.keys[0]]
+        told = list(compare(first[1]))
         sides = _Numbers(base.lines, ours, group.ours), _Numbers(head.lines, theirs, group.theirs)
-        same = sides[0].like_first & sides[1].like_first
+        others = [each for each in told if each.change not in TOLD_APART]
+        decided = [each.metric for each in told if each.change in TOLD_APART and each.metric is not None]
+        different: dict[int, list[Metric]] = {}
         for metric in decided:
-            same &= _same(metric, *sides, one_layout)
-        same[0] = False
-        told = Alike(first, len(decided), others, int(same.sum()))
-        found.update((key, told) for key, is_same in zip(group.keys, same.tolist(), strict=True) if is_same)
+            for row in _different(metric, *sides, 1 in (first[0].layouts, first[1].layouts)):
+                different.setdefault(row, []).append(metric)
+        members = Alike(first, told, others, sides, different)
+        like_first = (sides[0].like_first & sides[1].like_first).tolist()
+        rows = enumerate(zip(group.keys, like_first, strict=True))
+        found.update((key, (members, row)) for row, (key, is_like) in rows if is_like and row)
     return found
 
 
@@ -128,6 +103,12 @@ class _Numbers:
     def _of(self, slots: Sequence[int]) -> NDArray[float64]:
         return self._matrix[self._rows[:, None], list(slots)]
 
+    def measured(self, metric: Metric, row: int) -> Measured:
+        """Return one of them as an object; whole numbers are floats, which hold them as they are."""
+        slots = self._metrics[metric.name]
+        numbers = self._matrix[self._rows[row]]
+        return Measured(metric, tuple(numbers[slots.samples].tolist()), float(numbers[slots.uncertainty]))
+
     def side(self, metric: str) -> tuple[NDArray[float64], NDArray[float64], NDArray[float64]]:
         """Return what ``judging.side`` does for each of them: the value, the low and the high end."""
         import numpy
@@ -145,8 +126,8 @@ class _Numbers:
         )
 
 
-def _same(metric: Metric, ours: _Numbers, theirs: _Numbers, one_layout: bool) -> NDArray[bool_]:
-    """Tell of each whether ``judging`` finds no difference by value; not where the numbers are beyond all doubles."""
+def _different(metric: Metric, ours: _Numbers, theirs: _Numbers, one_layout: bool) -> list[int]:
+    """Return the rows in which ``judging`` may find a difference by value; in no other it does."""
     import numpy
 
     with numpy.errstate(over="ignore", invalid="ignore"):
@@ -154,5 +135,40 @@ def _same(metric: Metric, ours: _Numbers, theirs: _Numbers, one_layout: bool) ->
         _, lower, higher = theirs.side(metric.name)
         times = ONE_LAYOUT if one_layout else 1
         floor = numpy.maximum(metric.floor, SHARE * abs(value)) * times if metric.floor else 0
-        same: NDArray[bool_] = numpy.maximum(lower - high, low - higher) <= floor
-    return same
+        same = numpy.maximum(lower - high, low - higher) <= floor  # not where that is no number
+    rows: list[int] = numpy.flatnonzero(~same).tolist()
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Results of one shape in base and one in head."""
+
+    first: tuple[Result, Result]
+    """One of them, of base and of head."""
+    told: Sequence[Comparison]
+    """What its comparison says."""
+    others: Sequence[Comparison]
+    """What of that no values decide."""
+    sides: tuple[_Numbers, _Numbers]
+    different: Mapping[int, Sequence[Metric]]
+    """The rows that differ by value, and in which metrics."""
+
+    def comparisons(self, key: Key, row: int) -> list[Comparison]:
+        """Return what is said of another one, but for what is the same."""
+        different = self.different.get(row)
+        if different is None:
+            return [Comparison(key, each.metric, each.change, each.reason) for each in self.others]
+        found = []
+        for each in self.told:
+            if each.change not in TOLD_APART:
+                found.append(Comparison(key, each.metric, each.change, each.reason))
+            elif each.metric is not None and each.metric in different:
+                ours, theirs = (side.measured(each.metric, row) for side in self.sides)
+                of = judge([ours], theirs, *self.first)
+                found.append(Comparison(key, each.metric, of.change, of.reason, of.base, of.head, of.smallest))
+        return found
+
+    def same(self, row: int) -> int:
+        """Return how many metrics are the same by value."""
+        return len(self.told) - len(self.others) - len(self.different.get(row, ()))

@@ -91,21 +91,22 @@ def compare(
     heads = by_key(results)
     gone, new = dict.fromkeys(base.first), []
     # A band is of another size for each test, and who wants to see all values needs them one by one.
-    groups = {} if keep_same or len(runs) > 1 else alike(base.first, heads, base.compare)
+    known = {} if keep_same or len(runs) > 1 else alike(base.first, heads, base.compare)
 
     for key in heads:
         if key not in gone:
             new.append(key)
             continue
         del gone[key]
-        group = groups.get(key)
-        if group is not None:
-            outcome.comparisons += group.repeated(key)
+        member = known.get(key)
+        if member is None:
+            for comparison in base.compare(heads[key]):
+                outcome.add(_shown(limits.judged(comparison), keep_same), keep_same)
             continue
-        for comparison in base.compare(heads[key]):
-            outcome.add(_shown(limits.judged(comparison), keep_same), keep_same)
-    for group in {group.first: group for group in groups.values()}.values():
-        outcome.counts.update(group.counts)
+        group, row = member
+        outcome.counts[Change.SAME] += group.same(row)
+        for comparison in group.comparisons(key, row):
+            outcome.add(limits.judged(comparison) if comparison.base else comparison, keep_same)
     for comparison in _unpaired(list(gone), new):
         outcome.add(comparison, keep_same)
     return outcome

@@ -166,10 +166,10 @@ def results(faults: Sequence[Number], uncertainty: Number = 0, **more: object) -
 
 
 def known(folder: Path, base: Sequence[Result], head: Sequence[Result]) -> list[str]:
-    """Return the tests whose comparison is known from another's."""
+    """Return the tests that are known to say what another one does."""
     ours, theirs = in_file(folder, "base", base), in_file(folder, "head", head)
-    keys = alike(by_key(ours.results), by_key(theirs.results), Base([ours], HERE).compare)
-    return [key.test.rpartition("::")[2] for key in keys]
+    found = alike(by_key(ours.results), by_key(theirs.results), Base([ours], HERE).compare)
+    return [key.test.rpartition("::")[2] for key, (group, row) in found.items() if row not in group.different]
 
 
 @given(st.integers(1, 4).flatmap(lambda size: st.lists(st.lists(NUMBERS, min_size=size, max_size=size), min_size=1)))
