@@ -13,6 +13,7 @@ from pytest_memperf.cli.ab import AB
 from pytest_memperf.cli.command import INTERRUPTED, Command, drop_output, readers_may_leave
 from pytest_memperf.cli.compare import COMPARE
 from pytest_memperf.cli.doctor import DOCTOR
+from pytest_memperf.cli.export import EXPORT
 from pytest_memperf.cli.history import HISTORY
 from pytest_memperf.cli.hugepages import HUGEPAGES
 from pytest_memperf.cli.prune import PRUNE
@@ -20,7 +21,7 @@ from pytest_memperf.model.errors import UsageMistake, nearest
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS: tuple[Command, ...] = (AB, COMPARE, DOCTOR, HISTORY, HUGEPAGES, PRUNE)
+COMMANDS: tuple[Command, ...] = (AB, COMPARE, DOCTOR, EXPORT, HISTORY, HUGEPAGES, PRUNE)
 MISTAKE = 2
 """Exit code of a call that is wrong."""
 PYTEST_ARGUMENTS = "pytest_arguments"
