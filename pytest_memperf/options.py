@@ -88,7 +88,10 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("autosave", "keep every run in which no test failed"),
     Option(
-        "storage", "the folder of the runs that are kept (.memperf beside the ini file)", parse=str, metavar="FOLDER"
+        "storage",
+        "where runs are kept: a folder (.memperf beside the ini file), sqlite:///FILE or postgresql://HOST/DATABASE",
+        parse=str,
+        metavar="URI",
     ),
     Option(
         "compare",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import datetime
 import errno
+import json
 import os
 import re
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
+from pytest_memperf.baseline.store import OfTest
 from pytest_memperf.environment.locks import locked
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.run import Run
@@ -33,12 +36,29 @@ def platform() -> str:
     return f"{system.sysname}-{system.machine}-{python}"
 
 
+def run_name(number: int, run: Run) -> str:
+    """Return the name of a run's file."""
+    commit = run.commit.id[:12] if run.commit else UNVERSIONED
+    time = re.sub(r"[-:]", "", run.created)[: len("20261122T042947")]
+    return f"{number:04}_{commit}_{time}{'_dirty' if run.commit and run.commit.dirty else ''}.json"
+
+
 @dataclass(frozen=True, slots=True)
 class SavedRun:
     """A file of the store; what its name does not tell is read when it is asked for."""
 
     number: int
     path: Path
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.path.name
+
+    @property
+    def described(self) -> str:
+        """The file's path."""
+        return str(self.path)
 
     @property
     def saved_at(self) -> datetime.datetime:
@@ -57,6 +77,22 @@ class SavedRun:
         """Return all of it. UsageMistake for a damaged file."""
         return read(str(self.path))
 
+    def document(self) -> dict[str, Any]:
+        """Return what the file holds, what this version does not know too. UsageMistake for a damaged file."""
+        self.read()
+        try:
+            data: dict[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:  # it was whole right now
+            raise UsageMistake(f"{self.path} cannot be read ({error}): leave it alone meanwhile") from error
+        return data
+
+    def remove(self) -> None:
+        """Delete the file; one that somebody else has deleted is gone. UsageMistake where it cannot be."""
+        try:
+            self.path.unlink(missing_ok=True)
+        except OSError as error:
+            raise UsageMistake(f"{self.path} cannot be deleted ({error.strerror}): mend its folder's rights") from None
+
 
 class FileStore:
     """The runs of one project, in a folder.
@@ -68,6 +104,11 @@ class FileStore:
         self.folder = folder
         self.platform = platform
 
+    @property
+    def described(self) -> str:
+        """The folder of the platform."""
+        return os.path.relpath(self.folder / self.platform)
+
     def runs(self) -> list[SavedRun]:
         """Return the runs of the platform, the oldest first. UsageMistake where the folder cannot be read."""
         folder = self.folder / self.platform
@@ -76,24 +117,38 @@ class FileStore:
         except OSError as error:
             raise UsageMistake(f"{folder} cannot be read ({error.strerror}): {_ANOTHER}") from error
 
-    def remove(self, run: SavedRun) -> None:
-        """Delete a run; one that somebody else has deleted is gone. UsageMistake where it cannot be."""
-        try:
-            run.path.unlink(missing_ok=True)
-        except OSError as error:
-            raise UsageMistake(f"{run.path} cannot be deleted ({error.strerror}): mend its folder's rights") from None
+    def of_test(self, numbers: Sequence[int], test: str) -> OfTest:
+        """Return runs with the results of tests that have this text in their ids.
 
-    def save(self, run: Run) -> RunFile:
+        UsageMistake where the folder cannot be read; a run that was deleted meanwhile is left out.
+        """
+        saved = {each.number: each for each in self.runs()}
+        runs: list[tuple[int, Run]] = []
+        remarks = []
+        for number in numbers:
+            try:
+                run = saved[number].read() if number in saved else None
+            except UsageMistake as mistake:
+                remarks.append(str(mistake))
+            else:
+                if run is not None:
+                    runs.append((number, replace(run, results=[each for each in run.results if test in each.test])))
+        return OfTest(runs, remarks)
+
+    def save(self, run: Run, head: Mapping[str, Any] | None = None) -> RunFile:
         """Return a file for the results of a run, which becomes one of the store's when it is finished.
 
         UsageMistake where that is bound to fail. Nothing is made before the first result, not even the folder.
+
+        Args:
+            head: what the file begins with, where that says more than the run.
         """
         folder = self.folder / self.platform
         try:
             check_folder(next(each for each in (folder, *folder.absolute().parents) if os.path.lexists(each)))
         except OSError as error:
             raise _cannot_write(folder, error) from error
-        return RunFile(folder, run)
+        return RunFile(folder, run, run.head if head is None else head)
 
 
 def stores(folder: Path) -> list[FileStore]:
@@ -108,8 +163,8 @@ class RunFile(JsonFile):
     ``path`` is the folder until then, for messages.
     """
 
-    def __init__(self, folder: Path, run: Run) -> None:
-        super().__init__(str(folder / "run"), run.head)
+    def __init__(self, folder: Path, run: Run, head: Mapping[str, Any]) -> None:
+        super().__init__(str(folder / "run"), head)
         self.path = str(folder)
         self._run = run
 
@@ -126,7 +181,7 @@ class RunFile(JsonFile):
         folder = temporary.parent
         with locked(folder / ".lock"):
             number = max((run.number for run in _runs(folder)), default=0) + 1
-            target = folder / _name(number, self._run)
+            target = folder / run_name(number, self._run)
             os.rename(temporary, target)
         self.path = str(target)
 
@@ -143,9 +198,3 @@ def _runs(folder: Path) -> list[SavedRun]:
         return []
     matches = sorted((int(match[1]), name) for name in names if (match := _FILE.fullmatch(name)))
     return [SavedRun(number, folder / name) for number, name in matches]
-
-
-def _name(number: int, run: Run) -> str:
-    commit = run.commit.id[:12] if run.commit else UNVERSIONED
-    time = re.sub(r"[-:]", "", run.created)[: len("20261122T042947")]
-    return f"{number:04}_{commit}_{time}{'_dirty' if run.commit and run.commit.dirty else ''}.json"

@@ -6,7 +6,7 @@ import datetime
 import re
 from collections.abc import Sequence
 
-from pytest_memperf.baseline.file_store import SavedRun
+from pytest_memperf.baseline.store import StoredRun
 from pytest_memperf.model.errors import UsageMistake
 
 _UNITS = {"h": 1, "d": 24, "w": 7 * 24}
@@ -24,8 +24,8 @@ def parse_age(text: str) -> datetime.timedelta:
 
 
 def unwanted(
-    runs: Sequence[SavedRun], keep: int | None, older: datetime.timedelta | None, now: datetime.datetime
-) -> list[SavedRun]:
+    runs: Sequence[StoredRun], keep: int | None, older: datetime.timedelta | None, now: datetime.datetime
+) -> list[StoredRun]:
     """Return the runs that go: not one of the last ``keep``, and older than that; either may be left open.
 
     Args:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
-from pytest_memperf.baseline.file_store import FileStore, SavedRun
 from pytest_memperf.baseline.judging import NOISY_BAND
+from pytest_memperf.baseline.store import Store, StoredRun
 from pytest_memperf.environment.commit import commit_named
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.run import LATEST, Commit, Run
@@ -24,14 +24,14 @@ class Baseline:
     runs: Sequence[Run]
     described: str
     remarks: Sequence[str] = ()
-    """Files of the store that could not be read."""
+    """Runs of the store that could not be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A saved run, and what the first line of its file says; a damaged one is known by its file's name alone."""
+    """A saved run, and what its head says; a damaged one is known by its name alone."""
 
-    saved: SavedRun
+    saved: StoredRun
     head: Run = field(default_factory=lambda: Run(""))
     damage: UsageMistake | None = None
 
@@ -56,7 +56,7 @@ class _Candidate:
         return f"run {self.saved.number:04}, {' '.join([*parts, self.head.created[:16].replace('T', ' ')])}"
 
 
-def find(reference: str, store: FileStore, project: Path) -> Baseline:
+def find(reference: str, store: Store, project: Path) -> Baseline:
     """Return the first that exists of what the reference may name; no runs where nothing does.
 
     UsageMistake where the run that would count cannot be read.
@@ -86,7 +86,7 @@ def find(reference: str, store: FileStore, project: Path) -> Baseline:
     return Baseline([], "", remarks)
 
 
-def _candidates(store: FileStore) -> Iterator[_Candidate]:
+def _candidates(store: Store) -> Iterator[_Candidate]:
     """Yield the runs of the store, the newest first."""
     for saved in reversed(store.runs()):
         try:
@@ -110,7 +110,7 @@ def _meanings(reference: str, project: Path) -> Iterator[Callable[[_Candidate], 
     yield lambda candidate: candidate.commit is not None and candidate.commit.branch == reference
     if re.fullmatch(r"[0-9a-f]{4,64}", reference):
         yield lambda candidate: candidate.commit is not None and candidate.commit.id.startswith(reference)
-    yield lambda candidate: fnmatch(candidate.saved.path.name, reference)
+    yield lambda candidate: fnmatch(candidate.saved.name, reference)
     commit = commit_named(reference, project)
     if commit is not None:
         yield lambda candidate: candidate.commit is not None and candidate.commit.id == commit

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_memperf.baseline.comparing import compare
-from pytest_memperf.baseline.file_store import FOLDER, FileStore, platform
+from pytest_memperf.baseline.file_store import FOLDER, platform
 from pytest_memperf.baseline.reference import Baseline, find
+from pytest_memperf.baseline.storage import store_at
+from pytest_memperf.baseline.store import Store
 from pytest_memperf.metrics.session import metric_named, registry_of
 from pytest_memperf.model.environment import Environment
 from pytest_memperf.model.errors import UsageMistake
@@ -63,17 +64,17 @@ def check_limits(config: pytest.Config) -> None:
                 raise UsageMistake(f"{spelling(config, 'compare-fail')}={mistake}") from None
 
 
-def store_of(config: pytest.Config) -> FileStore:
+def store_of(config: pytest.Config) -> Store:
     """Return the store of --memperf-storage: a path of the command line begins where that was typed."""
-    folder = resolve(config, "storage")
     given = config.getoption("--memperf-storage") is not None
-    return FileStore((config.invocation_params.dir if given else config.rootpath) / Path(folder or FOLDER), platform())
+    folder = config.invocation_params.dir if given else config.rootpath
+    return store_at(resolve(config, "storage") or FOLDER, folder, platform())
 
 
 class SavingSession(JsonReport):
     """Keeps the run in the store, unless a test failed: a baseline is what others are held to."""
 
-    def __init__(self, config: pytest.Config, store: FileStore, name: str | None, option: str) -> None:
+    def __init__(self, config: pytest.Config, store: Store, name: str | None, option: str) -> None:
         super().__init__(config, store.save(begun(config, name)), option)
         self._taken = 0
         self._perturbed: str | None = None

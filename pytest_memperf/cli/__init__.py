@@ -12,6 +12,7 @@ from pytest_memperf import __version__
 from pytest_memperf.cli.ab import AB
 from pytest_memperf.cli.command import INTERRUPTED, Command, drop_output, readers_may_leave
 from pytest_memperf.cli.compare import COMPARE
+from pytest_memperf.cli.copy import COPY
 from pytest_memperf.cli.doctor import DOCTOR
 from pytest_memperf.cli.export import EXPORT
 from pytest_memperf.cli.history import HISTORY
@@ -21,7 +22,7 @@ from pytest_memperf.model.errors import UsageMistake, nearest
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS: tuple[Command, ...] = (AB, COMPARE, DOCTOR, EXPORT, HISTORY, HUGEPAGES, PRUNE)
+COMMANDS: tuple[Command, ...] = (AB, COMPARE, COPY, DOCTOR, EXPORT, HISTORY, HUGEPAGES, PRUNE)
 MISTAKE = 2
 """Exit code of a call that is wrong."""
 PYTEST_ARGUMENTS = "pytest_arguments"

@@ -6,10 +6,8 @@ import argparse
 import contextlib
 import gc
 from collections.abc import Iterator
-from pathlib import Path
 
 from pytest_memperf.baseline.comparing import compare
-from pytest_memperf.baseline.file_store import FileStore, platform
 from pytest_memperf.baseline.folders import pairs
 from pytest_memperf.cli.command import Command
 from pytest_memperf.cli.outcomes import (
@@ -23,7 +21,7 @@ from pytest_memperf.cli.outcomes import (
     write_outcomes,
 )
 from pytest_memperf.cli.sides import sides, tell
-from pytest_memperf.cli.storage import add_storage, storage
+from pytest_memperf.cli.storage import add_storage, store_of
 from pytest_memperf.model.errors import UsageMistake, nearest
 from pytest_memperf.model.limits import Limits
 from pytest_memperf.report.comparison.texts import GROUPS, SORTS, USUAL, Order
@@ -72,7 +70,7 @@ def _run(options: argparse.Namespace) -> int:
     check_reports(options)
     order = _order(options)
     limits = Limits.parse(options.fail)
-    store = FileStore(storage(options.storage, Path.cwd()), platform())
+    store = store_of(options.storage)
     bases = sides(options.base, store)
     outcomes, unpaired = [], False
     for name in options.heads:

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from pytest_memperf.baseline.file_store import FileStore, platform
 from pytest_memperf.cli.command import Command
 from pytest_memperf.cli.sides import sides, tell
-from pytest_memperf.cli.storage import add_storage, storage
+from pytest_memperf.cli.storage import add_storage, store_of
 from pytest_memperf.model.errors import UsageMistake, nearest
 from pytest_memperf.model.metric import Better
 from pytest_memperf.model.run import Run
@@ -80,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> Run:
     """Return the run that is meant. UsageMistake for a folder with several."""
-    found = sides(options.run_name, FileStore(storage(options.storage, Path.cwd()), platform()))
+    found = sides(options.run_name, store_of(options.storage))
     if len(found) > 1:
         raise UsageMistake(f"{options.run_name} has results of {len(found)} environments: name a file of one of them")
     return found[0].runs[0]

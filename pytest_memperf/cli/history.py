@@ -7,15 +7,14 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pytest_memperf.baseline.file_store import FileStore, SavedRun, platform
 from pytest_memperf.baseline.lineage import lineage
 from pytest_memperf.baseline.series import Point, Series, Step, series
+from pytest_memperf.baseline.store import StoredRun
 from pytest_memperf.cli.command import Command
-from pytest_memperf.cli.storage import add_storage, storage
+from pytest_memperf.cli.storage import add_storage, store_of
 from pytest_memperf.model.comparison import Change
 from pytest_memperf.model.errors import UsageMistake, nearest
 from pytest_memperf.model.run import Run
@@ -52,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageMistake(f"--last={options.last}: give a whole number from 1 up")
     if options.branch and options.all_branches:
         raise UsageMistake("give --branch or --all-branches: not both")
-    store = FileStore(storage(options.storage, Path.cwd()), platform())
+    store = store_of(options.storage)
     saved = {each.number: each for each in store.runs()}
     if options.test is None and not options.branch:
         options.all_branches = True
@@ -64,7 +63,10 @@ def run(options: argparse.Namespace) -> int:
     if options.test is None:
         _print_runs(list(_heads(wanted)), options.json)
         return 0
-    runs = list(_with_test(wanted, options.test))
+    read = store.of_test([each.number for each in wanted], options.test)
+    for damage in read.remarks:
+        print(f"memperf: {damage}", file=sys.stderr)
+    runs = read.runs
     found = _only(list(series(runs, options.test)), options.metric or ())
     if options.json:
         print(json.dumps({"series": [_as_json(line) for line in found]}, indent=1))
@@ -79,24 +81,13 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _heads(saved: Sequence[SavedRun]) -> Iterator[Numbered]:
+def _heads(saved: Sequence[StoredRun]) -> Iterator[Numbered]:
     """Yield the runs without their results; of those that cannot be read a line is told instead."""
     for each in saved:
         try:
             yield each.number, each.head
         except UsageMistake as mistake:
             print(f"memperf: {mistake}", file=sys.stderr)
-
-
-def _with_test(saved: Sequence[SavedRun], test: str) -> Iterator[Numbered]:
-    """Yield the runs with the results of such tests alone; of those that cannot be read a line is told instead."""
-    for each in saved:
-        try:
-            run = each.read()
-        except UsageMistake as mistake:
-            print(f"memperf: {mistake}", file=sys.stderr)
-            continue
-        yield each.number, replace(run, results=[result for result in run.results if test in result.test])
 
 
 def _only(found: list[Series], names: Sequence[str]) -> list[Series]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import datetime
-from pathlib import Path
 
-from pytest_memperf.baseline.file_store import stores
 from pytest_memperf.baseline.pruning import parse_age, unwanted
 from pytest_memperf.cli.command import Command
-from pytest_memperf.cli.storage import add_storage, storage
+from pytest_memperf.cli.storage import add_storage, stores_of
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.values import number_or_text, whole
 from pytest_memperf.report.block import counted
@@ -35,11 +33,11 @@ def run(options: argparse.Namespace) -> int:
     older = None if options.older is None else parse_age(options.older)
     now = datetime.datetime.now(datetime.timezone.utc)
     number = 0
-    for store in stores(storage(options.storage, Path.cwd())):
+    for store in stores_of(options.storage):
         for each in unwanted(store.runs(), keep, older, now):
             if not options.dry_run:
-                store.remove(each)
-            print(each.path)
+                each.remove()
+            print(each.described)
             number += 1
     print(f"{counted(number, 'run')} {'would be ' if options.dry_run else ''}deleted")
     return 0

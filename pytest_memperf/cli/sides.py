@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
-from pytest_memperf.baseline.file_store import FileStore
 from pytest_memperf.baseline.folders import is_folder, read_folder
 from pytest_memperf.baseline.reference import Baseline, find
+from pytest_memperf.baseline.store import Store
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.report.table import printable
 
 
-def sides(reference: str, store: FileStore) -> list[Baseline]:
+def sides(reference: str, store: Store) -> list[Baseline]:
     """Return what a side is: one baseline, or one for each environment of a folder. UsageMistake for nothing."""
     found = read_folder(reference) if is_folder(reference) else [_found(reference, store)]
     for side in found:
@@ -27,13 +26,12 @@ def tell(remark: str) -> None:
     print(f"memperf: {printable(remark)}", file=sys.stderr)
 
 
-def _found(reference: str, store: FileStore) -> Baseline:
+def _found(reference: str, store: Store) -> Baseline:
     found = find(reference, store, Path.cwd())
     if not found.runs:
         for remark in found.remarks:
             tell(remark)
-        names = os.path.relpath(store.folder / store.platform)
         raise UsageMistake(
-            f"no file and no run in {names} is called {reference!r}: save one with pytest --memperf-save"
+            f"no file and no run in {store.described} is called {reference!r}: save one with pytest --memperf-save"
         )
     return found

@@ -3,21 +3,65 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
-from pytest_memperf.baseline.file_store import FOLDER
+import pytest
+
+from pytest_memperf.baseline.file_store import FOLDER, platform
+from pytest_memperf.baseline.storage import missing, store_at, stores_at
+from pytest_memperf.baseline.store import Store
 from pytest_memperf.model.errors import UsageMistake
+
+_INI = "memperf_storage"
 
 
 def add_storage(parser: argparse.ArgumentParser) -> None:
     """Add the option."""
-    parser.add_argument("--storage", metavar="FOLDER", help=f"where the runs are (the next {FOLDER} upwards)")
+    parser.add_argument(
+        "--storage",
+        metavar="URI",
+        help="where the runs are: a folder, sqlite:///FILE or postgresql://HOST/DATABASE "
+        f"({_INI} of pytest's ini file, or the next {FOLDER} upwards)",
+    )
 
 
-def storage(given: str | None, folder: Path) -> Path:
-    """Return where the runs are: the folder that was given, or the next one of the usual name upwards."""
+def store_of(given: str | None) -> Store:
+    """Return the store of this platform in the storage that was given, or the project's. UsageMistake without one."""
+    return store_at(*_storage(given), platform())
+
+
+def stores_of(given: str | None) -> Sequence[Store]:
+    """Return the store of each platform that has runs. UsageMistake as of ``store_of``."""
+    return stores_at(*_storage(given))
+
+
+def _storage(given: str | None) -> tuple[str, Path]:
+    """Return what names the storage, and where that begins if it is a relative path."""
     if given is not None:
-        if not Path(given).is_dir():
-            raise UsageMistake(f"--storage={given}: there is no such folder: name one of --memperf-storage")
-        return Path(given)
-    return next((each / FOLDER for each in (folder, *folder.parents) if (each / FOLDER).is_dir()), folder / FOLDER)
+        return _checked("--storage", given, Path())
+    here = Path.cwd()
+    folder, told = _from_ini(here)
+    if told:
+        return _checked(_INI, told, folder)
+    found = (each / FOLDER for each in (here, *here.parents) if (each / FOLDER).is_dir())
+    return str(next(found, here / FOLDER)), here
+
+
+def _checked(spelling: str, storage: str, folder: Path) -> tuple[str, Path]:
+    lacking = missing(storage, folder)
+    if lacking:
+        raise UsageMistake(f"{spelling}={storage}: there is no such {lacking}: name one of --memperf-storage")
+    return storage, folder
+
+
+def _from_ini(folder: Path) -> tuple[Path, str]:
+    """Return what pytest, started in the folder, would read from its ini file, and where that file is."""
+    from _pytest.config.findpaths import locate_config  # there is no public way to only look
+
+    try:
+        root, _, settings, *_ = locate_config(folder, [])
+    except pytest.UsageError as error:
+        raise UsageMistake(f"{error}: mend the file, or name the runs by --storage") from None
+    value = settings.get(_INI)
+    return root or folder, str(getattr(value, "value", value) or "")  # pytest 9 tells where it has it from

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +52,17 @@ class Run:
             **({"commit": self.commit.as_json()} if self.commit else {}),
             **({"name": self.name} if self.name else {}),
         }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Run:
+        """Return the run without its results. ValueError, KeyError, TypeError or AttributeError for other data."""
+        commit = data.get("commit")
+        return cls(
+            str(data["created"]),
+            Commit(str(commit["id"]), commit["branch"], bool(commit["dirty"])) if commit else None,
+            Environment.from_json(data.get("environment") or {}),
+            name=data.get("name"),
+        )
 
 
 def parse_name(text: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 import sys
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import pytest
 
@@ -43,6 +44,25 @@ class MeasuredElsewhere:
         return self._of_a_worker or environment_of(self._config)
 
 
+class Destination(Protocol):
+    """Where results go: a file, or a run of a store. ``add`` and ``finish`` may raise OSError and UsageMistake."""
+
+    path: str
+    """What it is called, for a reader."""
+
+    def add(self, result: Mapping[str, Any]) -> None:
+        """Take a result. ValueError for one with a value that JSON has no form of."""
+
+    def finish(self, tail: Mapping[str, Any]) -> None:
+        """Take the end, and be there from now on."""
+
+    def abandon(self) -> None:
+        """Leave nothing behind; after ``finish`` that does nothing."""
+
+    def cannot_be_written(self, error: OSError) -> UsageMistake:
+        """Return the error of another method as one line with its mend."""
+
+
 class JsonReport(MeasuredElsewhere):
     """Writes the results to a file as the reports arrive.
 
@@ -51,7 +71,7 @@ class JsonReport(MeasuredElsewhere):
         option: what asked for it, for the message where that cannot be written.
     """
 
-    def __init__(self, config: pytest.Config, file: JsonFile, option: str) -> None:
+    def __init__(self, config: pytest.Config, file: Destination, option: str) -> None:
         super().__init__(config)
         self._file = file
         self._option = option
@@ -99,6 +119,8 @@ class JsonReport(MeasuredElsewhere):
             action(data)
         except OSError as error:
             self._mistake = str(self._file.cannot_be_written(error))
+        except UsageMistake as mistake:
+            self._mistake = str(mistake)
         except ValueError as error:  # readings are finite, but the mean of two may not be
             self._mistake = f"{self._file.path} cannot be written ({data['test']}: {error}): mend the metric"
 

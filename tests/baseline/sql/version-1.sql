@@ -1,0 +1,17 @@
+BEGIN TRANSACTION;
+CREATE TABLE memperf_platform (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, last INTEGER NOT NULL);
+INSERT INTO "memperf_platform" VALUES(1,'Linux-any',2);
+CREATE TABLE memperf_result (run_id INTEGER NOT NULL REFERENCES memperf_run (id), test_id INTEGER NOT NULL REFERENCES memperf_test (id), place INTEGER NOT NULL, data TEXT NOT NULL, PRIMARY KEY (run_id, test_id, place));
+INSERT INTO "memperf_result" VALUES(1,1,0,'{"test": "test_it.py::test_it", "window": "call", "isolation": "inline", "allocator": "unknown", "rounds": 1, "metrics": {"minor_faults": {"value": 601.0, "unit": "count", "trust": "exact", "better": "lower", "uncertainty": 1, "floor": 2, "samples": [600, 602]}}, "unavailable": {}, "checks": []}');
+INSERT INTO "memperf_result" VALUES(1,2,1,'{"test": "test_it.py::test_other", "window": "call", "isolation": "inline", "allocator": "unknown", "rounds": 1, "metrics": {"minor_faults": {"value": 6.0, "unit": "count", "trust": "exact", "better": "lower", "uncertainty": 1, "floor": 2, "samples": [5, 7]}}, "unavailable": {}, "checks": []}');
+INSERT INTO "memperf_result" VALUES(2,1,0,'{"test": "test_it.py::test_it", "window": "call", "isolation": "inline", "allocator": "unknown", "rounds": 1, "metrics": {"minor_faults": {"value": 701.0, "unit": "count", "trust": "exact", "better": "lower", "uncertainty": 1, "floor": 2, "samples": [700, 702]}}, "unavailable": {}, "checks": []}');
+CREATE TABLE memperf_run (id INTEGER PRIMARY KEY, platform_id INTEGER NOT NULL REFERENCES memperf_platform (id), number INTEGER, head TEXT NOT NULL, tail TEXT NOT NULL);
+INSERT INTO "memperf_run" VALUES(1,1,1,'{"format": "pytest-memperf/1", "created": "2026-11-22T04:29:47+00:00", "commit": {"id": "a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1", "branch": "main", "dirty": false}, "name": "first"}','{"environment": {"kernel": "6.18.1", "cpus": 8}}');
+INSERT INTO "memperf_run" VALUES(2,1,2,'{"format": "pytest-memperf/1", "created": "2026-11-22T04:29:47+00:00", "commit": {"id": "b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2", "branch": null, "dirty": true}}','{"environment": {"kernel": "6.18.1", "cpus": 8}}');
+CREATE TABLE memperf_test (id INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, name TEXT NOT NULL);
+INSERT INTO "memperf_test" VALUES(1,'30f4d27f29861376693c5a23075fbd4b9514bb8b72c4cac7ceb563956f844256','test_it.py::test_it');
+INSERT INTO "memperf_test" VALUES(2,'6010a6c582a9cb9dd608b33c0809b51e6330efb2106b4dada7de59e4360dad77','test_it.py::test_other');
+CREATE TABLE memperf_version (version INTEGER NOT NULL);
+INSERT INTO "memperf_version" VALUES(1);
+CREATE UNIQUE INDEX memperf_run_number ON memperf_run (platform_id, number);
+COMMIT;
