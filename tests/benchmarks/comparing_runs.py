@@ -5,7 +5,8 @@ times differ in every result, one count in a thousand is worse, a third of the p
 compared in turns by ``memperf compare`` and the plainest way, by ``json.load`` and a loop over two dictionaries that
 looks for other values. Printed are the least and the median seconds of the rounds, the least processor's seconds
 (which other programs disturb less), the largest peak of resident memory, and the median ratio of the seconds of a
-round. """
+round.
+"""
 
 from __future__ import annotations
 
