@@ -1,11 +1,10 @@
 """What ``memperf compare`` of two large runs costs, as whole processes: ``python tests/benchmarks/comparing_runs.py``.
 
 Two runs of 25,000, 50,000 and 100,000 results (or as many as the arguments say), of ten metrics each, lie in files;
-times differ in every result, one count in a thousand is worse, a third of the peaks is a page apart. They are
-compared in turns by ``memperf compare`` and the plainest way, by ``json.load`` and a loop over two dictionaries that
-looks for other values. Printed are the least and the median seconds of the rounds, the least processor's seconds
-(which other programs disturb less), the largest peak of resident memory, and the median ratio of the seconds of a
-round.
+times differ in every result, one count in a thousand is worse, a third of the peaks is a page apart. They are compared
+in turns by ``memperf compare`` and the plainest way, by ``json.load`` and a loop over two dictionaries that looks for
+other values. Printed are the least and the median seconds of the rounds, the least processor's seconds (which other
+programs disturb less), the largest peak of resident memory, and the median ratio of the seconds of a round.
 """
 
 from __future__ import annotations
