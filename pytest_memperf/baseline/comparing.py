@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
+from pytest_memperf.baseline.alike import alike
 from pytest_memperf.baseline.compatibility import differences
 from pytest_memperf.baseline.judging import judge
 from pytest_memperf.baseline.renaming import hints_of_renames
-from pytest_memperf.model.comparison import Change, Comparison
+from pytest_memperf.model.comparison import TOLD_APART, Change, Comparison
 from pytest_memperf.model.environment import Environment
 from pytest_memperf.model.limits import Limits
 from pytest_memperf.model.metric import Measured, Metric
 from pytest_memperf.model.outcome import Outcome
 from pytest_memperf.model.result import Key, Result
 from pytest_memperf.model.run import Run
+from pytest_memperf.report.result_lines import by_key
 
 
 class Base:
@@ -25,12 +28,12 @@ class Base:
 
     def __init__(self, runs: Sequence[Run], environment: Environment) -> None:
         self._apart = [differences(run.environment, environment) for run in runs]
-        self._results = [{result.key: result for result in run.results} for run in runs]
+        self._results = [by_key(run.results) for run in runs]
 
     @property
-    def keys(self) -> Iterable[Key]:
-        """What the run that counts has results of."""
-        return self._results[0].keys()
+    def first(self) -> Mapping[Key, Result]:
+        """The results of the run that counts."""
+        return self._results[0]
 
     def compare(self, head: Result) -> Iterator[Comparison]:
         """Yield the comparison of each metric of a result whose key the base has."""
@@ -85,19 +88,35 @@ def compare(
         keep_same: keep the comparisons without a difference too, for a reader who wants to see them.
     """
     base, limits, outcome = Base(runs, environment), limits or Limits(), Outcome()
-    gone, new = dict.fromkeys(base.keys), []
-    heads = {result.key: result for result in results}  # of a test that ran twice the last one counts
+    heads = by_key(results)
+    gone, new = dict.fromkeys(base.first), []
+    # A band is of another size for each test, and who wants to see all values needs them one by one.
+    known = {} if keep_same or len(runs) > 1 else alike(base.first, heads, base.compare)
 
-    for key, head in heads.items():
-        if key in gone:
-            del gone[key]
-            for comparison in base.compare(head):
-                outcome.add(limits.judged(comparison), keep_same)
-        else:
+    for key in heads:
+        if key not in gone:
             new.append(key)
+            continue
+        del gone[key]
+        member = known.get(key)
+        if member is None:
+            for comparison in base.compare(heads[key]):
+                outcome.add(_shown(limits.judged(comparison), keep_same), keep_same)
+            continue
+        group, row = member
+        outcome.counts[Change.SAME] += group.same(row)
+        for comparison in group.comparisons(key, row):
+            outcome.add(limits.judged(comparison) if comparison.base else comparison, keep_same)
     for comparison in _unpaired(list(gone), new):
         outcome.add(comparison, keep_same)
     return outcome
+
+
+def _shown(comparison: Comparison, keep_same: bool) -> Comparison:
+    """Return the comparison, without the values of what nothing can be said of where only differences are wanted."""
+    if keep_same or comparison.change in TOLD_APART:
+        return comparison
+    return replace(comparison, base=None, head=None, smallest=None)
 
 
 def _unpaired(gone: Sequence[Key], new: Sequence[Key]) -> Iterator[Comparison]:

@@ -55,6 +55,8 @@ def _baseline(folder: str, found: list[tuple[str, Run]]) -> Baseline:
     """
     found = sorted(found, key=lambda each: each[1].created, reverse=True)
     (path, newest), more = found[0], len(found) - 1
+    if not more:
+        return Baseline([newest], path)  # its results may stay in the file
     environment = newest.environment
     if len({tuple(_values(run.environment, DECIDES_TIMES)) for _, run in found}) > 1:
         environment = replace(environment, machine=f"several in {folder}")  # no time of theirs can be compared
@@ -67,7 +69,7 @@ def _baseline(folder: str, found: list[tuple[str, Run]]) -> Baseline:
             layers[depths[key]].append(result)
             depths[key] += 1
     runs = [replace(newest, environment=environment, results=layer) for layer in layers]
-    return Baseline(runs, f"{path} and {more:,} more" if more else path)
+    return Baseline(runs, f"{path} and {more:,} more")
 
 
 def pairs(

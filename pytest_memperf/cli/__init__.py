@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import io
-import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from pytest_memperf import __version__
 from pytest_memperf.cli.ab import AB
-from pytest_memperf.cli.command import INTERRUPTED, Command
+from pytest_memperf.cli.command import INTERRUPTED, Command, drop_output, readers_may_leave
 from pytest_memperf.cli.compare import COMPARE
 from pytest_memperf.cli.copy import COPY
 from pytest_memperf.cli.doctor import DOCTOR
+from pytest_memperf.cli.export import EXPORT
 from pytest_memperf.cli.history import HISTORY
 from pytest_memperf.cli.hugepages import HUGEPAGES
 from pytest_memperf.cli.prune import PRUNE
@@ -23,7 +22,7 @@ from pytest_memperf.model.errors import UsageMistake, nearest
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS: tuple[Command, ...] = (AB, COMPARE, COPY, DOCTOR, HISTORY, HUGEPAGES, PRUNE)
+COMMANDS: tuple[Command, ...] = (AB, COMPARE, COPY, DOCTOR, EXPORT, HISTORY, HUGEPAGES, PRUNE)
 MISTAKE = 2
 """Exit code of a call that is wrong."""
 PYTEST_ARGUMENTS = "pytest_arguments"
@@ -76,23 +75,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise UsageMistake(f"memperf {options.command} takes nothing behind --: leave that out")
         setattr(options, PYTEST_ARGUMENTS, others)
         code: int = options.run(options)
-        sys.stdout.flush()
-        return code
+        with readers_may_leave():
+            return code
     except UsageMistake as mistake:
         print(f"memperf: {mistake}", file=sys.stderr)
         return MISTAKE
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        _drop_output()  # the reader has left, as in memperf doctor | head
+        drop_output()  # the reader has left, as in memperf doctor | head
         return 0
     except OSError as error:
-        _drop_output()
+        drop_output()
         print(f"memperf: the output cannot be written ({error.strerror})", file=sys.stderr)
         return MISTAKE
-
-
-def _drop_output() -> None:
-    """Let what Python still has to write go nowhere."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

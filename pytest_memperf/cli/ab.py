@@ -20,10 +20,9 @@ from pytest_memperf.baseline.ab.tools import link_tools
 from pytest_memperf.baseline.ab.workplace import workplace
 from pytest_memperf.cli.command import INTERRUPTED, Command
 from pytest_memperf.cli.outcomes import (
-    REGRESSION,
     add_outcome_arguments,
-    check_format,
     check_names,
+    check_reports,
     exit_code,
     keeps_same,
     write_outcomes,
@@ -90,8 +89,28 @@ def run(options: argparse.Namespace) -> int:
     """Run the tests on both sides, print what became of them, and return the exit code."""
     if options.tests not in TESTS:
         raise UsageMistake(f"--tests={options.tests}: choose from {', '.join(TESTS)}")
-    check_format(options.format)
+    check_reports(options)
     limits = Limits.parse(options.fail)
+    found, uncollected = _judged(options, limits)
+    _tell("")
+    if found.outcome.metrics:
+        check_names(limits, [found.outcome])
+    write_outcomes(options, [found.outcome])
+    for test, reason in found.failed:
+        print(f"memperf: {test} fails on head: {reason}", file=sys.stderr)
+    for name, modules in uncollected.items():
+        for module, reason in modules.items():
+            print(f"memperf: {module} cannot be imported on {name}: {reason}", file=sys.stderr)
+    if found.retaken:
+        print(f"memperf: the machine spoilt samples; taken anew: {found.retaken} of {found.runs}", file=sys.stderr)
+    if found.left:
+        print(f"memperf: interrupted, with {found.left} of {found.tests} tests left", file=sys.stderr)
+        return INTERRUPTED
+    return exit_code([found.outcome], options.strict)
+
+
+def _judged(options: argparse.Namespace, limits: Limits) -> tuple[gate.Gate, dict[str, dict[str, str]]]:
+    """Run the gate on the sides that are asked for; return also what modules each could not import, and why."""
     with contextlib.ExitStack() as at_the_end:
         folder = at_the_end.enter_context(workplace())
         pair = _asked(options, folder)
@@ -104,32 +123,19 @@ def run(options: argparse.Namespace) -> int:
             at_the_end.callback(sides[-1].close)
         for side in sides:
             side.collect()
-        if not sides[1].tests:
-            raise UsageMistake(_nothing(sides[1]))
-        former: list[str] = []
+        base, head = sides
+        if not head.tests:
+            raise UsageMistake(_nothing(head))
+        former = base.tests if options.tests == "own" else []
         if pair.tests[0] not in tests:
             former = tests_of(Side("former", pair.pythons[0], pair.tests[0], tools, options.pytest_arguments))
-        elif options.tests == "own":
-            former = sides[0].tests
         request = gate.Request(limits, keeps_same(options), options.max_time, options.max_retakes)
-        found = gate.run(sides[0], sides[1], request, _tell)
-    add_gone(found.outcome, former, sides[1])
+        found = gate.run(base, head, request, _tell)
+    add_gone(found.outcome, former, head)
     found.outcome.base, found.outcome.head = pair.described
-    _tell("")
-    if found.outcome.metrics:
-        check_names(limits, [found.outcome])
-    write_outcomes(options.format, options.output, [found.outcome])
-    for test, reason in found.failed:
-        print(f"memperf: {test} fails on head: {reason}", file=sys.stderr)
-    for name, side in zip(NAMES, sides, strict=True):
-        for module, reason in side.uncollected.items():
-            print(f"memperf: {module} cannot be imported on {name}: {reason}", file=sys.stderr)
-    if found.retaken:
-        print(f"memperf: the machine spoilt samples; taken anew: {found.retaken} of {found.runs}", file=sys.stderr)
-    if found.left:
-        print(f"memperf: interrupted, with {found.left} of {len(sides[1].tests)} tests left", file=sys.stderr)
-        return INTERRUPTED
-    return REGRESSION if found.failed or sides[1].uncollected else exit_code([found.outcome], options.strict)
+    found.outcome.failed = {**dict(found.failed), **head.uncollected}
+    found.outcome.folder = options.project
+    return found, {side.name: side.uncollected for side in sides}
 
 
 def _asked(options: argparse.Namespace, folder: Path) -> Pair:

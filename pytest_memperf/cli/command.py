@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 INTERRUPTED = 130
@@ -19,3 +22,19 @@ class Command:
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
     """Does the work and returns the exit code. UsageMistake is shown as one line, with exit code 2."""
+
+
+@contextlib.contextmanager
+def readers_may_leave() -> Iterator[None]:
+    """Write to standard output, of which a reader need not take all: ``memperf ab | head`` has its own exit code."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        drop_output()
+
+
+def drop_output() -> None:
+    """Let what Python still has to write go nowhere."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from pathlib import Path
+import contextlib
+import gc
+from collections.abc import Iterator
 
 from pytest_memperf.baseline.comparing import compare
-from pytest_memperf.baseline.folders import is_folder, pairs, read_folder
-from pytest_memperf.baseline.reference import Baseline, find
-from pytest_memperf.baseline.store import Store
+from pytest_memperf.baseline.folders import pairs
 from pytest_memperf.cli.command import Command
 from pytest_memperf.cli.outcomes import (
     READERS,
     add_outcome_arguments,
-    check_format,
     check_names,
+    check_reports,
     exit_code,
     keeps_same,
+    readable,
     write_outcomes,
 )
+from pytest_memperf.cli.sides import sides, tell
 from pytest_memperf.cli.storage import add_storage, store_of
 from pytest_memperf.model.errors import UsageMistake, nearest
 from pytest_memperf.model.limits import Limits
 from pytest_memperf.report.comparison.texts import GROUPS, SORTS, USUAL, Order
-from pytest_memperf.report.table import printable
 
 EPILOG = """
 A run is what --memperf-save kept: its number, name, commit, branch, a pattern of its file's name, "latest", a tag or
@@ -50,14 +50,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the comparison of each head with the base, and return the exit code."""
-    check_format(options.format)
+    with _no_search_for_cycles():
+        return _run(options)
+
+
+@contextlib.contextmanager
+def _no_search_for_cycles() -> Iterator[None]:
+    """Let Python not look through the objects for cycles: of hundreds of thousands none is in one."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _run(options: argparse.Namespace) -> int:
+    check_reports(options)
     order = _order(options)
     limits = Limits.parse(options.fail)
     store = store_of(options.storage)
-    bases = _sides(options.base, store)
+    bases = sides(options.base, store)
     outcomes, unpaired = [], False
     for name in options.heads:
-        found, alone = pairs(bases, _sides(name, store))
+        found, alone = pairs(bases, sides(name, store))
         for base, head in found:
             run = head.runs[0]
             outcome = compare(base.runs, run.results, run.environment, limits, keeps_same(options))
@@ -65,9 +82,9 @@ def run(options: argparse.Namespace) -> int:
             outcomes.append(outcome)
         for each in alone:
             unpaired = True
-            _tell(f"{each.described}: nothing of its environment is on the other side, so it is not compared")
+            tell(f"{each.described}: nothing of its environment is on the other side, so it is not compared")
     check_names(limits, outcomes)
-    write_outcomes(options.format, options.output, outcomes, order)
+    write_outcomes(options, outcomes, order)
     return exit_code(outcomes, options.strict, unpaired)
 
 
@@ -77,35 +94,11 @@ def _order(options: argparse.Namespace) -> Order:
     for (name, word), words in zip(given.items(), (SORTS, GROUPS), strict=True):
         if word is None:
             continue
-        if options.format not in READERS:
+        if not readable(options):
             raise UsageMistake(f"--{name} is for --format={', '.join(READERS)}: leave it out")
         if word not in words:
             raise UsageMistake(f"--{name}={word}: choose from {', '.join(words)}{nearest(word, words)}")
     return USUAL._replace(**{name: word for name, word in given.items() if word is not None})
-
-
-def _sides(reference: str, store: Store) -> list[Baseline]:
-    """Return what a side is: one baseline, or one for each environment of a folder."""
-    sides = read_folder(reference) if is_folder(reference) else [_found(reference, store)]
-    for side in sides:
-        for remark in side.remarks:
-            _tell(remark)
-    return sides
-
-
-def _tell(remark: str) -> None:
-    print(f"memperf: {printable(remark)}", file=sys.stderr)
-
-
-def _found(reference: str, store: Store) -> Baseline:
-    found = find(reference, store, Path.cwd())
-    if not found.runs:
-        for remark in found.remarks:
-            _tell(remark)
-        raise UsageMistake(
-            f"no file and no run in {store.described} is called {reference!r}: save one with pytest --memperf-save"
-        )
-    return found
 
 
 COMPARE = Command("compare", "Compare saved runs: what became worse, and how sure that is.", add_arguments, run)

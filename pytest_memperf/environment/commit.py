@@ -26,8 +26,8 @@ class Variables(NamedTuple):
 
 # From each system's own list of predefined variables.
 SYSTEMS = (
-    Variables("GITHUB_SHA", ("GITHUB_HEAD_REF", "GITHUB_REF_NAME")),
-    Variables("CI_COMMIT_SHA", ("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "CI_COMMIT_REF_NAME")),  # GitLab
+    Variables("GITHUB_SHA", ("GITHUB_HEAD_REF", "GITHUB_REF")),
+    Variables("CI_COMMIT_SHA", ("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "CI_COMMIT_BRANCH")),  # GitLab
     Variables("BUILDKITE_COMMIT", ("BUILDKITE_BRANCH",)),
     Variables("CIRCLE_SHA1", ("CIRCLE_BRANCH",)),
     Variables("BUILD_SOURCEVERSION", ("SYSTEM_PULLREQUEST_SOURCEBRANCH", "BUILD_SOURCEBRANCH")),  # Azure
@@ -97,8 +97,9 @@ def _from_variables(variables: Mapping[str, str]) -> Commit | None:
     for system in SYSTEMS:
         commit = variables.get(system.commit, "")
         if _ID.fullmatch(commit):
-            branch = next(filter(None, map(variables.get, system.branch)), None)
-            return Commit(commit, branch and re.sub(r"^(refs/heads/|origin/)", "", branch))
+            branch = next(filter(None, map(variables.get, system.branch)), "")
+            short = re.sub(r"^(refs/heads/|origin/)", "", branch)
+            return Commit(commit, short if short and not short.startswith("refs/") else None)  # a tag is no branch
     return None
 
 

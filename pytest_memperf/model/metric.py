@@ -77,6 +77,12 @@ class Measured(NamedTuple):
         """The median of the samples."""
         return self.samples[0] if len(self.samples) == 1 else median(self.samples)
 
+    @property
+    def interval(self) -> tuple[Number, Number]:
+        """The ends of the interval of all samples, and of the uncertainty round their median."""
+        value = self.value
+        return min(value - self.uncertainty, *self.samples), max(value + self.uncertainty, *self.samples)
+
     @classmethod
     def from_readings(cls, metric: Metric, readings: Sequence[Reading]) -> Measured:
         """Join the readings of several rounds or runs; the uncertainty is the largest of theirs and half the spread."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pytest_memperf.model.comparison import TOLD_APART, Change, Comparison
 
@@ -23,6 +23,10 @@ class Outcome:
 
     explanations: dict[str, list[str]] = field(default_factory=dict)
     """By test: where what became worse comes from, in words."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """The tests that fail on head and the modules that cannot be imported there, and why."""
+    folder: str = ""
+    """Where in the checkout the paths of the tests begin."""
 
     def add(self, comparison: Comparison, keep_same: bool = True) -> None:
         """Count a comparison, and keep it unless it is one without a difference that nobody wants to see."""
@@ -31,6 +35,10 @@ class Outcome:
             self.metrics.add(comparison.metric.name)
         if comparison.change is not Change.SAME or keep_same:
             self.comparisons.append(comparison)
+
+    def different(self) -> Outcome:
+        """Return this without the comparisons that found no difference; they stay counted."""
+        return replace(self, comparisons=[each for each in self.comparisons if each.change is not Change.SAME])
 
     @property
     def failing(self) -> list[Comparison]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,7 +40,7 @@ class Run:
     commit: Commit | None = None
     """None outside a repository."""
     environment: Environment = field(default_factory=Environment)
-    results: list[Result] = field(default_factory=list)
+    results: Sequence[Result] = field(default_factory=list)
     name: str | None = None
     """What the run was saved as; None where it was given no name."""
 

@@ -3,22 +3,68 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pytest_memperf.model.environment import Environment
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.result import FORMAT, Result
 from pytest_memperf.model.run import Commit, Run
+from pytest_memperf.report.result_lines import WRONG, ResultLines
 
 _NAME, _, _VERSION = FORMAT.partition("/")
 _BEFORE_RESULTS = ', "results": ['
-_WRONG = (KeyError, TypeError, ValueError, AttributeError, IndexError)
+_BEFORE_LINES = f"{_BEFORE_RESULTS}\n".encode()
+_COMMA = b",\n"
+_LONGEST_HEAD = 64 * 1024
 
 
 def read(path: str) -> Run:
-    """Return the run that the file holds. UsageMistake where it is missing, damaged, or of a newer format."""
+    """Return the run that the file holds. UsageMistake where it is missing, damaged, or of a newer format.
+
+    The results of a file as we write it stay in there until somebody looks at them.
+    """
+    return _read_lines(path) or _read_whole(path)
+
+
+def _read_lines(path: str) -> Run | None:
+    """Return the run of a file with each result in its line; None where anything is not as we write it."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    results = ResultLines(descriptor, path)
+    try:
+        with open(descriptor, "rb", closefd=False) as file:
+            first = file.readline(_LONGEST_HEAD)
+            if not first.endswith(_BEFORE_LINES):
+                return None
+            begin, more = len(first), True
+            last = file.readline()
+            while last.startswith(b"{") and more:
+                more = last.endswith(_COMMA)
+                results.add(last[: -len(_COMMA) if more else -1], begin)
+                begin += len(last)
+                last = file.readline()
+            if not last.startswith(b"]") or (more and results):
+                return None
+            rest = (last[1:] + file.read()).decode().strip()
+        head = json.loads(first.removesuffix(_BEFORE_LINES).decode() + "}")
+        tail = json.loads("{" + rest.removeprefix(","))
+        if rest.startswith(",") is not bool(tail) or {*head, "results"} & {*tail} or "results" in head:
+            return None
+        data = {**head, **tail}
+        _check_format(path, data)
+        return replace(_head(data), results=results)
+    except (OSError, *WRONG):
+        return None  # the other way tells what is wrong, and where
+
+
+def _read_whole(path: str) -> Run:
+    """Return the run of a file in any layout. UsageMistake as of ``read``."""
     try:
         with open(path, encoding="utf-8") as file:
             data = json.load(file)
@@ -28,11 +74,9 @@ def read(path: str) -> Run:
         raise UsageMistake(f"{path} is damaged or no JSON ({error}): write it again, or remove it") from error
     _check_format(path, data)
     try:
-        run = _head(data)
-        run.results.extend(Result.from_json(result) for result in data["results"])
-    except _WRONG as error:
+        return replace(_head(data), results=[Result.from_json(result) for result in data["results"]])
+    except WRONG as error:
         raise _damaged(path, error) from error
-    return run
 
 
 def read_head(path: str) -> Run:
@@ -42,7 +86,7 @@ def read_head(path: str) -> Run:
     """
     try:
         with open(path, encoding="utf-8") as file:
-            line = file.readline(64 * 1024).rstrip()
+            line = file.readline(_LONGEST_HEAD).rstrip()
         data = json.loads(line.removesuffix(_BEFORE_RESULTS) + "}") if line.endswith(_BEFORE_RESULTS) else None
     except OSError as error:
         raise _unreadable(path, error) from error
@@ -53,7 +97,7 @@ def read_head(path: str) -> Run:
     _check_format(path, data)
     try:
         return _head(data)
-    except _WRONG as error:
+    except WRONG as error:
         raise _damaged(path, error) from error
 
 

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 from projects import INSTALL, PACKAGE, Project, interpreter, processes
 
+from pytest_memperf.baseline.ab.repository import TARGETS
 from pytest_memperf.cli import main
+from pytest_memperf.environment.commit import SYSTEMS
 
 PROGRAM = "import sys; from pytest_memperf.cli import main; sys.exit(main())"
 MARKED = "import os, time, pytest, mypkg\npytestmark = pytest.mark.memperf\n"
@@ -45,6 +47,8 @@ def own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempP
     """Have git read no settings, environments be kept for all these tests, and temporary folders be the test's own."""
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    for name in (*TARGETS, *(system.commit for system in SYSTEMS)):  # these tests may run for one
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
     (tmp_path / "temporary").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))

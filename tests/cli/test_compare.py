@@ -6,7 +6,9 @@ import csv
 import io
 import json
 import os
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -144,6 +146,14 @@ class TestExitCodes:
             (["before", "after", "--sort=name", "--format=csv"], "--sort is for --format=terminal, markdown, github: "),
             (["before", "after", "--output=no/such"], "no/such cannot be written (No such file or directory): make "),
             (["before", "after", "--output=."], ". cannot be written ("),
+            (["before", "after", "--report=xml:out"], "--report=xml: choose from terminal, markdown, github, json, "),
+            (["before", "after", "--report=junit:"], "--report=junit: names no file: write --report=junit:FILE"),
+            (["before", "after", "--report=junit:no/such"], "no/such cannot be written (No such file or directory): "),
+            (["before", "after", "--report=junit:folder"], "folder cannot be written (Is a directory): name "),
+            (["before", "after", "--report=junit:/dev/null"], "/dev/null cannot be written (not a regular file): "),
+            (["before", "after", "--report=junit:out", "--report=json:./out"], "./out twice: name each file once, "),
+            (["before", "after", "--report=terminal"], "terminal is written to standard output twice: "),
+            (["before", "after", "--sort=name", "--format=csv", "--report=json:out"], "--sort is for "),
             (["before", "test_it.py"], "test_it.py is damaged or no JSON ("),
             (["folder", "after"], "folder: no file in this folder has results: name one with files of --memperf-json"),
         ],
@@ -310,6 +320,58 @@ class TestOutput:
         printed = Call(capsys, "before", "after", f"--format={name}")
         assert (project / "out").read_bytes() == printed.out.encode()
         assert [path.name for path in project.iterdir() if path.name.startswith(".memperf-")] == []
+
+    def test_several_at_once(
+        self, project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each is what it would be alone: readers see no metric without a difference, programs all of them."""
+        monkeypatch.delenv(github.SUMMARY, raising=False)
+        alone = {name: Call(capsys, "before", "after", f"--format={name}").out for name in FORMATS}
+        files = [f"--report={name}:{name}.out" for name in FORMATS if name not in ("terminal", "github")]
+        call = Call(capsys, "before", "after", "--report=github", *files)
+        assert (call.code, call.err) == (1, "")
+        assert call.out == alone["terminal"] + alone["github"]
+        for name in ("markdown", "json", "junit", "csv"):
+            assert (project / f"{name}.out").read_bytes() == alone[name].encode()
+
+    def test_the_order_is_for_readers(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """Where one of the formats is for them."""
+        call = Call(capsys, "before", "after", "--sort=name", "--format=json", "--report=markdown:out.md")
+        tests = [line.split("`")[1] for line in (project / "out.md").read_text().splitlines() if line.startswith("| `")]
+        assert call.code == 1
+        assert len(set(tests)) > 1
+        assert tests == sorted(tests, key=lambda test: (len(test), test))
+
+    def test_files_are_written_though_nobody_reads_the_output(self, project: Path) -> None:
+        """They come first, so that a reader who leaves, as head does, takes none away; nor the exit code."""
+        reader, writer = os.pipe()
+        os.close(reader)
+        program = "import sys; from pytest_memperf.cli import main; sys.exit(main())"
+        command = [sys.executable, "-c", program, "compare", "before", "after", "--report=junit:out.xml"]
+        assert subprocess.run(command, stdout=writer).returncode == 1
+        os.close(writer)
+        assert ElementTree.parse(project / "out.xml").getroot().tag == "testsuites"
+
+    def test_one_that_cannot_be_written_takes_no_other_with_it(
+        self, project: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A file too large, which is found out at the end: the others are written, and the exit code is 2."""
+        size = len(Call(capsys, "before", "after", "--format=csv").out)
+        former, ignored = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, former[1]))
+            call = Call(capsys, "before", "after", "--report=json:out.json", "--report=csv:out.csv")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, former)
+            signal.signal(signal.SIGXFSZ, ignored)
+        assert call.code == 2
+        assert (
+            call.err
+            == "memperf: out.json cannot be written (File too large): name a file in a folder that can be written\n"
+        )
+        assert call.out.startswith("base: ")
+        assert len((project / "out.csv").read_bytes()) == size
+        assert not (project / "out.json").exists()
 
     def test_a_file_that_cannot_be_written_stays(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """Whole or not at all."""

@@ -34,7 +34,7 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ([], "memperf: name a command: ab, compare, copy, doctor, history, hugepages, prune (see memperf --help)"),
+        ([], f"memperf: name a command: {', '.join(command.name for command in COMMANDS)} (see memperf --help)"),
         (["doctr"], "memperf: there is no command 'doctr'; did you mean 'doctor'? (see memperf --help)"),
         (["xyz", "--json"], "memperf: there is no command 'xyz' (see memperf --help)"),
         (["doctor", "--foo"], "memperf: unrecognized arguments: --foo (see memperf --help)"),

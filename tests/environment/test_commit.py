@@ -230,7 +230,13 @@ class TestVariables:
 
     @pytest.mark.parametrize(
         ("told", "branch"),
-        [("refs/heads/main", "main"), ("origin/main", "main"), ("topic/origin/x", "topic/origin/x"), ("", None)],
+        [
+            ("refs/heads/main", "main"),
+            ("origin/main", "main"),
+            ("topic/origin/x", "topic/origin/x"),
+            ("", None),
+            ("refs/tags/v1", None),
+        ],
     )
     def test_branches_have_their_short_names(self, tmp_path: Path, told: str, branch: str | None) -> None:
         """As git has them in a checkout."""
@@ -239,12 +245,12 @@ class TestVariables:
     @pytest.mark.parametrize("value", ["", "HEAD", "a" * 39, "A" * 40, "$(git rev-parse HEAD)", f"{A}\n"])
     def test_what_is_no_id_is_passed_over(self, tmp_path: Path, value: str) -> None:
         """A variable of the name may mean something else."""
-        assert commit_of(tmp_path, {"GITHUB_SHA": value, "GITHUB_REF_NAME": "main"}) is None
+        assert commit_of(tmp_path, {"GITHUB_SHA": value, "GITHUB_REF": "main"}) is None
         assert commit_of(tmp_path, {"GITHUB_SHA": value, "CI_COMMIT_SHA": A}) == Commit(A)
 
     def test_git_is_nearer(self, repository: Repository) -> None:
         """A variable may be left over from another checkout."""
-        variables = {"GITHUB_SHA": A, "GITHUB_REF_NAME": "theirs"}
+        variables = {"GITHUB_SHA": A, "GITHUB_REF": "theirs"}
         assert commit_of(repository.folder, variables) == Commit(repository.head, "main")
         repository.git("checkout", "-q", "--detach")
         assert commit_of(repository.folder, variables) == Commit(repository.head, None)
@@ -253,7 +259,7 @@ class TestVariables:
         """These systems check the commit out by its id; its changes are git's to tell."""
         repository.git("checkout", "-q", "--detach")
         repository.change("two")
-        variables = {"GITHUB_SHA": repository.head, "GITHUB_HEAD_REF": "topic/one", "GITHUB_REF_NAME": "7/merge"}
+        variables = {"GITHUB_SHA": repository.head, "GITHUB_HEAD_REF": "topic/one", "GITHUB_REF": "refs/pull/7/merge"}
         assert commit_of(repository.folder, variables) == Commit(repository.head, "topic/one", dirty=True)
 
     def test_the_process_has_them(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

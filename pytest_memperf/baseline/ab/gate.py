@@ -48,6 +48,8 @@ class Gate:
     outcome: Outcome = field(default_factory=Outcome)
     failed: list[tuple[str, str]] = field(default_factory=list)
     """The tests that fail on head, and why."""
+    tests: int = 0
+    """Of head."""
     runs: int = 0
     retaken: int = 0
     """Samples that the machine spoilt, so that others were taken in their place."""
@@ -111,7 +113,7 @@ def run(base: Side, head: Side, request: Request, tell: Callable[[str], None]) -
             ``why: NAME`` when its reasons are looked for.
     """
     there, looks = set(base.tests), NOISY_METRICS * len(head.tests)
-    gate, findings, times = Gate(left=len(head.tests)), _Findings(), Times(looks)
+    gate, findings, times = Gate(tests=len(head.tests), left=len(head.tests)), _Findings(), Times(looks)
     began = time.monotonic()
     try:
         for test in head.tests:

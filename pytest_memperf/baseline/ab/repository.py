@@ -6,12 +6,19 @@ import hashlib
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_memperf.environment.commit import SYSTEMS
 from pytest_memperf.model.errors import UsageMistake
 
 DEFAULT_BRANCHES = ("origin/main", "origin/master", "main", "master")
+TARGETS = {
+    "GITHUB_BASE_REF": "GITHUB_WORKSPACE",
+    "CHANGE_TARGET": "WORKSPACE",  # Jenkins
+}
+"""Variables that name the branch which a pull request goes to, and those that name the folder of the job's checkout."""
 _POINTING_ELSEWHERE = (
     "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY",
     "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE", "GIT_PREFIX", "GIT_SHALLOW_FILE",
@@ -84,15 +91,22 @@ class Repository:
         changed = self._ask("status", "--porcelain")
         return State(head.commit, "the working tree" if changed else "HEAD", digest.hexdigest()[:12] if changed else "")
 
-    def chosen(self) -> tuple[State, State]:
+    def chosen(self, variables: Mapping[str, str] = os.environ) -> tuple[State, State]:
         """Return what a run without names compares.
 
-        In the checkout of a pull request, a merge commit, that is its first parent with it; else the commit where
-        the branch left the default one, with the working tree.
+        In the checkout of a pull request that is the commit which it would be merged into, or where its branch left
+        the target, with the commit that is checked out; else the commit where the branch left the default one, with
+        the working tree.
         """
-        head = self.working_tree()
+        head = self.state("HEAD")
         parents = self._parents(head.commit)
-        if len(parents) > 1 and not head.changes:
+        told = self._told(head.commit, parents, variables)
+        if told:
+            return told, head
+        if head.commit not in [variables.get(system.commit) for system in SYSTEMS]:
+            head = self.working_tree()  # which else has what the job's other steps left there
+        merge = len(parents) > 1 and not head.changes
+        if merge and self._ask("symbolic-ref", "--quiet", "HEAD") is None:  # checked out for its own sake
             return State(self._have(parents[0]), "HEAD^1"), head
         default = self._ask("symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD")
         for name in (default, *DEFAULT_BRANCHES):
@@ -101,7 +115,9 @@ class Repository:
                 return State(base, f"where it left {name}" if base != head.commit else "HEAD"), head
             if base and parents:
                 return State(self._have(parents[0]), "HEAD^1"), head
-        if self._ask("rev-parse", "--is-shallow-repository") == "true":
+        if merge:
+            return State(self._have(parents[0]), "HEAD^1"), head
+        if self._shallow:
             raise UsageMistake(
                 "this clone is too shallow to tell where the branch left the default one: "
                 "clone with fetch-depth: 0 (GitHub) or GIT_DEPTH: 0 (GitLab), or name BASE and HEAD"
@@ -109,6 +125,49 @@ class Repository:
         raise UsageMistake(
             f"no default branch is known here (looked for {', '.join(DEFAULT_BRANCHES)}): name BASE and HEAD"
         )
+
+    def _told(self, head: str, parents: list[str], variables: Mapping[str, str]) -> State | None:
+        """Return the base of the pull request that a system has checked out; None where this is none."""
+        if variables.get("CI_COMMIT_SHA") == head:  # GitLab; the first one is of merged results
+            called = variables.get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "the target branch")
+            for name in ("CI_MERGE_REQUEST_TARGET_BRANCH_SHA", "CI_MERGE_REQUEST_DIFF_BASE_SHA"):
+                if variables.get(name):
+                    return State(self._have(variables[name]), f"where it left {called}")
+        for branch, workspace in TARGETS.items():
+            folder, target = variables.get(workspace), variables.get(branch)
+            if target and folder and self.top.is_relative_to(os.path.realpath(folder)):
+                if variables.get("GITHUB_SHA") == head and len(parents) > 1:
+                    return State(self._have(parents[0]), "HEAD^1")
+                return State(self._left(head, target), f"where it left {target}")
+        return None
+
+    def _left(self, head: str, target: str) -> str:
+        """Return the commit where a pull request left its target. UsageMistake where this clone does not tell.
+
+        Its first parent would be wrong: Jenkins merges the target into the pull request, as its author may have done.
+        """
+        tip = self._tip(target)
+        base = self._ask("merge-base", head, tip) if tip else None
+        if base is None:
+            raise UsageMistake(
+                f"this clone does not tell where the pull request left {target}: clone with fetch-depth: 0 (GitHub), "
+                f"or fetch {target} too, and not shallow (Jenkins), or name BASE and HEAD"
+            )
+        return base
+
+    def _tip(self, branch: str) -> str | None:
+        """Return the last commit of a branch of origin, which is fetched if need be; None where there is none."""
+        here = self._ask("rev-parse", "--verify", "--quiet", f"refs/remotes/origin/{branch}^{{commit}}")
+        if here or self._shallow:
+            return here
+        reference = f"refs/heads/{branch}"
+        listed = self._ask("ls-remote", "--quiet", "origin", reference)
+        self._ask("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap=", "origin", reference)
+        return listed.split()[0] if listed else None
+
+    @property
+    def _shallow(self) -> bool:
+        return self._ask("rev-parse", "--is-shallow-repository") == "true"
 
     def _parents(self, commit: str) -> list[str]:
         """Return the parents, also those that a shallow clone has not got."""
@@ -122,7 +181,7 @@ class Repository:
             if self._ask("cat-file", "-e", commit) is None:
                 raise UsageMistake(
                     f"this clone is too shallow to have {commit[:12]}: "
-                    "clone with fetch-depth: 2 (GitHub) or GIT_DEPTH: 2 (GitLab)"
+                    "clone with fetch-depth: 2 (GitHub) or GIT_DEPTH: 0 (GitLab)"
                 )
         return commit
 

@@ -67,10 +67,9 @@ class SavedRows:
         """Return it with what it has besides, as JSON. UsageMistake for a damaged one."""
         try:
             run = self._run(json.loads(tail))
-            run.results.extend(Result.from_json(json.loads(result)) for result in results)
+            return replace(run, results=[Result.from_json(json.loads(result)) for result in results])
         except _WRONG as error:
             raise self._damaged(error) from error
-        return run
 
     def document(self) -> dict[str, Any]:
         """Return all of it as plain JSON data. UsageMistake for a damaged one."""

@@ -1,4 +1,4 @@
-"""A comparison as workflow commands of GitHub Actions: each regression is an annotation on its test's line."""
+"""A comparison as workflow commands of GitHub Actions: each test with a regression is an annotation on its line."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import ast
 import os
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-from pytest_memperf.model.comparison import Comparison
 from pytest_memperf.model.outcome import Outcome
 from pytest_memperf.report.comparison import markdown
 from pytest_memperf.report.comparison.texts import USUAL, Order, headline, rows, sentence, summary
@@ -18,6 +18,8 @@ from pytest_memperf.report.table import printable
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
 """The variable that names the file to which a step adds what the page of the run shows."""
+WORKSPACE = "GITHUB_WORKSPACE"
+"""The variable that names the folder of the checkout: paths of annotations begin there."""
 
 
 def write(file: TextIO, outcomes: list[Outcome], order: Order = USUAL) -> None:
@@ -25,14 +27,15 @@ def write(file: TextIO, outcomes: list[Outcome], order: Order = USUAL) -> None:
 
     UsageMistake where that cannot be written.
     """
-    lines = Lines()
     for outcome in outcomes:
-        for comparison, texts in rows(outcome.comparisons, order):
-            if comparison.failing:
-                file.write(_annotation(lines, comparison, texts))
-        level = "notice" if outcome.judged and not outcome.failing and not outcome.undecided else "warning"
+        sources = Sources(outcome.folder)
+        for test, found in _annotations(outcome, order).items():
+            name, _, rest = test.partition("::")
+            title = printable(f"{', '.join(dict.fromkeys(found.about))} of {rest or name}")
+            file.write(_command("error", "\n".join(found.lines), **sources.place(name, rest), title=title))
+        fine = outcome.judged and not (outcome.failing or outcome.failed or outcome.undecided)
         upshot = f"{headline(outcome)}: {outcome.head} against {outcome.base}: {summary(outcome)}"
-        file.write(_command(level, upshot, title="memperf"))
+        file.write(_command("notice" if fine else "warning", upshot, title="memperf"))
     path = os.environ.get(SUMMARY)
     if path:
         try:
@@ -42,13 +45,30 @@ def write(file: TextIO, outcomes: list[Outcome], order: Order = USUAL) -> None:
             raise cannot_write(path, error) from None
 
 
-def _annotation(lines: Lines, comparison: Comparison, texts: tuple[str, ...]) -> str:
-    test = comparison.key.test
-    file, _, name = test.partition("::")
-    line = lines.of(file, name)
-    place = {"file": file} if line is None else {"file": file, "line": str(line)}
-    called, metric, *_ = texts
-    return _command("error", f"{called}: {sentence(texts)}", **place, title=printable(f"{metric} of {name or file}"))
+@dataclass(slots=True)
+class _Annotation:
+    """What is wrong with a test: one annotation, for GitHub shows ten of a step."""
+
+    about: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+
+
+def _annotations(outcome: Outcome, order: Order) -> dict[str, _Annotation]:
+    """Return what is wrong by test, those with a regression first, and where it comes from."""
+    found: dict[str, _Annotation] = {}
+    for comparison, texts in rows(outcome.comparisons, order):
+        if comparison.failing:
+            annotation = found.setdefault(comparison.key.test, _Annotation())
+            annotation.about.append(texts[1])
+            annotation.lines.append(f"{texts[0]}: {sentence(texts)}")
+    for test, lines in outcome.explanations.items():
+        if test in found:
+            found[test].lines += map(printable, lines)
+    for test, reason in outcome.failed.items():
+        annotation = found.setdefault(test, _Annotation())
+        annotation.about.append("failure")
+        annotation.lines.append(printable(f"{test} fails on head: {reason}"))
+    return found
 
 
 def _command(command: str, message: str, **properties: str) -> str:
@@ -63,18 +83,35 @@ def _escaped(text: str, more: str = "") -> str:
     return text
 
 
-class Lines:
-    """The lines on which tests begin; each file is read once."""
+class Sources:
+    """The files and lines where tests begin; each file is read once.
 
-    def __init__(self) -> None:
-        self._found: dict[str, dict[str, int]] = {}
+    Args:
+        folder: where in the checkout the paths of the tests begin, as far as that is known.
+    """
 
-    def of(self, file: str, name: str) -> int | None:
-        """Return the line of ``TestClass::test_name[parameters]``, of the class where the test is inherited."""
-        if file not in self._found:
-            self._found[file] = _lines_of(Path(file))
-        lines, name = self._found[file], name.partition("[")[0]
-        return lines.get(name, lines.get(name.rpartition("::")[0]))
+    def __init__(self, folder: str = "") -> None:
+        here = Path.cwd()
+        self._workspace = Path(os.environ.get(WORKSPACE) or here).resolve()
+        above = here.parents if here.is_relative_to(self._workspace) else ()
+        places = [here, *(place for place in above if place.is_relative_to(self._workspace))]
+        self._places = [each for place in places for each in dict.fromkeys((place / folder, place))]
+        self._lines: dict[Path, dict[str, int]] = {}
+
+    def place(self, file: str, name: str) -> dict[str, str]:
+        """Return file and line of ``TestClass::test_name[parameters]``, of the class where the test is inherited.
+
+        The file's path begins at the checkout; one that is not found stays as it is, and has no line.
+        """
+        path = next((place / file for place in self._places if (place / file).is_file()), None)
+        if path is None:
+            return {"file": file}
+        if path not in self._lines:
+            self._lines[path] = _lines_of(path)
+        lines, name = self._lines[path], name.partition("[")[0]
+        line = lines.get(name, lines.get(name.rpartition("::")[0]))
+        found = {"file": os.path.relpath(path, self._workspace)}
+        return found if line is None else {**found, "line": str(line)}
 
 
 def _lines_of(file: Path) -> dict[str, int]:

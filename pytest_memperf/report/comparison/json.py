@@ -23,6 +23,7 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "head": outcome.head,
         "counts": {change.value: outcome.counts[change] for change in Change if outcome.counts[change]},
         "regressions": len(outcome.failing),
+        **({"failed": outcome.failed} if outcome.failed else {}),
         **({"explanations": outcome.explanations} if outcome.explanations else {}),
         "metrics": [_comparison(comparison) for comparison in outcome.comparisons],
     }

@@ -30,8 +30,12 @@ def _suite(outcome: Outcome) -> ElementTree.Element:
     for comparison in outcome.comparisons:
         by_key.setdefault(comparison.key, []).append(comparison)
     places = Counter(key.place for key in by_key)
-    cases = [_case(_name(key, places[key.place] > 1), comparisons) for key, comparisons in by_key.items()]
-    attributes = {"name": "memperf", "tests": str(len(cases)), "errors": "0"}
+    cases = []
+    for key, comparisons in by_key.items():
+        explanations = outcome.explanations.get(key.test, [])
+        cases.append(_case(_name(key, places[key.place] > 1), comparisons, explanations))
+    cases += [_failed(test, reason) for test, reason in outcome.failed.items()]
+    attributes = {"name": "memperf", "tests": str(len(cases))}
     attributes |= {name: str(sum(case.find(tag) is not None for case in cases)) for name, tag in _TAGS.items()}
     suite = ElementTree.Element("testsuite", attributes)
     sides = ElementTree.SubElement(suite, "properties")
@@ -41,7 +45,7 @@ def _suite(outcome: Outcome) -> ElementTree.Element:
     return suite
 
 
-_TAGS = {"failures": "failure", "skipped": "skipped"}
+_TAGS = {"failures": "failure", "errors": "error", "skipped": "skipped"}
 
 
 def _legal(text: str) -> str:
@@ -53,9 +57,17 @@ def _name(key: Key, several: bool) -> str:
     return f"{key.place}, {key.allocator}, {key.isolation}" if several else key.place
 
 
-def _case(called: str, comparisons: list[Comparison]) -> ElementTree.Element:
-    file, _, name = _legal(called).partition("::")
-    case = ElementTree.Element("testcase", classname=file, name=name or file)
+def _new(called: str) -> ElementTree.Element:
+    """Return a case, named as pytest's own XML names a test: readers put those of a class and a folder together."""
+    place, bracket, parameters = _legal(called).partition("[")
+    file, *classes = place.split("::")
+    name = f"{classes.pop() if classes else file}{bracket}{parameters}"
+    scope = ".".join([file.removesuffix(".py").replace("/", "."), *classes])
+    return ElementTree.Element("testcase", classname=scope or "memperf", name=name or file)
+
+
+def _case(called: str, comparisons: list[Comparison], explanations: list[str]) -> ElementTree.Element:
+    case = _new(called)
     values = [
         (f"memperf.{each.key.window}.{each.metric.name}.{name}", side.value)
         for each in comparisons
@@ -66,10 +78,18 @@ def _case(called: str, comparisons: list[Comparison]) -> ElementTree.Element:
         properties = ElementTree.SubElement(case, "properties")
         for property_name, value in values:
             ElementTree.SubElement(properties, "property", name=_legal(property_name), value=str(value))
-    failing = [texts for comparison, texts in rows(comparisons) if comparison.failing]
+    failing = [sentence(texts) for comparison, texts in rows(comparisons) if comparison.failing]
     if failing:
-        lines = [_legal(sentence(texts)) for texts in failing]
-        ElementTree.SubElement(case, "failure", message=lines[0]).text = "\n".join(lines)
+        lines = [_legal(line) for line in (*failing, *explanations)]
+        ElementTree.SubElement(case, "failure", message=lines[0], type="regression").text = "\n".join(lines)
     elif not any(each.change in (*TOLD_APART, Change.NEW, Change.GONE) for each in comparisons):
         ElementTree.SubElement(case, "skipped", message=_legal("; ".join(together(comparisons))))
+    return case
+
+
+def _failed(test: str, reason: str) -> ElementTree.Element:
+    """Return the case of a test that fails on head, beside that of its metrics, or of a module."""
+    case = _new(test)
+    case.set("name", f"{case.get('name')}, on head")
+    ElementTree.SubElement(case, "error", message=_legal(reason), type="failure").text = _legal(reason)
     return case

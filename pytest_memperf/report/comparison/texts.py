@@ -138,9 +138,19 @@ def explanations(outcome: Outcome) -> Iterator[str]:
 def headline(outcome: Outcome) -> str:
     """Return the upshot in a few words."""
     tests = len({comparison.key for comparison in outcome.failing})
+    found = []
     if tests:
-        return f"{counted(len(outcome.failing), 'memory regression')} in {counted(tests, 'test')}"
-    return "No memory regression" if outcome.judged else "Memory: nothing could be judged"
+        found.append(f"{counted(len(outcome.failing), 'memory regression')} in {counted(tests, 'test')}")
+    if outcome.failed:
+        found.append(f"{counted(len(outcome.failed), 'failure')} on head")
+    return ", ".join(found) or ("No memory regression" if outcome.judged else "Memory: nothing could be judged")
+
+
+def failures(outcome: Outcome) -> Iterator[str]:
+    """Yield what fails on head, whatever became of its metrics, a line each."""
+    for name, reason in outcome.failed.items():
+        what = "fails" if "::" in name else "cannot be imported"
+        yield printable(f"{name} {what} on head: {reason}")
 
 
 def summary(outcome: Outcome) -> str:

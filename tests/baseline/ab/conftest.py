@@ -13,8 +13,10 @@ sys.path.append(str(Path(__file__).parent))
 from gates import MARKED, Both
 from projects import PACKAGE, Project, interpreter
 
+from pytest_memperf.baseline.ab.repository import TARGETS
 from pytest_memperf.baseline.ab.side import Side
 from pytest_memperf.baseline.ab.tools import link_tools
+from pytest_memperf.environment.commit import SYSTEMS
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +24,8 @@ def own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempP
     """Have git read no settings, and environments be kept for this run of pytest alone; return where."""
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    for name in (*TARGETS, *(system.commit for system in SYSTEMS)):  # these tests may run for one
+        monkeypatch.delenv(name, raising=False)
     cache = tmp_path_factory.getbasetemp() / "cache"
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     return cache

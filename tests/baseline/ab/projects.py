@@ -66,7 +66,7 @@ class Project:
             ("status", "--porcelain", "--ignored"),
             ("worktree", "list"),
             ("for-each-ref",),
-            ("symbolic-ref", "HEAD"),
+            ("rev-parse", "--symbolic-full-name", "HEAD"),
             ("stash", "list"),
             ("config", "--local", "--list"),
             ("ls-files", "--stage"),

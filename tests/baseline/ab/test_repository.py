@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from projects import Project
 
-from pytest_memperf.baseline.ab.repository import Repository, State
+from pytest_memperf.baseline.ab.repository import TARGETS, Repository, State
 from pytest_memperf.model.errors import UsageMistake
 
 
@@ -204,6 +204,19 @@ class TestChosen:
 
         assert base.commit == merge
 
+    def test_a_branch_that_took_the_default_one_in(self, project: Project) -> None:
+        """Its last commit is a merge, and no pull request's checkout: all of the branch is compared."""
+        project.commit({"file": "1"})
+        project.git("checkout", "--quiet", "-b", "topic")
+        project.commit({"other": "1"})
+        project.git("checkout", "--quiet", "main")
+        target = project.commit({"file": "2"})
+        project.git("checkout", "--quiet", "topic")
+        project.git("merge", "--quiet", "--no-edit", "main")
+        base, _ = Repository(project.folder).chosen()
+
+        assert (base.commit, base.name) == (target, "where it left main")
+
     def test_no_default_branch(self, project: Project) -> None:
         """It says where it looked, and to name the states."""
         project.commit({"file": "1"})
@@ -218,6 +231,164 @@ class TestChosen:
 
         with pytest.raises(UsageMistake, match="name BASE and HEAD"):
             Repository(project.folder).chosen()
+
+
+class TestSystems:
+    """Checkouts as systems make them that run tests, each by the commands of its own, with the variables that it sets.
+
+    The topic branch goes to a branch that is not the default one, and has taken it in at its end; both went on since.
+    """
+
+    @pytest.fixture
+    def origin(self, project: Project) -> Project:
+        """Return the repository of a pull request."""
+        project.commit({"file": "0"})
+        project.git("checkout", "--quiet", "-b", "release")
+        project.commit({"file": "1"})
+        project.git("checkout", "--quiet", "-b", "topic")
+        project.commit({"other": "1"})
+        project.git("checkout", "--quiet", "release")
+        project.commit({"file": "2"})
+        project.git("checkout", "--quiet", "topic")
+        project.git("merge", "--quiet", "--no-edit", "release")
+        project.git("checkout", "--quiet", "release")
+        project.commit({"file": "3"})
+        project.git("checkout", "--quiet", "--detach")
+        project.git("merge", "--quiet", "--no-ff", "--no-edit", "topic")
+        project.git("update-ref", "refs/pull/7/head", "topic")
+        project.git("update-ref", "refs/pull/7/merge", "HEAD")
+        project.git("update-ref", "refs/merge-requests/7/head", "topic")
+        project.git("update-ref", "refs/merge-requests/7/merge", "HEAD")
+        project.git("checkout", "--quiet", "main")
+        project.commit({"file": "4"})
+        return project
+
+    @pytest.fixture
+    def clone(self, origin: Project, tmp_path: Path) -> Project:
+        """Return an empty repository whose origin it is."""
+        clone = Project.new(tmp_path / "clone")
+        clone.git("remote", "add", "origin", f"file://{origin.folder}")
+        return clone
+
+    def chosen(self, clone: Project, **variables: str) -> tuple[str, str]:
+        """Return what is compared with what is checked out, which stays as it is, and why it was chosen."""
+        clone.write({"left_over": "by another step of the job"})
+        commit, before = clone.git("rev-parse", "HEAD"), clone.seen()
+        repository = Repository(clone.folder)
+        variables = {name: value.replace("HEAD", commit) for name, value in variables.items()}
+        base, head = repository.chosen({**dict.fromkeys(TARGETS.values(), str(clone.folder)), **variables})
+        assert head == State(commit, "HEAD")
+        assert clone.seen() == before
+        assert clone.git("cat-file", "-t", base.commit) == "commit"
+        return base.commit, base.name
+
+    def test_github(self, origin: Project, clone: Project) -> None:
+        """actions/checkout as it is: the merge commit, of depth 1."""
+        clone.git(
+            "fetch", "--quiet", "--no-tags", "--depth=1", "origin", "+refs/pull/7/merge:refs/remotes/pull/7/merge"
+        )
+        clone.git("checkout", "--quiet", "--force", "refs/remotes/pull/7/merge")
+
+        found = self.chosen(clone, GITHUB_SHA="HEAD", GITHUB_BASE_REF="release")
+        assert found == (origin.git("rev-parse", "release"), "HEAD^1")
+
+    def test_github_with_the_head_of_the_branch(self, origin: Project, clone: Project) -> None:
+        """With ``ref: head.sha`` and ``fetch-depth: 0``: the last commit is a merge of the branch's own."""
+        clone.git("fetch", "--quiet", "--tags", "origin", "+refs/heads/*:refs/remotes/origin/*")
+        clone.git("checkout", "--quiet", "--force", origin.git("rev-parse", "topic"))
+
+        found = self.chosen(clone, GITHUB_SHA=origin.git("rev-parse", "refs/pull/7/merge"), GITHUB_BASE_REF="release")
+        assert found == (origin.git("rev-parse", "release^"), "where it left release")
+
+    def test_github_after_a_push(self, origin: Project, clone: Project) -> None:
+        """The default branch, of depth 1: the last commit with the one before."""
+        commit = origin.git("rev-parse", "main")
+        clone.git("fetch", "--quiet", "--no-tags", "--depth=1", "origin", f"+{commit}:refs/remotes/origin/main")
+        clone.git("checkout", "--quiet", "--force", "-B", "main", "refs/remotes/origin/main")
+
+        assert self.chosen(clone, GITHUB_SHA="HEAD", GITHUB_BASE_REF="") == (origin.git("rev-parse", "main^"), "HEAD^1")
+
+    def test_gitlab(self, origin: Project, clone: Project) -> None:
+        """A merge request's pipeline has the source branch, and the commit where it left the target by name."""
+        clone.git(
+            "fetch", "--quiet", "--no-tags", "--depth=1", "origin", "+refs/merge-requests/7/head:refs/pipelines/1"
+        )
+        clone.git("checkout", "--quiet", "--force", "refs/pipelines/1")
+        base = origin.git("merge-base", "topic", "release")
+
+        found = self.chosen(
+            clone,
+            CI_COMMIT_SHA="HEAD",
+            CI_MERGE_REQUEST_DIFF_BASE_SHA=base,
+            CI_MERGE_REQUEST_TARGET_BRANCH_SHA="",
+            CI_MERGE_REQUEST_TARGET_BRANCH_NAME="release",
+        )
+        assert found == (base, "where it left release")
+
+    def test_gitlab_with_merged_results(self, origin: Project, clone: Project) -> None:
+        """The pipeline has the merge commit, and the target's commit by name."""
+        clone.git(
+            "fetch", "--quiet", "--no-tags", "--depth=1", "origin", "+refs/merge-requests/7/merge:refs/pipelines/1"
+        )
+        clone.git("checkout", "--quiet", "--force", "refs/pipelines/1")
+        target = origin.git("rev-parse", "release")
+
+        found = self.chosen(
+            clone,
+            CI_COMMIT_SHA="HEAD",
+            CI_MERGE_REQUEST_DIFF_BASE_SHA=origin.git("merge-base", "topic", "release"),
+            CI_MERGE_REQUEST_TARGET_BRANCH_SHA=target,
+            CI_MERGE_REQUEST_TARGET_BRANCH_NAME="release",
+        )
+        assert found == (target, "where it left release")
+
+    def test_gitlab_in_another_repository(self, origin: Project, clone: Project) -> None:
+        """One that a job has cloned: the variables are not about it."""
+        clone.git("fetch", "--quiet", "origin", "+refs/heads/*:refs/remotes/origin/*")
+        clone.git("checkout", "--quiet", "-b", "topic", "origin/topic")
+
+        base, head = Repository(clone.folder).chosen(
+            {"CI_COMMIT_SHA": "1" * 40, "CI_MERGE_REQUEST_DIFF_BASE_SHA": "2" * 40}
+        )
+        assert (base.commit, base.name) == (origin.git("merge-base", "topic", "main"), "where it left origin/main")
+        assert head.commit == origin.git("rev-parse", "topic")
+
+    def test_jenkins(self, origin: Project, clone: Project) -> None:
+        """A multibranch job merges the target into the pull request: the first parent is the pull request's own."""
+        references = ("+refs/pull/7/head:refs/remotes/origin/PR-7", "+refs/heads/release:refs/remotes/origin/release")
+        clone.git("fetch", "--quiet", "--no-tags", "origin", *references)
+        clone.git("checkout", "--quiet", "--force", "refs/remotes/origin/PR-7")
+        clone.git("merge", "--quiet", "--no-edit", origin.git("rev-parse", "release"))
+
+        found = self.chosen(clone, CHANGE_TARGET="release", CHANGE_ID="7", GIT_COMMIT="HEAD")
+        assert found == (origin.git("rev-parse", "release"), "where it left release")
+
+    def test_jenkins_without_the_target(self, origin: Project, clone: Project) -> None:
+        """Of the pull request's own revision, whose job has nothing else: the target is fetched."""
+        clone.git("fetch", "--quiet", "--no-tags", "origin", "+refs/pull/7/head:refs/remotes/origin/PR-7")
+        clone.git("checkout", "--quiet", "--force", "refs/remotes/origin/PR-7")
+
+        found = self.chosen(clone, CHANGE_TARGET="release", CHANGE_ID="7", GIT_COMMIT="HEAD")
+        assert found == (origin.git("rev-parse", "release^"), "where it left release")
+
+    @pytest.mark.parametrize("variable", TARGETS)
+    def test_a_target_that_cannot_be_had(self, origin: Project, clone: Project, variable: str) -> None:
+        """The setting is named: the first parent of a merge by Jenkins, or by the author, would be the wrong base."""
+        clone.git("fetch", "--quiet", "--no-tags", "--depth=2", "origin", "+refs/pull/7/head:refs/remotes/origin/PR-7")
+        clone.git("checkout", "--quiet", "--force", "refs/remotes/origin/PR-7")
+
+        with pytest.raises(UsageMistake, match=r"left release: clone with fetch-depth: 0 .*Jenkins.*BASE and HEAD$"):
+            self.chosen(clone, **{variable: "release"})
+
+    @pytest.mark.parametrize("variable", TARGETS)
+    def test_a_repository_elsewhere(self, project: Project, tmp_path: Path, variable: str) -> None:
+        """Such as one that a test has made: the variables of the job are not about it."""
+        left = project.commit({"file": "1"})
+        project.git("checkout", "--quiet", "-b", "topic")
+        project.commit({"file": "2"})
+        variables = {variable: "release", TARGETS[variable]: str(tmp_path / "checkout")}
+
+        assert Repository(project.folder).chosen(variables)[0].commit == left
 
 
 class TestShallow:
@@ -254,7 +425,7 @@ class TestShallow:
         """Where the origin is gone, it says how to clone."""
         project.folder.rename(project.folder.with_name("elsewhere"))
 
-        with pytest.raises(UsageMistake, match=r"fetch-depth: 2 .*GIT_DEPTH: 2"):
+        with pytest.raises(UsageMistake, match=r"fetch-depth: 2 .*GIT_DEPTH: 0"):
             Repository(clone.folder).chosen()
 
     def test_a_branch_that_is_cut_off(self, project: Project, clone: Project, tmp_path: Path) -> None:

@@ -82,4 +82,4 @@ def test_round_by_round(both: Both) -> None:
     assert turns == ["0]", "1]", "0]", "1]", "0]"]
     assert times.waiting == samplings[:2]
     assert [sampling.pairs for sampling in samplings] == [5, 5, 3]
-    assert {pairs.metric.name for pairs in times.found()} == {"wall_time"}
+    assert "wall_time" in {pairs.metric.name for pairs in times.found()}

@@ -17,6 +17,8 @@ import jsonschema
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from junitparser import JUnitXml
+from junitparser.xunit2 import TestCase
 from markdown_it import MarkdownIt
 
 from pytest_memperf.cli.outcomes import FORMATS
@@ -68,6 +70,13 @@ MIXED = outcome(
 )
 EMPTY = Outcome("run 0001", "run 0002")
 SAME = outcome(values(FAULTS, Change.SAME, 5, 5))
+FAILED = outcome(
+    values(FAULTS, Change.WORSE, 100, 200, failing=True),
+    values(TIME, Change.SAME, 1, 1),
+)
+FAILED.failed = {key().test: "AssertionError: broken", "tests/test_gone.py": "ImportError: nothing"}
+FAILED.explanations = {key().test: ["it.py:8 100 faults more: rows = @all"]}
+BROKEN = replace(SAME, failed={key().test: "AssertionError: broken"})
 NAMED = outcome(
     values(FAULTS, Change.WORSE, 1, 2, test=NASTY, failing=True, reason=NASTY),
     Comparison(key(NASTY), TIME, Change.UNSURE, NASTY),
@@ -239,7 +248,7 @@ class TestMarkdown:
         (_, row) = table_of(found)
         assert len(row) == 7
         assert row[0] == printable(test).replace("`", "'")
-        assert row[6] == printable(f"why: {reason}.")
+        assert row[6].replace("\u200b", "") == printable(f"why: {reason}.").replace("\u200b", "")
 
     @given(st.text())
     @example(NASTY)
@@ -248,7 +257,51 @@ class TestMarkdown:
         comparison = Comparison(key(f"t[{name}]"), None, Change.NEW, f"perhaps {name}.")
         tokens = MarkdownIt("commonmark").enable("strikethrough").parse(text("markdown", outcome(comparison)))
         (item,) = [tokens[number + 2] for number, token in enumerate(tokens) if token.type == "list_item_open"]
-        assert "".join(child.content for child in item.children or ()) == printable(f"new: t[{name}]: perhaps {name}.")
+        found = "".join(child.content for child in item.children or ()).replace("\u200b", "")
+        assert found == printable(f"new: t[{name}]: perhaps {name}.").replace("\u200b", "")
+
+    @given(
+        st.lists(st.sampled_from(["@", "#", "!", "GH-", "www.", "https://", "/", "a", "1", "_", "`", " "])).map("".join)
+    )
+    @example("@team/all #1 !2 GH-3 owner/repo#4 https://example.com/5 www.example.com @_a")
+    @example("/close")
+    def test_nothing_becomes_a_link(self, words: str) -> None:
+        """Outside of code, which forges leave alone, nobody is mentioned, and no issue or address is."""
+        found = outcome(
+            values(FAULTS, Change.WORSE, 1, 2, test=f"t[{words}]", reason=words, failing=True),
+            Comparison(key(f"t[{words}]"), None, Change.NEW, words),
+        )
+        found.base, found.head = words, words
+        found.explanations[f"t[{words}]"] = [words]
+        found.failed[f"t[{words}]"] = words
+        written = text("markdown", found)
+        shown = "\n".join(
+            child.content
+            for token in MarkdownIt("commonmark").enable("table").parse(written)
+            for child in token.children or ()
+            if child.type != "code_inline"
+        )
+        assert not re.search(r"@\w|[#!]\w|GH-\d|://|www\.", shown)
+        assert not re.search("^/", written, re.MULTILINE)  # GitLab would take it for a command
+
+    def test_tells_what_fails_on_head(self) -> None:
+        """Above the table, as a failure of its own beside the regressions."""
+        found = text("markdown", FAILED)
+        assert found.startswith("### 1 memory regression in 1 test, 2 failures on head\n")
+        assert "- `tests/test_it.py::test_it fails on head: AssertionError: broken`\n" in found
+        assert "- `tests/test_gone.py cannot be imported on head: ImportError: nothing`\n" in found
+        assert text("markdown", BROKEN).startswith("### 1 failure on head\n")
+
+    @pytest.mark.parametrize("outcomes", [1, 80])
+    def test_stays_short_whatever_the_names(self, outcomes: int) -> None:
+        """Fewer rows where they are long, fewer comparisons where there are many; how many more is told."""
+        long = outcome(
+            *(values(FAULTS, Change.WORSE, 1, 2, test=f"t[{n}{'#1' * 1000}]", reason="why " * 200) for n in range(60))
+        )
+        found = text("markdown", *[long] * outcomes)
+        assert len(found) < 65_536
+        assert re.search(r"and \d+ more", found)
+        assert len(table_of(found)) > 1
 
     def test_stays_below_what_a_comment_may_have(self) -> None:
         """50 rows and 50 remarks, and how many more there are."""
@@ -271,7 +324,7 @@ class TestJson:
         schema = json.loads(resources.files("pytest_memperf.report.comparison").joinpath(name).read_text())
         validator = jsonschema.Draft202012Validator(schema)
         validator.check_schema(schema)
-        for outcomes in ([], [EMPTY], [MIXED, NAMED]):
+        for outcomes in ([], [EMPTY], [MIXED, NAMED], [FAILED, BROKEN]):
             validator.validate(json.loads(text("json", *outcomes)))
         wrong = json.loads(text("json", MIXED))
         wrong["comparisons"][0]["metrics"][1]["fails"] = True
@@ -326,8 +379,7 @@ class TestJunit:
         for suite in root:
             cases = suite.findall("testcase")
             assert suite.attrib["tests"] == str(len(cases))
-            assert suite.attrib["errors"] == "0"
-            for name, tag in (("failures", "failure"), ("skipped", "skipped")):
+            for name, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
                 assert suite.attrib[name] == str(sum(case.find(tag) is not None for case in cases))
             assert all(case.attrib["name"] and case.attrib["classname"] for case in cases)
             names = [(case.attrib["classname"], case.attrib["name"]) for case in cases]
@@ -338,7 +390,12 @@ class TestJunit:
         """With its values as the message; what could not be judged is skipped, with the reason."""
         (suite,) = self.suites(MIXED)
         cases = {case.attrib["name"]: case for case in suite.findall("testcase")}
-        assert set(cases) == {"test_it", "TestA::test_b[1]", "test_old", "test_it, window 'parse'"}
+        assert {(case.attrib["classname"], name) for name, case in cases.items()} == {
+            ("tests.test_new", "test_it"),
+            ("tests.test_it.TestA", "test_b[1]"),
+            ("tests.test_new", "test_old"),
+            ("tests.test_it", "test_it, window 'parse'"),
+        }
         failed = suite.findall("testcase/failure")
         assert [each.attrib["message"] for each in failed] == ["minor_faults 100 -> 200, +100 (2.00 x): apart by 100"]
         assert [each.attrib["message"] for each in suite.findall("testcase/skipped")] == [
@@ -355,6 +412,36 @@ class TestJunit:
         (failure,) = self.suites(outcome(*worse))[0].findall("testcase/failure")
         assert (failure.text or "").splitlines()[0] == failure.attrib["message"]
         assert len((failure.text or "").splitlines()) == 2
+
+    def test_what_fails_on_head_is_an_error(self) -> None:
+        """A case beside the one of its metrics, or one for a module; a regression tells where it comes from."""
+        (suite,) = self.suites(FAILED)
+        assert [(case.attrib["classname"], case.attrib["name"]) for case in suite.findall("testcase")] == [
+            ("tests.test_it", "test_it"),
+            ("tests.test_it", "test_it, on head"),
+            ("tests.test_gone", "tests/test_gone.py, on head"),
+        ]
+        assert [each.attrib["message"] for each in suite.iterfind("testcase/error")] == list(FAILED.failed.values())
+        (failure,) = suite.iterfind("testcase/failure")
+        assert (failure.text or "").splitlines()[1] == "it.py:8 100 faults more: rows = @all"
+
+    def test_a_reader_of_such_files_finds_all(self, tmp_path: Path) -> None:
+        """junitparser: cases, results, and the properties of suites and cases."""
+        file = tmp_path / "memperf.xml"
+        file.write_text(text("junit", FAILED, MIXED), encoding="ascii")
+        suites = list(JUnitXml.fromfile(str(file)))
+        cases = [case for suite in suites for case in suite]
+        results = [(case.name, type(result).__name__) for case in cases for result in case.result]
+        values = {each.name: each.value for each in TestCase.fromelem(cases[0]).properties()}
+
+        assert [len(list(suite)) for suite in suites] == [3, 6]
+        assert results[:3] == [
+            ("test_it", "Failure"),
+            ("test_it, on head", "Error"),
+            ("tests/test_gone.py, on head", "Error"),
+        ]
+        assert [each.value for each in suites[0].properties()] == ["run 0001", "run 0002"]
+        assert values["memperf.call.minor_faults.head"] == "200"
 
     def test_a_suite_for_each_outcome(self) -> None:
         """With the sides as properties; an empty one has no cases."""
@@ -402,6 +489,7 @@ class TestA:
         """Have the commands run where the tests lie, outside of any step."""
         monkeypatch.chdir(tmp_path)
         monkeypatch.delenv(github.SUMMARY, raising=False)
+        monkeypatch.delenv(github.WORKSPACE, raising=False)
         (tmp_path / "test_it.py").write_text(self.MODULE)
         (tmp_path / "test_broken.py").write_text("def test_it(:")
 
@@ -427,6 +515,45 @@ class TestA:
             "::warning title=memperf::1 memory regression in 1 test: run 0002 against run 0001: "
         )
         assert len(lines) == 2
+
+    def test_a_test_has_one(self) -> None:
+        """With all of its metrics, what they come from and its failure, for GitHub shows ten; a module has one too."""
+        found = replace(FAILED, comparisons=[values(each, Change.WORSE, 1, 2, failing=True) for each in (FAULTS, PEAK)])
+        lines = text("github", found).splitlines()
+        assert lines == [
+            "::error file=tests/test_it.py,title=minor_faults%2C peak_rss%2C failure of test_it::"
+            "tests/test_it.py::test_it: minor_faults 1 -> 2, +1 (2.00 x)%0A"
+            "tests/test_it.py::test_it: peak_rss 1 B -> 2 B, +1 B (2.00 x)%0A"
+            "it.py:8 100 faults more: rows = @all%0A"
+            "tests/test_it.py::test_it fails on head: AssertionError: broken",
+            "::error file=tests/test_gone.py,title=failure of tests/test_gone.py::"
+            "tests/test_gone.py fails on head: ImportError: nothing",
+            "::warning title=memperf::2 memory regressions in 1 test, 2 failures on head: "
+            "run 0002 against run 0001: 1 worse, 1 same",
+        ]
+
+    @pytest.mark.parametrize(
+        ("here", "folder", "test"),
+        [
+            ("", "", "packages/one/test_it.py::test_it"),
+            ("", "packages/one", "test_it.py::test_it"),
+            ("packages/one", "", "test_it.py::test_it"),
+            ("packages", "", "packages/one/test_it.py::test_it"),
+            ("packages/one", "packages/one", "test_it.py::test_it"),
+        ],
+    )
+    def test_paths_begin_at_the_checkout(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: str, folder: str, test: str
+    ) -> None:
+        """Wherever the command runs, and wherever the paths of the tests begin: GitHub knows no other."""
+        project = tmp_path / "packages" / "one"
+        project.mkdir(parents=True)
+        (tmp_path / "test_it.py").rename(project / "test_it.py")
+        monkeypatch.setenv(github.WORKSPACE, str(tmp_path))
+        monkeypatch.chdir(tmp_path / here)
+        found = outcome(values(FAULTS, Change.WORSE, 1, 2, test=test, failing=True))
+        found.folder = folder
+        assert text("github", found).startswith("::error file=packages/one/test_it.py,line=4,")
 
     def test_what_does_not_fail_has_none(self) -> None:
         """Only the upshot; it warns where something could not be judged."""

@@ -1,0 +1,133 @@
+"""Lines of JSON taken apart: the numbers are the right ones, and the skeleton tells whether the line is JSON."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from cyx.skeleton import split
+
+NUMBERS = st.integers(-(10**15) + 1, 10**15 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=8) | st.text('#"\\1-', max_size=5)
+DOCUMENTS = st.recursive(
+    NUMBERS | TEXTS | st.booleans() | st.none(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=15,
+)
+
+
+def written(document: Any, place: str | None = None) -> str:
+    """Return a document as JSON, with this in the place of each number."""
+    if isinstance(document, list):
+        return f"[{', '.join(written(each, place) for each in document)}]"
+    if isinstance(document, dict):
+        return f"{{{', '.join(f'{json.dumps(name)}: {written(each, place)}' for name, each in document.items())}}}"
+    is_number = isinstance(document, (int, float)) and not isinstance(document, bool)
+    return place if is_number and place is not None else json.dumps(document, ensure_ascii=False)
+
+
+def numbers_of(document: Any) -> list[float]:
+    """Return the numbers of a document in the order in which they are written."""
+    if isinstance(document, (list, dict)):
+        inner = document.values() if isinstance(document, dict) else document
+        return [number for each in inner for number in numbers_of(each)]
+    return [document] if isinstance(document, (int, float)) and not isinstance(document, bool) else []
+
+
+def is_json(text: bytes) -> bool:
+    """Tell whether Python reads it."""
+    try:
+        json.loads(text.decode())
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def filled(skeleton: bytes) -> bytes:
+    """Return a skeleton with a number in each place that nothing can be added to; a ``#`` in a string is no place."""
+    pieces, in_string, escaped = [], False, False
+    for character in skeleton:
+        pieces.append(b"7.0e0" if character == ord("#") and not in_string else bytes([character]))
+        if escaped:
+            escaped = False
+        elif in_string and character == ord("\\"):
+            escaped = True
+        elif character == ord('"'):
+            in_string = not in_string
+    return b"".join(pieces)
+
+
+@given(DOCUMENTS)
+def test_numbers_and_skeleton(document: Any) -> None:
+    """Of any document: the numbers to the last bit, and the rest as it stands."""
+    apart = split(written(document).encode())
+    assert apart is not None
+    assert apart[0] == written(document, "#").encode()
+    assert array("d", apart[1]).tolist() == numbers_of(document)
+
+
+@given(st.from_regex(r"-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,25})?([eE][-+]?[0-9]{1,3})?", fullmatch=True))
+@example("0.1")
+@example("123456789012345.6")
+@example("0.0000000000000000000000001")
+@example("5e-324")
+@example("1e308")
+@example("-0")
+def test_every_way_to_write_a_number(text: str) -> None:
+    """It is what Python reads, or is said not to fit: whole with more than 15 digits, or infinite."""
+    apart = split(text.encode())
+    number = float(text)
+    if abs(number) == float("inf") or (text.lstrip("-").isdigit() and len(text.lstrip("-")) > 15):
+        assert apart is None
+    else:
+        assert apart == (b"#", array("d", [number]).tobytes())
+
+
+@given(DOCUMENTS, st.lists(st.tuples(st.integers(0, 200), st.sampled_from([*'0#"\\,]}-.e1 ', ""])), max_size=3))
+@example({"a": 1}, [(6, "05")])
+@example([1], [(1, "1.")])
+def test_the_skeleton_tells_whether_it_is_json(document: Any, changes: list[tuple[int, str]]) -> None:
+    """A line that was changed anywhere is JSON where its skeleton is with other numbers."""
+    text = written(document)
+    for place, character in changes:
+        text = text[:place] + character + text[place + 1 :]
+    apart = split(text.encode())
+    if apart is not None:
+        assert is_json(text.encode()) == is_json(filled(apart[0]))
+
+
+@given(st.binary(max_size=60), st.integers(0, 60))
+def test_any_bytes(line: bytes, start: int) -> None:
+    """Nothing is read beyond the end."""
+    if start > len(line):
+        with pytest.raises(ValueError, match="start lies beyond the line"):
+            split(line, start)
+    else:
+        split(line, start)
+
+
+@pytest.mark.parametrize("line", [b"05", b"1.", b"1.x", b"-", b"-x", b"1e", b"1e+", b"#", b"1-2", b"1e999", b"9" * 16])
+def test_what_has_no_numbers_of_json(line: bytes) -> None:
+    """It is left to others."""
+    assert split(b"[" + line + b"]") is None
+
+
+def test_a_known_skeleton_is_the_same_object() -> None:
+    """So that it is hashed once; another one of its length is not taken for it, nor one that is in a wrong place."""
+    first = split(b'{"a": 1}', 1)
+    assert first is not None
+    for line, known, same in (
+        (b'{"a": 25}', {7: first[0]}, True),
+        (b'{"b": 25}', {7: first[0]}, False),
+        (b'{"ab": 25}', {8: first[0]}, False),
+        (b'{"a": 25}', {6: first[0]}, False),
+    ):
+        again = split(line, 1, known)
+        assert again is not None
+        assert (again[0] is first[0]) is same
+        assert again == split(line, 1)
