@@ -1,8 +1,9 @@
-"""Try other gates beside ours: ``python tests/benchmarks/gate/peers.py [REPETITIONS [RUNS OF A/A]]``.
+"""Try other gates beside ours: ``python tests/benchmarks/gate/peers.py [REPETITIONS [RUNS OF A/A [CHANGES]]]``.
 
 pytest-benchmark, pytest-monitor and asv judge the changes of ``trials.py`` and a commit that changes nothing (half of
 the times beside a busy neighbour), in turns with ``memperf ab``. Prints each run, and at the end a table in markdown:
 how often each called the test worse that is, or any at all where nothing changed, and the median of its seconds.
+``CHANGES`` is a part of the names of those to be tried, such as ``peak``.
 """
 
 from __future__ import annotations
@@ -235,9 +236,11 @@ class Score:
         return "\n".join(lines)
 
 
-def planted(place: Place, score: Score, repetitions: int) -> None:
+def planted(place: Place, score: Score, repetitions: int, part: str) -> None:
     """Have each tool look for the planted changes, in the tests that they concern."""
     for row, (edit, test, _) in PLANTED.items():
+        if part not in row:
+            continue
         name = test.rstrip("]")
         with committed(place.project, MODULE, edit):
             check_out(place)
@@ -267,7 +270,7 @@ def versions(python: Path) -> str:
     )
 
 
-def main(repetitions: int, runs: int) -> None:
+def main(repetitions: int, runs: int, part: str) -> None:
     """Print all."""
     with tempfile.TemporaryDirectory(prefix="gate-peers-") as name, project() as repository:
         place = make(Path(name), repository)
@@ -276,7 +279,7 @@ def main(repetitions: int, runs: int) -> None:
         print(f"load {os.getloadavg()[0]:.1f} at the beginning", flush=True)
         score = Score()
         try:
-            planted(place, score, repetitions)
+            planted(place, score, repetitions, part)
             same(place, score, runs)
         finally:
             print(f"\nload {os.getloadavg()[0]:.1f} at the end\n\n{score.table()}")
@@ -284,4 +287,5 @@ def main(repetitions: int, runs: int) -> None:
 
 if __name__ == "__main__":
     repetitions = int(sys.argv[1]) if sys.argv[1:] else 3
-    main(repetitions, int(sys.argv[2]) if sys.argv[2:] else repetitions)
+    runs = int(sys.argv[2]) if sys.argv[2:] else repetitions
+    main(repetitions, runs, "".join(sys.argv[3:4]))
