@@ -30,7 +30,7 @@ from trials import HERE, MODULE, PLANTED, TESTS, alarms, committed, gate, git, n
 INSTALLED = ("asv", "virtualenv", "pytest-benchmark", "pytest-monitor", "pytest<9")  # pytest-monitor 1.6 fails under 9
 LIMIT = 1.1
 """What is worse where a tool leaves it to its user; asv's own default, and what ``median:10%`` says."""
-NOTHING = "nothing: runs with a false alarm"
+NOTHING = "nothing (runs with a false alarm)"
 BENCHMARKS = """
 import pytest
 

@@ -45,7 +45,11 @@ def reason(window: dict[str, Any]) -> str:
     sides = (window["base"], window["head"])
     value = max(side["value"] for side in sides)
     spread = max(side["high"] for side in sides) - min(side["low"] for side in sides)
-    why = f"its samples spread by {spread:,.0f}" if spread else "they do not spread, but half a percent is let pass"
+    why = (
+        f"its samples spread by {spread:,.0f}"
+        if spread
+        else "its samples agree; it is the share that is taken for no change"
+    )
     return f"{window['smallest_change']:,.1f} of {value:,.0f} in the window {window['window']!r}: {why}"
 
 
