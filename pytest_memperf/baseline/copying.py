@@ -66,12 +66,14 @@ def _is_of(run: StoredRun, document: Mapping[str, Any]) -> bool:
 def _save(document: Mapping[str, Any], target: Store) -> str:
     """Return where the copy is."""
     place = list(document).index("results")
-    head = {name: value for name, value in list(document.items())[:place] if name != "format"}
-    saved = target.save(Run.from_json(document), head)
+    run = Run.from_json(document)
+    # What tells runs apart stands before the results, wherever it stood.
+    head = {**{name: value for name, value in list(document.items())[:place] if name != "format"}, **run.head}
+    saved = target.save(run, head)
     try:
         for result in document["results"]:
             saved.add(result)
-        saved.finish(dict(list(document.items())[place + 1 :]))
+        saved.finish({name: value for name, value in list(document.items())[place + 1 :] if name not in head})
     except OSError as error:
         raise saved.cannot_be_written(error) from error
     finally:

@@ -35,7 +35,10 @@ def read_folder(reference: str) -> list[Baseline]:
         except UsageMistake as mistake:
             remarks.append(f"left out: {mistake}")
         else:
-            found.setdefault(tuple(_values(run.environment, DECIDES_COUNTS)), []).append((str(path), run))
+            same = found.setdefault(tuple(_values(run.environment, DECIDES_COUNTS)), [])
+            same.append((str(path), run))
+            if len(same) > 1:  # joined they become objects, and need not keep their files open until then
+                same[:] = [(name, replace(each, results=list(each.results))) for name, each in same]
     if not found:
         raise UsageMistake(f"{reference}: no file in this folder has results: name one with files of --memperf-json")
     baselines = [_baseline(reference, runs) for runs in found.values()]

@@ -64,8 +64,7 @@ def smallest_of_several(metric: Metric, value: Number) -> Number:
 
 def side(measured: Measured) -> Side:
     """Return the interval of all samples and of the uncertainty round their median."""
-    value, uncertainty = measured.value, measured.uncertainty
-    return Side(value, min(value - uncertainty, *measured.samples), max(value + uncertainty, *measured.samples))
+    return Side(measured.value, *measured.interval)
 
 
 def _by_value(base: Measured, head: Measured, one_layout: bool) -> Judgement:

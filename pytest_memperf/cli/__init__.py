@@ -87,5 +87,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         drop_output()
-        print(f"memperf: the output cannot be written ({error.strerror})", file=sys.stderr)
+        what = error.filename or "the output"
+        print(f"memperf: {what} cannot be read or written ({error.strerror})", file=sys.stderr)
         return MISTAKE

@@ -91,11 +91,13 @@ def run(options: argparse.Namespace) -> int:
         raise UsageMistake(f"--tests={options.tests}: choose from {', '.join(TESTS)}")
     check_reports(options)
     limits = Limits.parse(options.fail)
-    found, uncollected = _judged(options, limits)
-    _tell("")
+    try:
+        found, uncollected = _judged(options, limits)
+    finally:
+        _tell("")
+    write_outcomes(options, [found.outcome])
     if found.outcome.metrics:
         check_names(limits, [found.outcome])
-    write_outcomes(options, [found.outcome])
     for test, reason in found.failed:
         print(f"memperf: {test} fails on head: {reason}", file=sys.stderr)
     for name, modules in uncollected.items():
@@ -161,12 +163,15 @@ def _asked(options: argparse.Namespace, folder: Path) -> Pair:
 
 
 def _seconds(text: str) -> float:
-    return duration(number_or_text(text))
+    try:
+        return duration(number_or_text(text))
+    except UsageMistake as mistake:
+        raise argparse.ArgumentTypeError(str(mistake)) from None
 
 
 def _number(text: str) -> int:
     if not text.isdecimal():
-        raise UsageMistake(f"{text!r} is no number of times: give 0 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of times: give 0 or more")
     return int(text)
 
 

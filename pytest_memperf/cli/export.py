@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from pytest_memperf.cli.command import Command
+from pytest_memperf.cli.outcomes import check_file
 from pytest_memperf.cli.sides import sides, tell
 from pytest_memperf.cli.storage import add_storage, store_of
 from pytest_memperf.model.errors import UsageMistake, nearest
@@ -58,6 +59,8 @@ def run(options: argparse.Namespace) -> int:
         near = nearest(options.format, FORMATS)
         raise UsageMistake(f"--format={options.format}: choose from {', '.join(FORMATS)}{near}")
     chosen = FORMATS[options.format]
+    if options.output is not None:
+        check_file(options.output)
     found = _run(options)
     results = list(found.results)
     taken = entries(results, options.metric or chosen.metrics)

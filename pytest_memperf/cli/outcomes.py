@@ -87,23 +87,24 @@ def check_reports(options: argparse.Namespace) -> None:
             raise UsageMistake(f"{what} twice: name each file once, and each format without a file")
         seen.add(target)
         if report.file is not None:
-            _check_file(report)
+            if not report.file and option == "--report":
+                raise UsageMistake(f"--report={report.format}: names no file: write --report={report.format}:FILE")
+            check_file(report.file)
 
 
-def _check_file(report: Report) -> None:
-    if not report.file:
-        raise UsageMistake(f"--report={report.format}: names no file: write --report={report.format}:FILE")
-    target = Path(os.path.realpath(report.file))
+def check_file(file: str) -> None:
+    """Refuse a file that cannot be written, or would replace what is none."""
+    if not file:
+        raise UsageMistake("--output: names no file")
+    target = Path(os.path.realpath(file))
     try:
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if target.exists() and not target.is_file():  # a device, which the file would replace
-            raise UsageMistake(
-                f"{report.file} cannot be written (not a regular file): name a file, it is replaced whole"
-            )
+            raise UsageMistake(f"{file} cannot be written (not a regular file): name a file, it is replaced whole")
         check_folder(target.parent)
     except OSError as error:
-        raise cannot_write(report.file, error) from None
+        raise cannot_write(file, error) from None
 
 
 def readable(options: argparse.Namespace) -> bool:

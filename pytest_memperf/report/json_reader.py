@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pytest_memperf.model.environment import Environment
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.result import FORMAT, Result
-from pytest_memperf.model.run import Commit, Run
+from pytest_memperf.model.run import Run
 from pytest_memperf.report.result_lines import WRONG, ResultLines
 
 _NAME, _, _VERSION = FORMAT.partition("/")
@@ -58,7 +56,7 @@ def _read_lines(path: str) -> Run | None:
             return None
         data = {**head, **tail}
         _check_format(path, data)
-        return replace(_head(data), results=results)
+        return replace(Run.from_json(data), results=results)
     except (OSError, *WRONG):
         return None  # the other way tells what is wrong, and where
 
@@ -74,7 +72,7 @@ def _read_whole(path: str) -> Run:
         raise UsageMistake(f"{path} is damaged or no JSON ({error}): write it again, or remove it") from error
     _check_format(path, data)
     try:
-        return replace(_head(data), results=[Result.from_json(result) for result in data["results"]])
+        return replace(Run.from_json(data), results=[Result.from_json(result) for result in data["results"]])
     except WRONG as error:
         raise _damaged(path, error) from error
 
@@ -96,7 +94,7 @@ def read_head(path: str) -> Run:
         return read(path)
     _check_format(path, data)
     try:
-        return _head(data)
+        return Run.from_json(data)
     except WRONG as error:
         raise _damaged(path, error) from error
 
@@ -117,13 +115,3 @@ def _check_format(path: str, data: Any) -> None:
         raise UsageMistake(
             f"{path} was written by a newer pytest-memperf (format {version}, read here is up to {_VERSION}): update it"
         )
-
-
-def _head(data: Mapping[str, Any]) -> Run:
-    commit = data.get("commit")
-    return Run(
-        str(data["created"]),
-        Commit(str(commit["id"]), commit["branch"], bool(commit["dirty"])) if commit else None,
-        Environment.from_json(data.get("environment") or {}),
-        name=data.get("name"),
-    )

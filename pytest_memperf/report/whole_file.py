@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import secrets
 from pathlib import Path
 
 from pytest_memperf.environment.locks import taken
 
 _TEMPORARY = ".memperf-"
+_OURS = re.compile(rf"{re.escape(_TEMPORARY)}[0-9a-f]{{12}}")
+"""Others may have files that begin so."""
 
 
 def new_temporary(folder: Path) -> tuple[Path, int]:
@@ -29,6 +32,8 @@ def new_temporary(folder: Path) -> tuple[Path, int]:
 def remove_abandoned(folder: Path) -> None:
     """Remove what killed sessions have left in the folder."""
     for file in folder.glob(f"{_TEMPORARY}*"):
+        if not _OURS.fullmatch(file.name):
+            continue
         # O_NONBLOCK: a pipe of the name is no file of ours, and nobody may ever read from it.
         with contextlib.suppress(OSError), taken(file, os.O_WRONLY | os.O_NONBLOCK):
             file.unlink()

@@ -389,8 +389,7 @@ class TestRunDelay:
             other.kill()
             other.wait()
             os.sched_setaffinity(0, processors)
-        assert 0.1 < waited < 0.5
-        assert delay(lambda: time.sleep(0.2)) < 0.05
+        assert waited > 4 * delay(lambda: time.sleep(0.2))
 
     def test_a_kernel_that_does_not_tell(self, tmp_path: Path) -> None:
         """The reason names the mend."""

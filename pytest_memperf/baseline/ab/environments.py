@@ -62,12 +62,21 @@ def build_of_requirements(requirements: str, python: Interpreter = OWN) -> Built
 
     UsageMistake with the last lines of pip where that fails; nothing is kept then.
     """
-    file = Path(requirements)
-    is_file = file.is_file()
-    words = ["-r", str(file.resolve())] if is_file else shlex.split(requirements)
-    return _kept(
-        ("requirements", file.read_text() if is_file else requirements), python, lambda made: _pip(made, words)
-    )
+    try:
+        is_file = os.path.isfile(requirements)
+        words = ["-r", os.path.abspath(requirements)] if is_file else shlex.split(requirements)
+        text = Path(requirements).read_text(encoding="utf-8") if is_file else requirements
+    except (OSError, ValueError) as error:
+        raise UsageMistake(f"--requirement={requirements}: {error}: give requirements, or a file of them") from None
+    if not is_file and (path := next(filter(_is_path, words), None)):
+        raise UsageMistake(
+            f"--requirement={requirements}: what lies in {path} may change: name a wheel by --side, or two commits"
+        )
+    return _kept(("requirements", str(Path.cwd()), text), python, lambda made: _pip(made, words))
+
+
+def _is_path(word: str) -> bool:
+    return word.startswith((".", "/")) or word.endswith((".whl", ".tar.gz", ".zip"))
 
 
 def build_of_wheel(wheel: Path, python: Interpreter = OWN) -> Built:
@@ -115,7 +124,12 @@ def _kept(key: Sequence[str], python: Interpreter, make: Callable[[_Making], tup
     words = (*key, python.version, python.path, *flags)
     # The digest alone makes up the name: the paths of both sides are of one length.
     folder = cache_folder() / hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageMistake(
+            f"{folder.parent} cannot be made ({error.strerror}): name another folder by XDG_CACHE_HOME"
+        ) from None
     with locked(folder.with_suffix(".lock")) as lock:
         if not (folder / _READY).exists():
             shutil.rmtree(folder, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -38,6 +39,7 @@ def find_interpreter(text: str) -> Interpreter:
     path = shutil.which(name)
     if path is None:
         raise UsageMistake(f"there is no {name} on PATH: install it, or give a path")
+    path = os.path.abspath(path)  # it is started in other folders
     try:
         done = subprocess.run([path, "-c", _ASK], capture_output=True, text=True, check=True)
         tag, version = done.stdout.strip().split("\n", 1)

@@ -177,7 +177,8 @@ class Repository:
     def _have(self, commit: str) -> str:
         """Return a commit that is here, fetched if need be."""
         if self._ask("cat-file", "-e", commit) is None:
-            self._ask("fetch", "--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head", "origin", commit)
+            depth = ["--depth=1"] if self._shallow else []  # which would make a whole one shallow
+            self._ask("fetch", "--quiet", *depth, "--no-tags", "--no-write-fetch-head", "origin", commit)
             if self._ask("cat-file", "-e", commit) is None:
                 raise UsageMistake(
                     f"this clone is too shallow to have {commit[:12]}: "

@@ -62,6 +62,7 @@ class Sampling:
 
     @property
     def results(self) -> tuple[list[list[Result]], list[list[Result]]]:
-        """The results of each run."""
-        base, head = ([sample.results for sample in samples] for samples in self.samples)
+        """The results of each run that has its partner: an interrupt may come between the two of a pair."""
+        pairs = min(map(len, self.samples))
+        base, head = ([sample.results for sample in samples[:pairs]] for samples in self.samples)
         return base, head

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from pathlib import Path
 from pytest_memperf.environment.locks import taken
 
 PREFIX = "memperf-ab-"
+_OURS = re.compile(rf"{PREFIX}[a-z0-9_]{{8}}")
+"""As ``mkdtemp`` names them; others may have folders that begin so."""
 
 
 @contextlib.contextmanager
@@ -32,6 +35,8 @@ def workplace() -> Iterator[Path]:
 def remove_abandoned(above: Path) -> None:
     """Remove the folders that belong to runs which are over: the kernel takes the lock from whoever is killed."""
     for folder in above.glob(f"{PREFIX}*"):
+        if not _OURS.fullmatch(folder.name):
+            continue
         with contextlib.suppress(OSError), taken(folder, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
             if os.fstat(descriptor).st_uid == os.geteuid():
                 shutil.rmtree(folder, ignore_errors=True)

@@ -21,6 +21,11 @@ _BY_STATE = {
 """Mends by PostgreSQL's codes of errors, see its manual, appendix A."""
 _BY_TEXT = {
     "password": _BY_STATE["28P01"],
+    "authentication": _BY_STATE["28P01"],
+    "pg_hba": "let the server's pg_hba.conf take this user from here",
+    "role": _BY_STATE["28P01"],
+    "host name": "check host and port, and that the server runs and can be reached from here",
+    "connection slots": _BY_STATE["53300"],
     "does not exist": _BY_STATE["3D000"],
     "no schema has been selected": "make the schema that search_path names, or name another one",
     "too many": _BY_STATE["53300"],

@@ -21,8 +21,8 @@ from pytest_memperf.baseline.store import OfTest
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.result import FORMAT, Result
 from pytest_memperf.model.run import Run
+from pytest_memperf.report.result_lines import WRONG
 
-_WRONG = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
 _LISTED = (RUN.c.id, RUN.c.number, RUN.c.head)
 
 
@@ -68,7 +68,9 @@ class SavedRows:
         try:
             run = self._run(json.loads(tail))
             return replace(run, results=[Result.from_json(json.loads(result)) for result in results])
-        except _WRONG as error:
+        except UsageMistake:
+            raise
+        except WRONG as error:
             raise self._damaged(error) from error
 
     def document(self) -> dict[str, Any]:
@@ -100,7 +102,7 @@ class SavedRows:
             head = json.loads(self._head)
             if head["format"] == FORMAT:
                 return Run.from_json({**head, **tail})
-        except _WRONG as error:
+        except WRONG as error:
             raise self._damaged(error) from error
         raise UsageMistake(f"{self.described} was written by a newer pytest-memperf ({head['format']}): update it")
 
