@@ -87,6 +87,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         drop_output()
-        what = error.filename or "the output"
-        print(f"memperf: {what} cannot be read or written ({error.strerror})", file=sys.stderr)
+        what = f"{error.filename} cannot be read or written" if error.filename else "the output cannot be written"
+        print(f"memperf: {what} ({error.strerror})", file=sys.stderr)
         return MISTAKE

@@ -83,8 +83,8 @@ def _run(options: argparse.Namespace) -> int:
         for each in alone:
             unpaired = True
             tell(f"{each.described}: nothing of its environment is on the other side, so it is not compared")
-    write_outcomes(options, outcomes, order)
     check_names(limits, outcomes)
+    write_outcomes(options, outcomes, order)
     return exit_code(outcomes, options.strict, unpaired)
 
 

@@ -139,3 +139,15 @@ def test_a_target_that_is_none(source: FileStore, tmp_path: Path, act: Callable[
     with pytest.raises(UsageMistake, match=r"name another folder with --memperf-storage$"):
         list(copy(source, target))
     assert str(direct.value).endswith("name another folder with --memperf-storage")
+
+
+def test_what_tells_runs_apart_stands_behind_the_results(source: FileStore, target: Store) -> None:
+    """It is found there too, and its copy like any other."""
+    import json
+
+    path = source.runs()[0].path
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps({name: document.pop(name) for name in ("format", "results")} | document))
+    list(copy(source, target))
+    assert target.runs()[0].head.head == source.runs()[0].head.head
+    assert [each.new for each in copy(source, target)] == [False] * 3

@@ -52,7 +52,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("wheel") / "this_memperf-1-py3-none-any.whl"
     here = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
     files = {
-        "this_memperf.pth": f"import site; [site.addsitedir(each) for each in {here}]\n",
+        "this_memperf.pth": f"import site; list(map(site.addsitedir, {here}))\n",
         "this_memperf-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: this-memperf\nVersion: 1\n",
         "this_memperf-1.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         "this_memperf-1.dist-info/entry_points.txt": "[console_scripts]\nmemperf = pytest_memperf.cli:main\n",

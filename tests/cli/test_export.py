@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,3 +108,13 @@ def test_mistakes(words: list[str], mistake: str, capsys: pytest.CaptureFixture[
     assert error.startswith("memperf: ")
     assert mistake in error
     assert error.count("\n") == 1
+
+
+def test_what_is_no_file_is_not_replaced(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Nor is it written to: a pipe may have no reader."""
+    os.mkfifo(tmp_path / "pipe")
+    code, output, mistake = export(capsys, "main", "--format=csv", "--output=pipe")
+
+    assert (code, output) == (2, "")
+    assert mistake == "memperf: pipe cannot be written (not a regular file): name a file, it is replaced whole\n"
+    assert (tmp_path / "pipe").is_fifo()

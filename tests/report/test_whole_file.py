@@ -97,9 +97,11 @@ class TestAbandoned:
         left, other = new_temporary(tmp_path)
         os.close(other)
         (tmp_path / "mine.json").touch()
-        (tmp_path / ".memperfect").touch()
+        others = ["mine.json", ".memperfect", ".memperf-base.json", ".memperf-0123456789ab.json"]
+        for name in others:
+            (tmp_path / name).touch()
         remove_abandoned(tmp_path)
-        assert sorted(path.name for path in tmp_path.iterdir()) == sorted([held.name, "mine.json", ".memperfect"])
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted([held.name, *others])
         assert not left.exists()
         os.close(descriptor)
         remove_abandoned(tmp_path)
@@ -159,7 +161,7 @@ class TestWriteText:
 
     def test_removes_what_was_abandoned(self, tmp_path: Path) -> None:
         """Before it writes."""
-        (tmp_path / ".memperf-left").touch()
+        (tmp_path / ".memperf-0123456789ab").touch()
         write_text(tmp_path / "out", "")
         assert os.listdir(tmp_path) == ["out"]
 

@@ -192,4 +192,6 @@ class Side:
 _OPTIONS = (
     "-p", "memperf", "-p", "no:cacheprovider", "--memperf-isolation=process", "--memperf-layouts=1", "--memperf-only",
     "--continue-on-collection-errors", "-q",
+    # The session is one of this plugin's from its first line on: so it says where warnings are errors.
+    "-W", "ignore::pytest.PytestAssertRewriteWarning",
 )  # fmt: skip

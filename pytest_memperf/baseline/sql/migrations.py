@@ -15,7 +15,8 @@ _TYPES = {
 """What the steps write differently for each sort of database."""
 _THERE = {
     "sqlite": "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'memperf_version'",
-    "postgresql": "SELECT count(to_regclass('memperf_version'))",
+    # A query of a table, not to_regclass(): that remembers that there was none, also while it waits for who makes one.
+    "postgresql": "SELECT count(*) FROM pg_class WHERE relname = 'memperf_version' AND pg_table_is_visible(oid)",
 }
 """Whether there is a table of ours; in less than the 8 ms that SQLAlchemy's inspection takes."""
 

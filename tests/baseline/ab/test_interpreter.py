@@ -28,6 +28,14 @@ def test_a_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert find_interpreter(name).version == sys.version
 
 
+def test_a_relative_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It begins where it was typed, and is good in other folders."""
+    (tmp_path / "mine").symlink_to(sys.executable)
+    monkeypatch.chdir(tmp_path)
+
+    assert find_interpreter("./mine").path == str(tmp_path / "mine")
+
+
 def test_another_version_gets_a_plugin_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What is installed here cannot be imported there; pip says where there is none for it."""
     monkeypatch.setenv("PIP_NO_INDEX", "1")

@@ -52,6 +52,13 @@ class TestRun:
         assert ends.failed == "the test ended its process itself, with status 3 (os._exit or the like)"
         assert side.run(side.tests[0], 5).results[0].metrics["minor_faults"].value >= 64
 
+    def test_where_warnings_are_errors(self, start: Start) -> None:
+        """That this plugin was imported before pytest is none of the project's."""
+        files = {"pytest.ini": "[pytest]\nfilterwarnings = error\n", "test_it.py": IS_BASE}
+        side = start("base", files=files)
+
+        assert side.run(side.tests[0], 0).failed is None
+
     def test_what_cannot_be_imported(self, start: Start) -> None:
         """The other modules are collected all the same, and the reason is kept."""
         files = {"test_it.py": IS_BASE, "test_later.py": "import mypkg.later"}

@@ -47,14 +47,16 @@ def test_it_goes_with_the_run(temporary: Path) -> None:
 def test_what_a_killed_run_has_left(temporary: Path) -> None:
     """The next run removes it, and spares that of a run that goes on, and whatever else has such a name."""
     (temporary / "memperf-ab-file").touch()
+    (temporary / "memperf-ab-results").mkdir()
     command = [sys.executable, "-c", STAY]
     both = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     killed, living = (Path((process.stdout or sys.stdin).readline().strip()) for process in both)
     both[0].send_signal(signal.SIGKILL)
     both[0].communicate()
     assert (killed / "file").exists()
+    others = [temporary / "memperf-ab-file", temporary / "memperf-ab-results"]
     with workplace() as mine:
-        assert {*temporary.iterdir()} == {mine, living, temporary / "memperf-ab-file"}
+        assert {*temporary.iterdir()} == {mine, living, *others}
     both[1].communicate("")
 
-    assert [*temporary.iterdir()] == [temporary / "memperf-ab-file"]
+    assert {*temporary.iterdir()} == {*others}

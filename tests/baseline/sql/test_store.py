@@ -253,6 +253,7 @@ class TestDamage:
         assert found.remarks == [
             f"run 0002 of {store.described} was written by a newer pytest-memperf (pytest-memperf/2): update it"
         ]
+        assert store.of_test([1, 2], "test").remarks == found.remarks
 
     def test_one_that_was_deleted_meanwhile(self, address: str) -> None:
         """It is gone, which is a line for who wants to read it and nothing to who wants to delete it."""
