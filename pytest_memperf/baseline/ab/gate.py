@@ -18,7 +18,7 @@ from pytest_memperf.model.comparison import TOLD_APART, Change, Comparison
 from pytest_memperf.model.environment import Environment
 from pytest_memperf.model.joining import join_results
 from pytest_memperf.model.limits import Limits
-from pytest_memperf.model.metric import Trust
+from pytest_memperf.model.metric import Measured, Trust
 from pytest_memperf.model.outcome import Outcome
 from pytest_memperf.model.result import Result
 from pytest_memperf.model.run import Run
@@ -156,7 +156,7 @@ def _explanations(
 
 def _count(sampling: Sampling) -> None:
     """Run the test until its counts and bytes are told apart."""
-    if not sampling.go_on(LAYOUTS[0]) or [*_agreeing(sampling.samples[0])] == [*_agreeing(sampling.samples[1])]:
+    if not sampling.go_on(LAYOUTS[0]) or all(agree(*pair) for pair in zip(*sampling.samples, strict=True)):
         return
     for number in LAYOUTS[1:]:
         if not sampling.go_on(number) or not _differ(sampling):
@@ -185,12 +185,20 @@ def _compared(
     return compare([Run("", results=base)], head, Environment(), limits, keep_same)
 
 
-def _agreeing(samples: Sequence[Sample]) -> Iterator[object]:
-    """Yield all that is to agree: the samples of each metric, but for those that are noisy."""
-    for result in _joined(samples):
-        yield result.key
-        for name, measured in result.metrics.items():
-            yield (name, measured.samples, measured.uncertainty)
+def agree(base: Sample, head: Sample) -> bool:
+    """Tell whether all counts and bytes of a pair, in one layout, are the same: as far as their uncertainty goes."""
+    ours, theirs = ({each.key: each.metrics for each in _exact_part(sample.results)} for sample in (base, head))
+    return ours.keys() == theirs.keys() and all(
+        metrics.keys() == theirs[key].keys()
+        and all(_is_alike(measured, theirs[key][name]) for name, measured in metrics.items())
+        for key, metrics in ours.items()
+    )
+
+
+def _is_alike(ours: Measured, theirs: Measured) -> bool:
+    if ours.metric.trust is Trust.EXACT:
+        return ours.samples == theirs.samples
+    return abs(ours.value - theirs.value) <= ours.uncertainty + theirs.uncertainty
 
 
 def _joined(samples: Sequence[Sample]) -> list[Result]:

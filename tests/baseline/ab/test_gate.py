@@ -5,12 +5,17 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+import pytest
 from gates import Both, judged, rows
 
-from pytest_memperf.baseline.ab.gate import Request, run
+from pytest_memperf.baseline.ab.gate import Request, agree, run
 from pytest_memperf.baseline.ab.sampling import LAYOUTS
+from pytest_memperf.baseline.ab.side import Sample
 from pytest_memperf.model.comparison import Change, Comparison
 from pytest_memperf.model.limits import Limits
+from pytest_memperf.model.metric import Better, Cost, Measured, Metric, Trust
+from pytest_memperf.model.result import Result
+from pytest_memperf.model.units import COUNT
 
 
 def test_the_side_decides(both: Both) -> None:
@@ -164,3 +169,28 @@ def test_a_machine_that_spoils_every_sample(both: Both, tmp_path: Path) -> None:
     assert found["minor_faults"].reason == "the machine spoilt its samples: huge pages were refused (1)"
     assert not any(each.failing for each in found.values() if each.metric and each.metric.name == "minor_faults")
     assert gate.retaken >= 3 * 2 * LAYOUTS[0]
+
+
+@pytest.mark.parametrize(
+    ("trust", "ours", "theirs", "same"),
+    [
+        (Trust.EXACT, (5, 0), (5, 0), True),
+        (Trust.EXACT, (5, 0), (6, 0), False),
+        (Trust.EXACT, (5, 4), (6, 4), False),
+        (Trust.BOUNDED, (500, 40), (570, 40), True),
+        (Trust.BOUNDED, (500, 40), (590, 40), False),
+        (Trust.BOUNDED, (500, 0), (501, 0), False),
+        (Trust.NOISY, (5, 0), (9, 0), True),
+    ],
+)
+def test_what_agrees(trust: Trust, ours: tuple[int, int], theirs: tuple[int, int], same: bool) -> None:
+    """Exact values that are equal, bounded ones within both uncertainties; times have no say. None may be missing."""
+    metric = Metric("it", COUNT, Better.LOWER, trust, Cost.ALWAYS, "", "")
+    base, head = (
+        Sample([Result("test", "call", metrics={"it": Measured(metric, (value,), uncertainty)})])
+        for value, uncertainty in (ours, theirs)
+    )
+
+    assert agree(base, head) is same
+    assert not agree(base, Sample([]))
+    assert agree(base, Sample([Result("test", "call")])) is (trust is Trust.NOISY)
