@@ -286,7 +286,7 @@ def test_killed_writers_leave_whole_files_alone(tmp_path: Path) -> None:
     assert len(kept - told) <= KILLS + WRITERS, seed
     assert torn, "no kill came while a file was written"
 
-    (folder / ".memperf-abandoned").write_text('{"format": ')
+    (folder / ".memperf-0123456789ab").write_text('{"format": ')
     save(store, run_of())
     assert not list(folder.glob(".memperf-*"))
     assert len(store.runs()) == len(kept) + 1

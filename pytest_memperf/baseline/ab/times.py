@@ -50,10 +50,10 @@ class Times:
         return [sampling for sampling in self._samplings if sampling.broken]
 
     def found(self) -> Iterator[noisy.Pairs]:
-        """Yield the pairs that are to be judged: not of what turned out to strike no longer."""
+        """Yield the pairs that are to be judged: of what strikes still, or was asked for."""
         for sampling in self._samplings:
             if not sampling.broken:
-                yield from (pairs for pairs in self._looked_at(sampling) if self._is_told(pairs) or pairs.striking)
+                yield from self._looked_at(sampling)
 
     def _undecided(self, sampling: Sampling) -> bool:
         return not sampling.broken and any(not self._is_told(pairs) for pairs in self._looked_at(sampling))
