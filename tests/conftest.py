@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from hypothesis import HealthCheck, settings
 from cyx import hugepages, numa, page_cache
 from pytest_memperf.environment.owner import this_process
 from pytest_memperf.environment.reservations import Ledger, NotEnough
+
+sys.path.append(str(Path(__file__).parent))
 
 CASES = int(os.environ.get("MEMPERF_FUZZ", "100"))
 """Of each test that takes anything; ``make fuzz`` runs many."""

@@ -15,6 +15,7 @@ from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.result import Key, Result
 from pytest_memperf.model.run import Run
 from pytest_memperf.report.json_reader import read
+from pytest_memperf.report.result_lines import by_key
 
 
 def is_folder(reference: str) -> bool:
@@ -36,13 +37,17 @@ def read_folder(reference: str) -> list[Baseline]:
             remarks.append(f"left out: {mistake}")
         else:
             same = found.setdefault(tuple(_values(run.environment, DECIDES_COUNTS)), [])
-            same.append((str(path), run))
-            if len(same) > 1:  # joined they become objects, and need not keep their files open until then
-                same[:] = [(name, replace(each, results=list(each.results))) for name, each in same]
+            if len(same) == 1:  # joined they become objects, and need not keep their files open until then
+                same[0] = _in_memory(*same[0])
+            same.append(_in_memory(str(path), run) if same else (str(path), run))
     if not found:
         raise UsageMistake(f"{reference}: no file in this folder has results: name one with files of --memperf-json")
     baselines = [_baseline(reference, runs) for runs in found.values()]
     return [replace(baselines[0], remarks=remarks), *baselines[1:]]
+
+
+def _in_memory(path: str, run: Run) -> tuple[str, Run]:
+    return path, replace(run, results=list(run.results))
 
 
 def _values(environment: Environment, names: Sequence[str]) -> Iterator[Any]:
@@ -66,7 +71,7 @@ def _baseline(folder: str, found: list[tuple[str, Run]]) -> Baseline:
     layers: list[list[Result]] = [[]]
     depths: Counter[Key] = Counter()
     for _, run in found:
-        for key, result in {result.key: result for result in run.results}.items():
+        for key, result in by_key(run.results).items():
             if depths[key] == len(layers):
                 layers.append([])
             layers[depths[key]].append(result)

@@ -45,12 +45,12 @@ def judge(base: Sequence[Measured], head: Measured, ours: Result, theirs: Result
         ours: the result that this one is of.
         theirs: that of head.
     """
-    if by_value(head.metric, theirs.isolation):
+    if two_values_tell(head.metric, theirs.isolation):
         return _by_value(base[0], head, 1 in (ours.layouts, theirs.layouts))
     return _by_band(base, head, theirs.isolation)
 
 
-def by_value(metric: Metric, isolation: str) -> bool:
+def two_values_tell(metric: Metric, isolation: str) -> bool:
     """Tell whether two values of the metric are enough to tell a change."""
     return metric.trust is not Trust.NOISY and isolation == "process" and not metric.level
 

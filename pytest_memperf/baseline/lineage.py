@@ -44,7 +44,7 @@ def lineage(runs: Mapping[int, Run], branch: str | None, project: Path) -> Linea
     if numbers:
         numbers.sort(key=lambda number: (places[_commit(runs[number])], number))
     elif branch is not None:
-        numbers = [number for number, run in runs.items() if _branch(run) == branch]
+        numbers = [number for number, run in runs.items() if run.branch == branch]
         if not numbers:
             branches = _branches(runs.values())
             raise UsageMistake(f"--branch={branch}: no run is of that{nearest(branch, branches)}")
@@ -67,10 +67,6 @@ def _commit(run: Run) -> str:
     return run.commit.id if run.commit else ""
 
 
-def _branch(run: Run) -> str | None:
-    return run.commit.branch if run.commit else None
-
-
 def _branches(runs: Iterable[Run]) -> list[str]:
     """Return the names of the branches that runs were saved on, in the order of the runs."""
-    return [name for name in dict.fromkeys(map(_branch, runs)) if name]
+    return [name for name in dict.fromkeys(run.branch for run in runs) if name]

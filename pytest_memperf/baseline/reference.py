@@ -71,7 +71,7 @@ def find(reference: str, store: Store, project: Path) -> Baseline:
     for is_meant in _meanings(reference, project):
         meant = [candidate for candidate in candidates if is_meant(candidate)]
         if meant and reference == LATEST:  # those of other branches are no band of its
-            meant = [candidate for candidate in meant if _branch(candidate) == _branch(meant[0])]
+            meant = [candidate for candidate in meant if candidate.head.branch == meant[0].head.branch]
         runs: list[Run] = []
         for candidate in meant[:NOISY_BAND]:
             try:
@@ -93,10 +93,6 @@ def _candidates(store: Store) -> Iterator[_Candidate]:
             yield _Candidate(saved, saved.head)
         except UsageMistake as mistake:
             yield _Candidate(saved, damage=mistake)
-
-
-def _branch(candidate: _Candidate) -> str | None:
-    return candidate.head.commit.branch if candidate.head.commit else None
 
 
 def _meanings(reference: str, project: Path) -> Iterator[Callable[[_Candidate], bool]]:

@@ -13,7 +13,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from pytest_memperf.baseline.compatibility import differences
-from pytest_memperf.baseline.judging import by_value, judge, smallest_of_several, why_several
+from pytest_memperf.baseline.judging import judge, smallest_of_several, two_values_tell, why_several
 from pytest_memperf.model.comparison import Change, direction
 from pytest_memperf.model.metric import Measured, Metric, Trust
 from pytest_memperf.model.result import Key, Result
@@ -119,7 +119,7 @@ def _join(environments: list[list[Point]], number: int, run: Run, result: Result
 def _find_steps(line: Series, points: Sequence[Point]) -> None:
     """Add the steps among points that can be compared, or the reason why there are none."""
     why = why_several(line.metric, line.key.isolation)
-    if by_value(line.metric, line.key.isolation):
+    if two_values_tell(line.metric, line.key.isolation):
         steps = list(_by_value(points))
         if len(points) < RESTLESS or 4 * len(steps) <= len(points):
             line.steps += steps

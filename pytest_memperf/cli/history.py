@@ -53,17 +53,17 @@ def run(options: argparse.Namespace) -> int:
         raise UsageMistake("give --branch or --all-branches: not both")
     store = store_of(options.storage)
     saved = {each.number: each for each in store.runs()}
-    if options.test is None and not options.branch:
-        options.all_branches = True
-    numbers, remark = list(saved), ""
-    if not options.all_branches:
-        chosen = lineage(dict(_heads(list(saved.values()))), options.branch, Path.cwd())
-        numbers, remark = list(chosen.numbers), chosen.remark
-    wanted = [saved[number] for number in numbers[-options.last :]]
+    if options.all_branches or (options.test is None and not options.branch):
+        wanted, remark = list(saved)[-options.last :], ""
+        heads = dict(_heads([saved[number] for number in wanted])) if options.test is None else {}
+    else:
+        heads = dict(_heads(list(saved.values())))
+        chosen = lineage(heads, options.branch, Path.cwd())
+        wanted, remark = list(chosen.numbers)[-options.last :], chosen.remark
     if options.test is None:
-        _print_runs(list(_heads(wanted)), options.json)
+        _print_runs([(number, heads[number]) for number in wanted if number in heads], options.json)
         return 0
-    read = store.of_test([each.number for each in wanted], options.test)
+    read = store.of_test(wanted, options.test)
     for damage in read.remarks:
         print(f"memperf: {damage}", file=sys.stderr)
     runs = read.runs
@@ -111,8 +111,7 @@ def _print_runs(runs: Sequence[Numbered], as_json: bool) -> None:
 
 def _of(run: Run) -> tuple[str, str, str]:
     """Return when a run was, and its commit and branch."""
-    branch = (run.commit.branch or "") if run.commit else ""
-    return run.created[:16].replace("T", " "), _commit(run), branch
+    return run.created[:16].replace("T", " "), _commit(run), run.branch or ""
 
 
 def _commit(run: Run) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from math import isfinite
@@ -57,6 +58,14 @@ class Key(NamedTuple):
     def place(self) -> str:
         """The test and, where the test gave it a name, the window."""
         return self.test if self.window in UNNAMED else f"{self.test}, window {self.window!r}"
+
+
+def names_of(keys: Collection[Key]) -> dict[Key, str]:
+    """Return a name for each: its place, and what tells it from others of the same place."""
+    places = Counter(key.place for key in keys)
+    return {
+        key: f"{key.place}, {key.allocator}, {key.isolation}" if places[key.place] > 1 else key.place for key in keys
+    }
 
 
 @dataclass(slots=True)

@@ -45,6 +45,11 @@ class Run:
     """What the run was saved as; None where it was given no name."""
 
     @property
+    def branch(self) -> str | None:
+        """The commit's; None where there is none."""
+        return self.commit.branch if self.commit else None
+
+    @property
     def head(self) -> dict[str, Any]:
         """What a file of results begins with."""
         return {

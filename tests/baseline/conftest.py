@@ -12,7 +12,7 @@ import pytest
 # Before any test of pytester's, which forgets what was imported in it: SQLAlchemy warns of its second time.
 import sqlalchemy.dialects.postgresql  # noqa: F401
 
-sys.path.append(str(Path(__file__).parent / "sql"))
+sys.path += [str(Path(__file__).parent), str(Path(__file__).parent / "sql")]
 
 from postgresql_server import LACKING, Server, programs, started
 

@@ -7,17 +7,17 @@ import json
 import os
 import random
 import re
-import shutil
-import signal
-import subprocess
 import sys
-import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
+from disks import on_a_disk
 from hypothesis import given
 from hypothesis import strategies as st
+from mount_namespaces import needs_mounts
+from writers import WRITERS, Start, kill_writers, start_writer
 
 from pytest_memperf.baseline.file_store import FileStore, platform
 from pytest_memperf.baseline.reference import find
@@ -34,7 +34,6 @@ FAULTS = Metric("minor_faults", COUNT, Better.LOWER, Trust.EXACT, Cost.ON_REQUES
 PEAK = Metric("peak_rss", BYTES, Better.LOWER, Trust.BOUNDED, Cost.ON_REQUEST, help="", source="", level=True)
 KILLS = int(os.environ.get("MEMPERF_STORE_KILLS", "40"))
 """Of writers, at random moments."""
-WRITERS = 4
 PLATFORM = "Linux-any"
 
 
@@ -196,30 +195,9 @@ def test_runs_come_back_as_they_were(runs: list[Run], tmp_path_factory: pytest.T
     assert [each.head for each in saved] == [replace(run, results=[], environment=Environment()) for run in runs]
 
 
-WRITER = """
-import os, sys
-from pathlib import Path
-from pytest_memperf.baseline.file_store import FileStore
-from pytest_memperf.model.result import Result
-from pytest_memperf.model.run import Commit, Run
-
-folder, label, runs = sys.argv[1:]
-store = FileStore(Path(folder), "Linux-any")
-for turn in range(int(runs)):
-    file = store.save(Run("2026-11-22T04:29:47+00:00", Commit("a" * 40), name=f"{label}-{turn}"))
-    for number in range(20):
-        file.add(Result(f"test_it[{number}]", "call").as_json())
-    file.finish({"environment": {}})
-    os.write(1, f"{label}-{turn}\\n".encode())
-"""
-
-
-def start_writer(folder: Path, label: str, runs: int, output: Path) -> subprocess.Popen[bytes]:
-    """Start a process that saves so many runs, and notes in the output each that is finished."""
-    with output.open("ab") as opened:
-        return subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(folder), label, str(runs)], stdout=opened, stdin=subprocess.DEVNULL
-        )
+def start(store: FileStore) -> Start:
+    """Return what starts writers of runs of 20 results."""
+    return partial(start_writer, str(store.folder), 20)
 
 
 def check_numbers(store: FileStore) -> list[Run]:
@@ -244,7 +222,7 @@ def is_abandoned(temporary: Path) -> bool:
 def test_many_processes_save_at_once(tmp_path: Path) -> None:
     """8 processes with 25 runs each: 200 numbers, none twice and none left out, and every run is there once."""
     store = store_in(tmp_path)
-    writers = [start_writer(store.folder, f"w{number}", 25, tmp_path / "output") for number in range(8)]
+    writers = [start(store)(f"w{number}", 25, tmp_path / "output") for number in range(8)]
     assert [writer.wait(60) for writer in writers] == [0] * 8
     names = [run.name for run in check_numbers(store)]
     assert sorted(map(str, names)) == sorted(f"w{writer}-{turn}" for writer in range(8) for turn in range(25))
@@ -254,33 +232,16 @@ def test_many_processes_save_at_once(tmp_path: Path) -> None:
 def test_killed_writers_leave_whole_files_alone(tmp_path: Path) -> None:
     """4 processes are killed at random moments and started again: no run is torn, lost, or shares a number."""
     seed = random.randrange(2**32)
-    chance, store, killed = random.Random(seed), store_in(tmp_path), 0
-    folder, outputs = store.folder / PLATFORM, [tmp_path / f"output{number}" for number in range(WRITERS)]
-
-    def begin(number: int) -> subprocess.Popen[bytes]:
-        return start_writer(store.folder, f"w{number}-{killed}", 10**6, outputs[number])
-
-    writers = [begin(number) for number in range(WRITERS)]
+    chance, store = random.Random(seed), store_in(tmp_path)
+    folder = store.folder / PLATFORM
     torn = 0
-    try:
-        while killed < KILLS:
-            number = chance.randrange(WRITERS)
-            before = outputs[number].stat().st_size
-            while outputs[number].stat().st_size == before:  # it is saving, and no longer starting
-                assert writers[number].poll() is None, seed
-                time.sleep(0.001)
-            time.sleep(chance.uniform(0, 0.01))
-            writers[number].kill()
-            assert writers[number].wait() == -signal.SIGKILL, seed
-            torn += any(map(is_abandoned, folder.glob(".memperf-*")))
-            killed += 1
-            writers[number] = begin(number)
-    finally:
-        for writer in writers:
-            writer.kill()
-            writer.wait()
+
+    def count_torn() -> None:
+        nonlocal torn
+        torn += any(map(is_abandoned, folder.glob(".memperf-*")))
+
+    told = kill_writers(KILLS, chance, 0.01, start(store), tmp_path, count_torn)
     kept = {run.name for run in check_numbers(store)}
-    told = {line for output in outputs for line in output.read_text().splitlines()}
     assert told <= kept, seed
     # A run may be there of which its writer was killed before it could say so: one for each kill at most.
     assert len(kept - told) <= KILLS + WRITERS, seed
@@ -292,47 +253,14 @@ def test_killed_writers_leave_whole_files_alone(tmp_path: Path) -> None:
     assert len(store.runs()) == len(kept) + 1
 
 
-def mounted(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run Python in a mount namespace with a file system of 64 KiB at ``disk``."""
-    (folder / "disk").mkdir()
-    (folder / "script.py").write_text(script)
-    mount = "mount -t tmpfs -o size=64k tmpfs disk && "
-    return subprocess.run(
-        ["unshare", "-rm", "sh", "-c", f"{mount}{sys.executable} script.py; code=$?; find disk | sort; exit $code"],
-        cwd=folder, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-
-
-def can_mount() -> bool:
-    """Tell whether a private mount namespace can be had."""
-    if shutil.which("unshare") is None:
-        return False
-    return subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode == 0
-
-
-IN_SESSIONS = """
-import subprocess, sys
-from pathlib import Path
-Path("test_many.py").write_text('''
-import pytest
-
-@pytest.mark.memperf
-@pytest.mark.parametrize("n", range(200))
-def test_it(n): pass
-''')
-def session(*options):
-    return subprocess.run([sys.executable, "-m", "pytest", "-q", "test_many.py", "--memperf-storage=disk", *options])
-"""
-
-
-@pytest.mark.skipif(not can_mount(), reason="no mount namespaces for this user: run as root")
+@needs_mounts
 class TestDisk:
     """The store's file system is full or cannot be written."""
 
     def test_full_is_one_line(self, tmp_path: Path) -> None:
         """The runs from before stay, nothing else is left, and the session is no success."""
         script = "session('-k', '[1]', '--memperf-save')\nsys.exit(session('--memperf-save').returncode)"
-        done = mounted(f"{IN_SESSIONS}\n{script}", tmp_path)
+        done = on_a_disk(script, "disk", tmp_path, "64k")
         assert done.returncode == pytest.ExitCode.USAGE_ERROR
         assert done.stderr.splitlines() == [
             f"ERROR: --memperf-save: {tmp_path}/disk/{platform()} cannot be written (No space left on device): "
@@ -349,7 +277,8 @@ class TestDisk:
     def test_read_only_is_one_line_at_once(self, tmp_path: Path, made: str) -> None:
         """No test runs, whether or not the store was there before."""
         script = f"{made}subprocess.run(['mount', '-o', 'remount,ro', 'disk'], check=True)\nprint('closed', flush=True)"
-        done = mounted(f"{IN_SESSIONS}\n{script}\nsys.exit(session('--memperf-save').returncode)", tmp_path)
+        script += "\nsys.exit(session('--memperf-save').returncode)"
+        done = on_a_disk(script, "disk", tmp_path, "64k")
         assert done.returncode == pytest.ExitCode.USAGE_ERROR
         assert [line for line in done.stderr.splitlines() if line] == [
             f"ERROR: {tmp_path}/disk/{platform()} cannot be written (Read-only file system): "

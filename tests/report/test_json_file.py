@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import stat
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mount_namespaces import needs_mounts
 
 from pytest_memperf.model.result import Result
 from pytest_memperf.model.run import Run
@@ -117,17 +116,9 @@ class TestTargets:
         ]
 
 
-def can_mount() -> bool:
-    """Tell whether a private mount namespace can be had."""
-    if shutil.which("unshare") is None:
-        return False
-    return subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode == 0
-
-
+@needs_mounts
 class TestFullDisk:
     """The disk fills up during the session, here a tmpfs of 64 KiB."""
-
-    pytestmark = pytest.mark.skipif(not can_mount(), reason="no mount namespaces for this user")
 
     def run(self, measured_suite: pytest.Pytester, *options: str, before: str = "true") -> pytest.RunResult:
         """Run the suite in a mount namespace with a tiny file system at ``disk``."""

@@ -24,6 +24,7 @@ from pytest_memperf.model.result import Result
 from pytest_memperf.model.run import Run
 
 TIMES_SHARE = 0.5
+"""Of the time that counts and bytes took: so long times may take too."""
 NOISY_METRICS = 2
 """Of a usual test, its times: so many looks at chance each adds to the run."""
 
@@ -79,7 +80,7 @@ class _Findings:
             self.failed.append((test, failed.failed or ""))
             if not failed.over_budget:
                 return
-        why = next((each.failed for each in base if each.failed and not each.over_budget), None)
+        why = next(filter(None, (each.failure for each in base)), None)
         if why:
             self.unable[test] = why
         else:
@@ -166,9 +167,9 @@ def _count(sampling: Sampling) -> None:
 def _failures(samplings: Sequence[Sampling]) -> Iterator[tuple[str, str]]:
     """Yield the tests that failed on head, and why."""
     for sampling in samplings:
-        last = sampling.samples[1][-1]
-        if last.failed and not last.over_budget:
-            yield sampling.test, last.failed
+        why = sampling.samples[1][-1].failure
+        if why:
+            yield sampling.test, why
 
 
 def _differ(sampling: Sampling) -> bool:

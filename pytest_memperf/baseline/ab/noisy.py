@@ -13,6 +13,7 @@ from pytest_memperf.model.comparison import Change, Comparison, Side, direction
 from pytest_memperf.model.metric import Metric, Trust
 from pytest_memperf.model.result import Key, Result
 from pytest_memperf.model.units import SECONDS
+from pytest_memperf.report.result_lines import by_key
 
 FALSE_DISCOVERIES = 0.01
 """The share of alarms that may be false, over all tests of the run."""
@@ -56,7 +57,7 @@ def pairs_of(base: Sequence[Sequence[Result]], head: Sequence[Sequence[Result]])
     Args:
         base: the results of each run, in the order of the pairs.
     """
-    ours, theirs = [_by_key(run) for run in base], [_by_key(run) for run in head]
+    ours, theirs = [by_key(run) for run in base], [by_key(run) for run in head]
     for key, first in theirs[0].items():
         if not all(key in run for run in (*ours, *theirs)):
             continue
@@ -68,15 +69,12 @@ def pairs_of(base: Sequence[Sequence[Result]], head: Sequence[Sequence[Result]])
             if measured.metric.trust is not Trust.NOISY or measured.metric.level:
                 continue
             if all(name in result.metrics and result.metrics[name].value > 0 for pair in results for result in pair):
-                all_of_them = name == _OWN_CLOCK or len(quiet) < min(LEAST_PAIRS, len(results) / 2)
-                chosen = results if all_of_them else quiet
-                values = [[float(pair[i].metrics[name].value) for pair in chosen] for i in (0, 1)]
-                waited = 0 if name == _OWN_CLOCK else len(results) - len(quiet)
-                yield Pairs(key, measured.metric, tuple(values[0]), tuple(values[1]), waited)
-
-
-def _by_key(results: Sequence[Result]) -> dict[Key, Result]:
-    return {result.key: result for result in results}
+                good = results if name == _OWN_CLOCK else quiet
+                chosen = good if len(good) >= min(LEAST_PAIRS, len(results) / 2) else results
+                base_values, head_values = (
+                    tuple(float(result.metrics[name].value) for result in side) for side in zip(*chosen, strict=True)
+                )
+                yield Pairs(key, measured.metric, base_values, head_values, len(results) - len(good))
 
 
 def _waited(result: Result) -> bool:

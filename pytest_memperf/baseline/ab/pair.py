@@ -38,10 +38,10 @@ def of_commits(
         tell(f"{name}: {state.described}")
         built.append(build(repository, state, project, install, python))
     packages = {package for each in built for package in each.packages}
-    same = states[0].key == states[1].key
     # Of one length, as all that differs between the sides but their code.
-    places = (folder / ("latter" if same else "former"), folder / "latter")
-    for state, place in [*zip(states, places, strict=True)][1 if same else 0 :]:
+    former, latter = folder / "former", folder / "latter"
+    places = (latter if states[0].key == states[1].key else former, latter)
+    for place, state in dict(zip(places, states, strict=True)).items():
         repository.copy(state, place)
         leave_out(place, project, packages)
     return Pair(

@@ -33,8 +33,7 @@ class Sampling:
     @property
     def broken(self) -> bool:
         """Whether the test could not run to its end on one of them, so that more would tell no more."""
-        last = [each[-1] for each in self.samples if each]
-        return any((sample.failed and not sample.over_budget) or sample.skipped for sample in last)
+        return any(samples[-1].failure or samples[-1].skipped for samples in self.samples if samples)
 
     @property
     def spoilt(self) -> list[str]:

@@ -46,6 +46,11 @@ class Sample:
     """Where its faults and bytes come from, where that was asked: see ``Attribution.as_json``."""
 
     @property
+    def failure(self) -> str | None:
+        """Why the test did not come to its end; a budget that it is over is no such reason."""
+        return None if self.over_budget else self.failed
+
+    @property
     def spoilt(self) -> list[str]:
         """By what the machine may have moved its counts and bytes, in words."""
         return spoiling(note for result in self.results for note in result.notes)

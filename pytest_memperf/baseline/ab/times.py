@@ -59,7 +59,8 @@ class Times:
         return not sampling.broken and any(not self._is_told(pairs) for pairs in self._looked_at(sampling))
 
     def _is_told(self, pairs: noisy.Pairs) -> bool:
-        return pairs.found.same or pairs.found.different(self._level)
+        found = pairs.found
+        return found.same or found.different(self._level)
 
     def _looked_at(self, sampling: Sampling) -> Iterator[noisy.Pairs]:
         """Yield those that strike or that the test asks for."""

@@ -8,6 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pytest_memperf.model.errors import UsageMistake
 
+_REACH = "check host and port, and that the server runs and can be reached from here"
 _BY_STATE = {
     "25006": "name a server that takes changes, or a user who may make them",
     "28000": "mend the user or the password, which PGPASSWORD or ~/.pgpass can hold",
@@ -24,12 +25,12 @@ _BY_TEXT = {
     "authentication": _BY_STATE["28P01"],
     "pg_hba": "let the server's pg_hba.conf take this user from here",
     "role": _BY_STATE["28P01"],
-    "host name": "check host and port, and that the server runs and can be reached from here",
+    "host name": _REACH,
     "connection slots": _BY_STATE["53300"],
     "does not exist": _BY_STATE["3D000"],
     "no schema has been selected": "make the schema that search_path names, or name another one",
     "too many": _BY_STATE["53300"],
-    "connection": "check host and port, and that the server runs and can be reached from here",
+    "connection": _REACH,
     "locked": "somebody else is writing, try again later, or wait longer by ?timeout=SECONDS",
     "readonly": "mend the rights of the file and its folder, or name another one with --memperf-storage",
     "unable to open": "mend the rights of the file and its folder, or name another one with --memperf-storage",

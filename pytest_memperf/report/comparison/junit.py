@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from typing import TextIO
 from xml.etree import ElementTree
 
 from pytest_memperf.model.comparison import TOLD_APART, Change, Comparison
 from pytest_memperf.model.outcome import Outcome
-from pytest_memperf.model.result import Key
+from pytest_memperf.model.result import Key, names_of
 from pytest_memperf.report.comparison.texts import rows, sentence, together
 
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -29,11 +28,11 @@ def _suite(outcome: Outcome) -> ElementTree.Element:
     by_key: dict[Key, list[Comparison]] = {}
     for comparison in outcome.comparisons:
         by_key.setdefault(comparison.key, []).append(comparison)
-    places = Counter(key.place for key in by_key)
+    names = names_of(by_key)
     cases = []
     for key, comparisons in by_key.items():
         explanations = outcome.explanations.get(key.test, [])
-        cases.append(_case(_name(key, places[key.place] > 1), comparisons, explanations))
+        cases.append(_case(names[key], comparisons, explanations))
     cases += [_failed(test, reason) for test, reason in outcome.failed.items()]
     attributes = {"name": "memperf", "tests": str(len(cases))}
     attributes |= {name: str(sum(case.find(tag) is not None for case in cases)) for name, tag in _TAGS.items()}
@@ -50,11 +49,6 @@ _TAGS = {"failures": "failure", "errors": "error", "skipped": "skipped"}
 
 def _legal(text: str) -> str:
     return _ILLEGAL.sub("?", text)
-
-
-def _name(key: Key, several: bool) -> str:
-    """Return what no other case of the suite is called."""
-    return f"{key.place}, {key.allocator}, {key.isolation}" if several else key.place
 
 
 def _new(called: str) -> ElementTree.Element:

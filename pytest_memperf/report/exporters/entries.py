@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from pytest_memperf.model.metric import Measured
-from pytest_memperf.model.result import Result
+from pytest_memperf.model.result import Result, names_of
+from pytest_memperf.report.result_lines import by_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +28,13 @@ def entries(results: Iterable[Result], metrics: Collection[str] | None = None) -
     Args:
         metrics: the names of those that are wanted; None for all.
     """
-    taken = {result.key: result for result in results}
-    places = Counter(key.place for key in taken)
+    taken = by_key(results)
+    names = names_of(taken)
     found = []
     for key, result in taken.items():
         if not result.perturbed:
-            name = f"{key.place}, {key.allocator}, {key.isolation}" if places[key.place] > 1 else key.place
             chosen = {each: of for each, of in result.metrics.items() if metrics is None or each in metrics}
-            found.append(Entry(name, result, chosen))
+            found.append(Entry(names[key], result, chosen))
     return found
 
 

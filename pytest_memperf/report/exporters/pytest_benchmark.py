@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
 
+from pytest_memperf.isolation.benchmark import EXTRA_INFO
 from pytest_memperf.model.environment import Environment
 from pytest_memperf.model.metric import Measured
 from pytest_memperf.model.run import Run
@@ -32,7 +33,7 @@ def write(file: TextIO, run: Run, entries: Sequence[Entry]) -> None:
             "author_time": None,
             "dirty": commit.dirty if commit else False,
             "project": None,
-            "branch": (commit.branch if commit else None) or "(unknown)",
+            "branch": run.branch or "(unknown)",
         },
         "benchmarks": list(_benchmarks(entries)),
         "datetime": run.created,
@@ -54,7 +55,7 @@ def _benchmarks(entries: Sequence[Entry]) -> Iterator[dict[str, Any]]:
                 "fullname": fullname,
                 "params": None,
                 "param": None,
-                "extra_info": {"memperf": {result.window: result.as_json()["metrics"]}},
+                "extra_info": {EXTRA_INFO: {result.window: result.as_json()["metrics"]}},
                 "options": {},
                 "stats": _statistics(measured),
             }

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from disks import on_a_disk
+from mount_namespaces import needs_mounts
 from postgresql_server import USER, Server
 from stored import at, save
 
@@ -118,55 +117,24 @@ class TestFile:
         assert "malformed" in line_of(address, saves=True)
 
 
-def can_mount() -> bool:
-    """Tell whether a private mount namespace can be had."""
-    if shutil.which("unshare") is None:
-        return False
-    return subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode == 0
+STORAGE = "sqlite:///disk/runs.db"
 
 
-SESSIONS = """
-import subprocess, sys
-from pathlib import Path
-Path("test_many.py").write_text('''
-import pytest
-
-@pytest.mark.memperf
-@pytest.mark.parametrize("n", range(200))
-def test_it(n): pass
-''')
-def session(*options):
-    storage = "--memperf-storage=sqlite:///disk/runs.db"
-    return subprocess.run([sys.executable, "-m", "pytest", "-q", "test_many.py", storage, *options])
-"""
-
-
-def on_a_disk(script: str, folder: Path, size: str) -> subprocess.CompletedProcess[str]:
-    """Run Python in a mount namespace with a file system of that size at ``disk``."""
-    (folder / "disk").mkdir()
-    (folder / "script.py").write_text(f"{SESSIONS}\n{script}")
-    mount = f"mount -t tmpfs -o size={size} tmpfs disk && "
-    return subprocess.run(
-        ["unshare", "-rm", "sh", "-c", f"{mount}{sys.executable} script.py; code=$?; ls disk; exit $code"],
-        cwd=folder, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-
-
-@pytest.mark.skipif(not can_mount(), reason="no mount namespaces for this user: run as root")
+@needs_mounts
 class TestDisk:
     """The file system is full or cannot be written."""
 
     def test_full_is_one_line(self, tmp_path: Path) -> None:
         """The run from before stays, no journal is left, and the session is no success."""
         script = "session('-k', '[1]', '--memperf-save')\nsys.exit(session('--memperf-save').returncode)"
-        done = on_a_disk(script, tmp_path, "128k")
+        done = on_a_disk(script, STORAGE, tmp_path, "128k")
         assert done.returncode == pytest.ExitCode.USAGE_ERROR
         assert done.stderr.splitlines() == [
             f"ERROR: --memperf-save: sqlite:///{tmp_path}/disk/runs.db cannot be written (database or disk is full): "
             "free some space, or name another file with --memperf-storage"
         ]
         assert "200 passed" in done.stdout
-        assert done.stdout.splitlines()[-1:] == ["runs.db"]
+        assert [line for line in done.stdout.splitlines() if line.startswith("disk")] == ["disk", "disk/runs.db"]
 
     def test_a_full_folder_for_temporary_files_is_one_line(self, tmp_path: Path) -> None:
         """Results wait there until the end; the tests run on, and the database gets nothing."""
@@ -174,7 +142,7 @@ class TestDisk:
             "import os\nos.environ['TMPDIR'] = 'disk'\n"
             "sys.exit(session('--memperf-save', '--memperf-storage=sqlite:///runs.db').returncode)"
         )
-        done = on_a_disk(script, tmp_path, "64k")
+        done = on_a_disk(script, STORAGE, tmp_path, "64k")
         assert done.returncode == pytest.ExitCode.USAGE_ERROR
         assert done.stderr.splitlines() == [
             f"ERROR: --memperf-save: {tmp_path}/disk cannot be written (No space left on device): "
@@ -191,7 +159,7 @@ class TestDisk:
             "session('-k', '[1]', '--memperf-compare=first')\nprint('second', flush=True)\n"
             "sys.exit(session('--memperf-save').returncode)"
         )
-        done = on_a_disk(script, tmp_path, "1m")
+        done = on_a_disk(script, STORAGE, tmp_path, "1m")
         assert done.returncode == pytest.ExitCode.USAGE_ERROR
         assert "compared with run 0001, saved as first" in done.stdout.partition("closed")[2]
         assert [line for line in done.stderr.splitlines() if line] == [

@@ -15,8 +15,9 @@ from tempfile import TemporaryDirectory
 
 from trials import git
 
-from pytest_memperf.baseline.ab.environments import INSTALL, build
-from pytest_memperf.baseline.ab.neutral import leave_out
+from pytest_memperf.baseline.ab import pair
+from pytest_memperf.baseline.ab.environments import INSTALL
+from pytest_memperf.baseline.ab.interpreter import OWN
 from pytest_memperf.baseline.ab.repository import Repository
 from pytest_memperf.baseline.ab.side import Side
 from pytest_memperf.baseline.ab.tools import link_tools
@@ -91,13 +92,11 @@ def samples(folder: Path) -> None:
     """Print what a sample takes beyond the window."""
     repository = Repository(folder)
     state = repository.state("HEAD")
-    built = build(repository, state, "", INSTALL)
     with workplace() as place:
-        tests, tools = place / "tests", place / "tools"
-        repository.copy(state, tests)
-        leave_out(tests, "", set(built.packages))
+        tools = place / "tools"
+        sides = pair.of_commits(repository, (state, state), "", INSTALL, OWN, place, lambda line: None)
         link_tools(tools)
-        beyond = _beyond(Side("head", built.python, tests, tools, []))
+        beyond = _beyond(Side("head", sides.pythons[1], sides.tests[1], tools, []))
     print(f"the first sample of a side and layout, which starts its template: {beyond[0]:.0f} ms beyond its test")
     low, middle, high = quantiles(beyond[1:], n=4)
     print(f"another sample: {middle:.1f} ms beyond its test (quartiles {low:.1f} to {high:.1f})")
