@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable, Generator
@@ -36,20 +37,23 @@ class Settling:
         self._pages_of_files = pages_of_files
         self._limit = limit
         self._own = False
+        self._began = False
         self.left = 0
         """Bytes that stayed shared with the template."""
         self.missing = 0
         """What ``settle`` could not do."""
 
     def __call__(self) -> None:
-        """Break copy-on-write, once, and take all free memory. What this allocates is free again before the taking."""
-        if not self._own:
-            self._own = True
-            self._break_copy_on_write()
+        """Take all free memory, of pages that are its own. What this allocates is free again before the taking."""
+        if not self._began:
+            self._began = True
+            if not self._own or _has_forked():
+                self.break_copy_on_write()
         self.missing = settling.settle()
 
-    def _break_copy_on_write(self) -> None:
-        # Here rather than right after the fork, for set-up may have forked too; both cost the same in sum.
+    def break_copy_on_write(self) -> None:
+        """Have all pages as its own, those of files too; done again before the window where set-up has forked."""
+        self._own = True
         huge = copy_on_write.copy_huge_pages(self._limit)
         writable = [(start, end) for start, end, _, write, private, _ in copy_on_write.mappings() if write and private]
         pages = copy_on_write.present_pages(copy_on_write.without(writable, huge), False)
@@ -72,6 +76,16 @@ class Settling:
                 pages = self.left // os.sysconf("SC_PAGE_SIZE")
                 bounded = faults._replace(uncertainty=faults.uncertainty + pages)
                 result.metrics = {**result.metrics, "minor_faults": bounded}
+
+
+def _has_forked() -> bool:
+    """Tell whether this process may have forked: it has a child, or has waited for one, or would never know."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        waited_for = resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt > 0
+        return waited_for or signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN
+    return True
 
 
 def measure_settled(settled: Settling) -> None:
@@ -175,8 +189,11 @@ def run(
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.setpgid(0, 0)
+        settled = Settling(pages_of_files, connection.receive()["cow_limit"])
+        settled.break_copy_on_write()
+        connection.send({"ready": True})
         request = connection.receive()
-        last = _run(session, connection, request, forwarding, pages_of_files)
+        last = _run(session, connection, request, forwarding, settled)
         status = 0
     except pytest.exit.Exception as ended:
         last, status = {"exit": str(ended.msg), "status": ended.returncode}, 0
@@ -202,7 +219,7 @@ def _run(
     connection: Connection,
     request: dict[str, Any],
     forwarding: Forwarding,
-    pages_of_files: list[tuple[int, int]],
+    settled: Settling,
 ) -> dict[str, Any]:
     """Run the test; return the last message."""
     config = session.config
@@ -210,7 +227,6 @@ def _run(
     if item is None:
         return {"missing": True}
     registry_of(config).request(request["metrics"])
-    settled = Settling(pages_of_files, request["cow_limit"])
     measure_settled(settled)
     _become_part_of(config, request)
     forwarding.begin(connection, settled)

@@ -11,6 +11,7 @@ import fcntl
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import pytest
@@ -80,6 +81,12 @@ class Driver:
         """Start the template that a test needs in a layout, unless it is there; a failure shows when the test runs."""
         with contextlib.suppress(TemplateFailure):
             self._module_template(item, seed)
+
+    def fork_ahead(self, item: pytest.Item, seed: int) -> None:
+        """Have the child wait in which a test will run in a layout; a failure shows when the test runs."""
+        if _ISOLATED in item.stash:
+            with contextlib.suppress(TemplateFailure):
+                self._module_template(item, seed).fork_ahead()
 
     def _setup(self, item: pytest.Item) -> None:
         isolated = item.stash[_ISOLATED]
@@ -189,7 +196,6 @@ class Driver:
         return {
             "names": path_of(item),
             "position": item.stash[_ISOLATED].position,
-            "cow_limit": self._limits.cow_limit,
             "metrics": self._limits.metrics,
             "folder": factory and str(factory.getbasetemp() / f"process-{self._children:06}"),
             "environment": environment_changes(),
@@ -209,8 +215,9 @@ class Driver:
             )
         recipe, text = self._recipe(plugins, seed)
         base = _once(self._bases, text, lambda: BaseTemplate(recipe, getattr(self._config.option, "capture", "no")))
-        request = {"module": str(item.path)}
-        return _once(self._modules, (text, str(item.path)), lambda: ModuleTemplate(base, request))
+        module = str(item.path)
+        make = partial(ModuleTemplate, base, {"module": module}, self._limits.cow_limit)
+        return _once(self._modules, (text, module), make)
 
     def _recipe(self, plugins: dict[str, Any], seed: int) -> tuple[dict[str, Any], str]:
         """Return the recipe of a base template, made once for each set of plugins and each layout, and its text."""

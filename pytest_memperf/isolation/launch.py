@@ -85,7 +85,16 @@ def _status_of_the_dead(pid: int) -> int | None:
 class ModuleTemplate:
     """A fork of the base in which one test module has been collected; it forks a child for each test."""
 
-    def __init__(self, base: BaseTemplate, request: Mapping[str, Any]) -> None:
+    def __init__(self, base: BaseTemplate, request: Mapping[str, Any], cow_limit: int) -> None:
+        """Start it.
+
+        Args:
+            base: is forked.
+            request: see Template.pytest_collection.
+            cow_limit: bytes that a child may have copied for itself.
+        """
+        self._cow_limit = cow_limit
+        self._ahead: tuple[int, Connection] | None = None
         pid, self._connection = base.fork()
         failure = f"the template of {request['module']} could not get ready"
         try:
@@ -103,15 +112,36 @@ class ModuleTemplate:
             raise TemplateFailure(f"{failure}: {greeting['failed']}")
         self.notes: list[str] = [*base.notes, *greeting["notes"]]
 
+    def fork_ahead(self) -> None:
+        """Have the next child wait for its request already, its pages its own."""
+        if self._ahead is None:
+            self._ahead = self._fork()
+
     def fork(self) -> tuple[int, Connection]:
         """Return the process id of a new child, and the connection to it."""
+        child, self._ahead = self._ahead or self._fork(), None
+        return child
+
+    def _fork(self) -> tuple[int, Connection]:
         here, there = Connection.pair()
+        deadline = time.monotonic() + START_UP
         try:
             self._connection.ask_for_fork(there)
-            return self._connection.receive_number(time.monotonic() + START_UP), here
+            pid = self._connection.receive_number(deadline)
         except (ConnectionEnded, TimeIsUp):
             here.close()
             raise TemplateGone("the template of the module is gone: something killed it", self) from None
+        try:
+            here.send({"cow_limit": self._cow_limit})
+            here.receive(deadline)
+        except ConnectionEnded:
+            pass  # it is gone, and whoever has a request for it will see how
+        except TimeIsUp:
+            kill(pid)
+            here.close()
+            line = f"a child of the module's template took longer than {START_UP:g} seconds to get pages of its own"
+            raise TemplateGone(line, self) from None
+        return pid, here
 
     def listen_to(self, child: Connection, deadline: float) -> dict[str, Any]:
         """Return the next message of the child. ConnectionEnded once the child has ended, or TimeIsUp."""
@@ -122,7 +152,9 @@ class ModuleTemplate:
         return self._connection.receive_ending(deadline)
 
     def close(self) -> None:
-        """Let the template end."""
+        """Let the template end, and the child that nobody came for."""
+        if self._ahead is not None:
+            self._ahead[1].close()
         self._connection.close()
 
 

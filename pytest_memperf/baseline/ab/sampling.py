@@ -48,9 +48,14 @@ class Sampling:
         for side in self._sides:
             side.wait()
         while self.pairs < pairs:
+            layout = self.pairs % LAYOUTS[-1]
+            for side in self._sides:
+                side.fork_ahead(self.test, layout)  # of both at once, and before either runs, which it would disturb
+            for side in self._sides:
+                side.wait()
             turns = [*zip(self._sides, self.samples, strict=True)]
             for side, samples in turns if self.pairs % 2 == 0 else turns[::-1]:
-                samples.append(side.run(self.test, len(samples) % LAYOUTS[-1], self._max_retakes))
+                samples.append(side.run(self.test, layout, self._max_retakes))
             if self.broken:
                 return False
         return True

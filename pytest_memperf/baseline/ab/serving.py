@@ -97,6 +97,10 @@ class Serving:
                     self._prepare(session.config, items[asked["test"]], asked["prepared"])
                     self._connection.send({})
                     continue
+                if "ahead" in asked:
+                    self._fork_ahead(session.config, items[asked["test"]], asked["ahead"])
+                    self._connection.send({})
+                    continue
                 if asked["attributed"]:
                     os.environ[ATTRIBUTED] = "1"  # children get the variables
                 self._connection.send(self._run(session.config, items[asked["test"]], asked["layout"]))
@@ -110,6 +114,12 @@ class Serving:
         if driver is not None:
             for layout in layouts:
                 driver.prepare(item, layout)
+
+    def _fork_ahead(self, config: pytest.Config, item: pytest.Item, layout: int) -> None:
+        """Have the child wait in which the test will run."""
+        driver = config.pluginmanager.get_plugin("memperf-driver")
+        if driver is not None:
+            driver.fork_ahead(item, layout)
 
     def _run(self, config: pytest.Config, item: pytest.Item, layout: int) -> dict[str, Any]:
         driver = config.pluginmanager.get_plugin("memperf-driver")

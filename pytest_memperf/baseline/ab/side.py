@@ -152,8 +152,12 @@ class Side:
             self._prepared.update((module, layout) for layout in lacking)
             self._ask({"test": test, "prepared": lacking})
 
+    def fork_ahead(self, test: str, layout: int) -> None:
+        """Have the process wait in which the test will run next in this layout: ``wait`` for it."""
+        self._ask({"test": test, "ahead": layout})
+
     def wait(self) -> None:
-        """Wait until the templates have started. UsageMistake where the session ended over it."""
+        """Wait until what was started is ready. UsageMistake where the session ended over it."""
         if self._busy:
             self._answer("its templates")
 

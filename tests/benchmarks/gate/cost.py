@@ -1,7 +1,7 @@
 """What the gate costs: ``python tests/benchmarks/gate/cost.py [ROUNDS]``.
 
 Fifty tests of some 100 ms that nothing changed, alone and under ``memperf ab HEAD HEAD`` in turns, environments built;
-then single samples of one side, what each takes beyond the window of its test.
+then single pairs of samples, what each sample takes beyond the window of its test.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pytest_memperf.baseline.ab import pair
 from pytest_memperf.baseline.ab.environments import INSTALL
 from pytest_memperf.baseline.ab.interpreter import OWN
 from pytest_memperf.baseline.ab.repository import Repository
+from pytest_memperf.baseline.ab.sampling import Sampling
 from pytest_memperf.baseline.ab.side import Side
 from pytest_memperf.baseline.ab.tools import link_tools
 from pytest_memperf.baseline.ab.workplace import workplace
@@ -96,25 +97,29 @@ def samples(folder: Path) -> None:
         tools = place / "tools"
         sides = pair.of_commits(repository, (state, state), "", INSTALL, OWN, place, lambda line: None)
         link_tools(tools)
-        beyond = _beyond(Side("head", sides.pythons[1], sides.tests[1], tools, []))
-    print(f"the first sample of a side and layout, which starts its template: {beyond[0]:.0f} ms beyond its test")
+        beyond = _beyond(*(Side(*of, tools, []) for of in zip(pair.NAMES, sides.pythons, sides.tests, strict=True)))
+    print(f"a sample of the first pair in a layout, which starts templates: {beyond[0]:.0f} ms beyond its test")
     low, middle, high = quantiles(beyond[1:], n=4)
     print(f"another sample: {middle:.1f} ms beyond its test (quartiles {low:.1f} to {high:.1f})")
 
 
-def _beyond(side: Side) -> list[float]:
-    """Return the milliseconds of each test's sample beyond the window."""
+def _beyond(base: Side, head: Side) -> list[float]:
+    """Return the milliseconds beyond the windows, by sample, of a pair of each test."""
     beyond = []
     try:
-        side.collect()
-        for test in side.tests:
+        base.collect()
+        head.collect()
+        for test in head.tests:
+            sampling = Sampling(base, head, test, max_retakes=0)
             began = time.perf_counter()
-            sample = side.run(test, 0)
+            sampling.go_on(1)
             whole = time.perf_counter() - began
-            (result,) = sample.results
-            beyond.append((whole - float(result.metrics["wall_time"].value)) * 1000)
+            windows = [result for samples in sampling.samples for result in samples[0].results]
+            inside = sum(float(result.metrics["wall_time"].value) for result in windows)
+            beyond.append((whole - inside) / len(windows) * 1000)
     finally:
-        side.close()
+        base.close()
+        head.close()
     return beyond
 
 
