@@ -72,9 +72,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--project", default="", metavar="FOLDER", help="the project's folder in its repository")
     parser.add_argument(
-        "--max-time", type=_seconds, default=20.0, metavar="TIME",
+        "--max-time", type=_seconds, metavar="TIME",
         help="that times may take until they tell something, such as 60 or '2 min' "
-        "(20 s, or half as long as counts and bytes took)",
+        "(8 s, or a tenth of what counts and bytes took; up to 20 s where one test needs them)",
     )  # fmt: skip
     parser.add_argument(
         "--max-retakes", type=_number, default=3, metavar="NUMBER",

@@ -23,8 +23,6 @@ from pytest_memperf.model.outcome import Outcome
 from pytest_memperf.model.result import Result
 from pytest_memperf.model.run import Run
 
-TIMES_SHARE = 0.5
-"""Of the time that counts and bytes took: so long times may take too."""
 NOISY_METRICS = 2
 """Of a usual test, its times: so many looks at chance each adds to the run."""
 
@@ -36,8 +34,8 @@ class Request:
     limits: Limits
     keep_same: bool = False
     """Keep what has no difference too."""
-    max_time: float = 20.0
-    """Seconds that times may take until they tell something; half as long as counts and bytes took, if that is more."""
+    max_time: float | None = None
+    """Seconds that times may take until they tell something; None for ``Times.usual``."""
     max_retakes: int = 3
     """How often a sample that the machine spoilt is taken anew."""
 
@@ -127,7 +125,8 @@ def run(base: Side, head: Side, request: Request, tell: Callable[[str], None]) -
                 sampling.run_head()
             findings.add(sampling)
             gate.left -= 1
-        times.decide(max(request.max_time, TIMES_SHARE * (time.monotonic() - began)), tell)
+        seconds = times.usual(time.monotonic() - began) if request.max_time is None else request.max_time
+        times.decide(seconds, tell)
     except KeyboardInterrupt:
         gate.left += len(times.waiting)
     gate.runs, gate.retaken = base.runs + head.runs, base.retaken + head.retaken

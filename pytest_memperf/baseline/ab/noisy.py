@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import log, sqrt
+from math import inf, log, sqrt
 from statistics import median, quantiles, stdev
 
 from pytest_memperf.baseline.paired import LEAST_PAIRS, SMALLEST, Paired, discoveries, paired, pairs_needed
@@ -47,8 +47,24 @@ class Pairs:
     @property
     def striking(self) -> bool:
         """Whether the pairs leave room for a change: their middle, and how uncertain it is yet."""
-        logs = [log(theirs / ours) for ours, theirs in zip(self.base, self.head, strict=True)]
-        return len(logs) < 2 or abs(median(logs)) + stdev(logs) / sqrt(len(logs)) >= log(1 + SMALLEST)
+        return self._middle + self._error >= log(1 + SMALLEST)
+
+    @property
+    def evidence(self) -> float:
+        """How many times its uncertainty the middle is away from equal sides."""
+        return self._middle / self._error if self._error else inf
+
+    @property
+    def _logs(self) -> list[float]:
+        return [log(theirs / ours) for ours, theirs in zip(self.base, self.head, strict=True)]
+
+    @property
+    def _middle(self) -> float:
+        return abs(median(self._logs))
+
+    @property
+    def _error(self) -> float:
+        return stdev(self._logs) / sqrt(len(self.base)) if len(self.base) > 1 else inf
 
 
 def pairs_of(base: Sequence[Sequence[Result]], head: Sequence[Sequence[Result]]) -> Iterator[Pairs]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from pytest_memperf.baseline.ab.side import Sample, Side
 from pytest_memperf.model.result import Result
 
@@ -24,6 +26,8 @@ class Sampling:
         self._max_retakes = max_retakes
         self.test = test
         self.samples: tuple[list[Sample], list[Sample]] = ([], [])
+        self.pair_seconds = 0.0
+        """How long the last pair took."""
 
     @property
     def pairs(self) -> int:
@@ -48,6 +52,7 @@ class Sampling:
         for side in self._sides:
             side.wait()
         while self.pairs < pairs:
+            began = time.monotonic()
             layout = self.pairs % LAYOUTS[-1]
             for side in self._sides:
                 side.fork_ahead(self.test, layout)  # of both at once, and before either runs, which it would disturb
@@ -56,6 +61,7 @@ class Sampling:
             turns = [*zip(self._sides, self.samples, strict=True)]
             for side, samples in turns if self.pairs % 2 == 0 else turns[::-1]:
                 samples.append(side.run(self.test, layout, self._max_retakes))
+            self.pair_seconds = time.monotonic() - began
             if self.broken:
                 return False
         return True

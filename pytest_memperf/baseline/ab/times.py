@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from math import inf
 
 from pytest_memperf.baseline.ab import noisy
 from pytest_memperf.baseline.ab.sampling import Sampling
+from pytest_memperf.baseline.paired import pairs_needed
+
+LEAST_TIME, MOST_TIME = 8.0, 20.0
+"""Seconds for all tests, where nobody said how many; and up to how many one test may need that is told alone."""
+SHARE = 0.1
+"""Of the time that counts and bytes took: so long times may take, if that is more."""
+LEAST_EVIDENCE = 1.0, 7.0
+"""Where there is no time for all tests that strike: at its beginning and at its end, see ``Pairs.evidence``."""
 
 
 class Times:
@@ -28,14 +37,21 @@ class Times:
             self._samplings.append(sampling)
             self.waiting.append(sampling)
 
+    def usual(self, counted: float) -> float:
+        """Return how many seconds to take where nobody says so, after so many for counts and bytes."""
+        longest = max((each.pair_seconds for each in self.waiting), default=0.0)
+        return max(LEAST_TIME, SHARE * counted, min(pairs_needed(self._level) * longest, MOST_TIME))
+
     def decide(self, seconds: float, tell: Callable[[str], None]) -> None:
         """Take pairs of all that wait, round by round, until each is told or the time is over.
 
         Round by round, for a machine that is slow for a while is so for all of them then; what strikes by chance is
         out after a few.
         """
-        deadline = time.monotonic() + seconds
+        began = time.monotonic()
+        deadline = began + seconds
         while self.waiting:
+            self._let_go(time.monotonic() - began, seconds)
             for sampling in list(self.waiting):
                 if time.monotonic() > deadline:
                     return
@@ -43,6 +59,20 @@ class Times:
                 sampling.go_on(sampling.pairs + 1)
                 if not self._undecided(sampling) or sampling.pairs >= noisy.MOST_PAIRS:
                     self.waiting.remove(sampling)
+
+    def _let_go(self, spent: float, seconds: float) -> None:
+        """Where the time left does not suffice for all, go on with those that promise more, the longer it takes."""
+        enough = pairs_needed(self._level)
+        if sum(each.pair_seconds * max(enough - each.pairs, 1) for each in self.waiting) > seconds - spent:
+            first, last = LEAST_EVIDENCE
+            least = first + (last - first) * min(spent / seconds, 1) if seconds else last
+            self.waiting = [each for each in self.waiting if self._evidence(each) >= least]
+
+    def _evidence(self, sampling: Sampling) -> float:
+        """Return the most of its times; of one that is asked for it is out of question."""
+        first = sampling.samples[1][0].results
+        every = noisy.pairs_of(*sampling.results)
+        return max((inf if noisy.is_asked(first, each.metric.name) else each.evidence for each in every), default=0.0)
 
     @property
     def broken(self) -> list[Sampling]:
