@@ -83,6 +83,25 @@ def test_it(memperf): memperf(write)
 """
 
 
+@pytest.mark.parametrize(
+    "forks",
+    [
+        "os.waitpid(os.fork() or os._exit(0), 0)",
+        "os.fork() or time.sleep(1) or os._exit(0)",
+        "signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.fork() or os._exit(0); time.sleep(0.2)",
+    ],
+    ids=["and waits", "and goes on", "and never knows"],
+)
+def test_pages_are_its_own_where_set_up_forks(isolated: Run, results: Results, forks: str) -> None:
+    """What set-up has forked shares all pages again: they are given back before the window."""
+    text = SHARED_DATA.replace(
+        "def test_it(memperf)", f"@pytest.fixture\ndef forked(): {forks}\ndef test_it(forked, memperf)"
+    )
+    isolated(text, "--memperf-json=out.json").assert_outcomes(passed=1)
+    faults = results()[0]["metrics"]["minor_faults"]
+    assert (faults["value"], faults["uncertainty"]) == (0, 0)
+
+
 def test_limit_of_what_is_copied(isolated: Run, results: Results) -> None:
     """Above --memperf-cow-limit pages stay shared: the result says how many, its uncertainty covers their faults."""
     isolated(SHARED_DATA, "--memperf-cow-limit=8 MiB", "--memperf-json=out.json").assert_outcomes(passed=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 from random import Random
 
 import pytest
@@ -39,6 +40,15 @@ def spread(middle: float, number: int = 24, by: float = 0.01) -> list[float]:
     """Return values round a middle."""
     random = Random(number)
     return [middle * (1 + random.uniform(-by, by)) for _ in range(number)]
+
+
+@pytest.mark.parametrize(
+    ("head", "least", "most"),
+    [([1.1, 1.1, 1.1], 1e9, inf), ([1.1, 1.2, 1.3], 3.5, 4), ([0.7, 1.01, 1.4], 0, 0.2), ([2.0], 0, 0)],
+)
+def test_evidence(head: list[float], least: float, most: float) -> None:
+    """The middle over its standard error; of one pair alone there is none."""
+    assert least <= pairs(head).evidence <= most
 
 
 def test_noisy_metrics_are_paired_run_by_run() -> None:

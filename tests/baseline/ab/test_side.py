@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from projects import PACKAGE, Project, interpreter, processes
 
@@ -51,6 +52,25 @@ class TestRun:
         assert len(budget.results) == 1
         assert ends.failed == "the test ended its process itself, with status 3 (os._exit or the like)"
         assert side.run(side.tests[0], 5).results[0].metrics["minor_faults"].value >= 64
+
+    def test_a_process_that_waits(self, start: Start) -> None:
+        """It has pages of its own before the test runs in it, and the counts are those of any other."""
+        text = MARKED + "def test_it(): mypkg.work()\ndef test_pid(): raise ValueError(os.getpid())\n"
+        side = start("base", files={"test_it.py": text})
+        work, pid = side.tests
+        (before,) = side.run(work, 0).results
+        session = psutil.Process(side._process.pid)
+        templates = set(session.children(recursive=True))
+        for test in (pid, work):  # the second time there is one already, whichever test it is for
+            side.fork_ahead(test, 0)
+            side.wait()
+        (waiting,) = set(session.children(recursive=True)) - templates
+
+        assert side.run(pid, 0).failed == f"ValueError: {waiting.pid}"
+        side.fork_ahead(work, 0)
+        side.wait()
+        (after,) = side.run(work, 0).results
+        assert after.metrics["minor_faults"].samples == before.metrics["minor_faults"].samples
 
     def test_where_warnings_are_errors(self, start: Start) -> None:
         """That this plugin was imported before pytest is none of the project's."""
@@ -245,6 +265,16 @@ class TestEnd:
         side.close()
 
         assert time.monotonic() - begun < 8
+
+    def test_with_a_process_that_waits(self, start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        """Nobody came for it, and it ends with its template."""
+        monkeypatch.setenv("STARTED", str(tmp_path / "started"))
+        side = start("base", files={"tests/test_it.py": self.SLOW})
+        side.fork_ahead(IT, 0)
+        side.wait()
+        side.close()
+
+        assert gone(f"STARTED={tmp_path}")
 
     def test_the_command_is_killed(self, tools: Path, interpreters: dict[str, Path], tmp_path: Path) -> None:
         """Its sides go with it, and what they run."""

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from gates import Both, judged, rows
 
+from pytest_memperf.baseline.ab import noisy
 from pytest_memperf.baseline.ab.sampling import LAYOUTS, Sampling
-from pytest_memperf.baseline.ab.times import Times
+from pytest_memperf.baseline.ab.times import LEAST_EVIDENCE, Times
+from pytest_memperf.baseline.paired import pairs_needed
 from pytest_memperf.model.comparison import Change
 
 
@@ -54,6 +56,58 @@ def test_a_test_that_fails_while_its_times_are_looked_at(both: Both, tmp_path: P
     assert not [each for each in gate.outcome.comparisons if each.metric and each.metric.name == "wall_time"]
 
 
+def sampled(both: Both, text: str, looks: int) -> tuple[Times, list[Sampling]]:
+    """Return the times of a run that looks at so many, and its tests with their first pairs."""
+    base, head = both(text)
+    times, samplings = Times(looks), [Sampling(base, head, test, 0) for test in head.tests]
+    for sampling in samplings:
+        assert sampling.go_on(3)
+        times.add(sampling)
+    return times, samplings
+
+
+STRIKING = (
+    "import random, time\n"
+    "@pytest.mark.parametrize('number', range(6))\n"
+    "def test_noise(number): time.sleep(0.01 + random.SystemRandom().random() / 20)\n"
+    "def test_slower(): time.sleep(0.1 if mypkg.SIDE == 'head' else 0.05)\n"
+)
+
+
+def test_where_there_is_no_time_for_all(both: Both) -> None:
+    """Those go on that promise something, and in the end nobody may."""
+    times, samplings = sampled(both, STRIKING, 100)
+    striking = len(times.waiting)
+    promising = [
+        sampling
+        for sampling in times.waiting
+        if max(pairs.evidence for pairs in noisy.pairs_of(*sampling.results)) >= LEAST_EVIDENCE[0]
+    ]
+
+    def interrupt(text: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        times.decide(0.1, interrupt)
+    assert striking > 3
+    assert samplings[-1] in promising
+    assert times.waiting == promising
+    times.decide(0.1, lambda text: None)
+    assert [sampling.pairs for sampling in samplings].count(3) == len(samplings) - 1
+
+
+def test_how_long_times_take_where_nobody_says(both: Both) -> None:
+    """8 s, a tenth of what counts took, or what one test needs: that counts up to 20 s."""
+    times, (*_, slower) = sampled(both, STRIKING, 2)
+
+    assert times.usual(10.0) == 8.0
+    assert times.usual(1000.0) == 100.0
+    slower.pair_seconds = 1.0
+    assert times.usual(10.0) == pairs_needed(noisy.level(2))
+    slower.pair_seconds = 60.0
+    assert times.usual(10.0) == 20.0
+
+
 def test_round_by_round(both: Both) -> None:
     """Those that wait take turns, until the time is over; what does not strike is not among them."""
     text = (
@@ -63,11 +117,7 @@ def test_round_by_round(both: Both) -> None:
         "def test_it(number): time.sleep(random.SystemRandom().random() / 10)\n"
         "def test_short(): pass\n"
     )
-    base, head = both(text)
-    times, samplings = Times(2), [Sampling(base, head, test, 0) for test in head.tests]
-    for sampling in samplings:
-        assert sampling.go_on(3)
-        times.add(sampling)
+    times, samplings = sampled(both, text, 2)
     turns: list[str] = []
 
     def tell(text: str) -> None:
