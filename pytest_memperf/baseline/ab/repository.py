@@ -85,10 +85,12 @@ class Repository:
             digest.update(os.fsencode(f"{name}\0"))
             if path.is_symlink():
                 digest.update(os.fsencode(path.readlink()))
+            elif path.is_dir():
+                digest.update(Repository(path).working_tree().key.encode())
             elif path.is_file():
                 digest.update(b"%o\0" % (path.stat().st_mode & 0o777) + path.read_bytes())
             digest.update(b"\0")
-        changed = self._ask("status", "--porcelain")
+        changed = self._ask("status", "--porcelain", "--ignore-submodules=none")
         return State(head.commit, "the working tree" if changed else "HEAD", digest.hexdigest()[:12] if changed else "")
 
     def chosen(self, variables: Mapping[str, str] = os.environ) -> tuple[State, State]:
@@ -230,17 +232,27 @@ class Repository:
                 copied.parent.mkdir(parents=True, exist_ok=True)
                 copied.unlink(missing_ok=True)
                 shutil.copy2(source, copied, follow_symlinks=False)
-            elif not source.exists():
+                continue
+            if copied.is_dir():
+                shutil.rmtree(copied)
+            else:
                 copied.unlink(missing_ok=True)
+            if source.is_dir():
+                submodule = Repository(source)
+                submodule.copy(submodule.working_tree(), copied)
 
     def _changed(self) -> list[str]:
-        """Return what differs from HEAD in the working tree, also what is gone, and what git does not know yet."""
+        """Return what differs from HEAD in the working tree, also what is gone, and what git does not know yet.
+
+        A folder among it is a submodule; a repository that git does not know is none, and no part of this one.
+        """
         # A renamed file would be told by its new name alone.
         commands = (
-            ("diff", "--no-renames", "--name-only", "-z", "HEAD"),
+            ("diff", "--no-renames", "--name-only", "--ignore-submodules=none", "-z", "HEAD"),
             ("ls-files", "--others", "--exclude-standard", "-z"),
         )
-        return sorted({name for command in commands for name in (self._ask(*command) or "").split("\0") if name})
+        named = {name for command in commands for name in (self._ask(*command) or "").split("\0")}
+        return sorted(name for name in named if name and not name.endswith("/"))
 
     def _git(self, *arguments: str, folder: Path) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(

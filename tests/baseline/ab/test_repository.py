@@ -485,6 +485,35 @@ class TestCopy:
         assert {"sub/file": "1", "sub/in/innermost": "1"}.items() <= found.items()
         assert with_submodules.seen() == before
 
+    def test_changes_in_submodules_come_along(self, with_submodules: Project, tmp_path: Path) -> None:
+        """What is checked out in them, changed, new and gone there; what they hold at HEAD is no other state."""
+        repository = Repository(with_submodules.folder)
+        clean = repository.working_tree()
+        outer = Project(with_submodules.folder / "sub")
+        outer.git("fetch", "--quiet")
+        outer.git("checkout", "--quiet", "origin/main")
+        moved = repository.working_tree()
+        outer.write({"new": "3", "in/innermost": "changed"})
+        changed = repository.working_tree()
+        with_submodules.git("config", "diff.ignoreSubmodules", "all")
+        assert repository.working_tree() == changed
+        before = with_submodules.seen()
+        found = copied(with_submodules, changed, tmp_path / "copy")
+
+        assert not clean.changes
+        assert len({clean.key, moved.key, changed.key}) == 3
+        assert found == {**found, "sub/file": "2", "sub/new": "3", "sub/in/innermost": "changed", "file": "1"}
+        assert with_submodules.seen() == before
+
+    def test_a_submodule_that_is_new_or_gone(self, with_submodules: Project, tmp_path: Path) -> None:
+        """The working tree has it, or has it no more; a repository that git knows nothing of is left out."""
+        with_submodules.git("submodule", "--quiet", "add", "../inner", "another")
+        with_submodules.git("rm", "--quiet", "-r", "sub")
+        Project.new(with_submodules.folder / "unknown").commit({"file": "4"})
+        found = copied(with_submodules, Repository(with_submodules.folder).working_tree(), tmp_path / "copy")
+
+        assert found.keys() == {".gitmodules", "file", "another/innermost"}
+
     def test_a_submodule_that_cannot_be_had(self, with_submodules: Project, tmp_path: Path) -> None:
         """Git's reason is told in one line."""
         (tmp_path / "outer").rename(tmp_path / "outer elsewhere")
