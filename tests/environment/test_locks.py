@@ -55,6 +55,23 @@ def test_who_locks_waits(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
     second.communicate()
 
 
+def test_a_file_that_its_holder_deletes(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+    """Who waited for it locks the one that is made next, as everybody does who comes later."""
+    file = tmp_path / "lock"
+    second = subprocess.Popen([sys.executable, "-c", HOLD, file], stdout=subprocess.PIPE, text=True)
+    with pytest.raises(subprocess.TimeoutExpired):
+        second.wait(1)
+    file.unlink()
+    holder.kill()
+    holder.communicate()
+    assert second.stdout is not None
+    assert second.stdout.readline() == "held\n"
+    with pytest.raises(BlockingIOError), taken(file, os.O_RDONLY):
+        pass
+    second.kill()
+    second.communicate()
+
+
 def test_the_file_is_made(tmp_path: Path) -> None:
     """With these rights, and left for the next one; the lock ends with the block, also with an error in it."""
     file = tmp_path / "lock"

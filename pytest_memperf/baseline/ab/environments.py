@@ -17,6 +17,7 @@ from pytest_memperf import __version__
 from pytest_memperf.baseline.ab.in_place import editable, paths_added
 from pytest_memperf.baseline.ab.interpreter import OWN, Interpreter
 from pytest_memperf.baseline.ab.repository import Repository, State, without_git_variables
+from pytest_memperf.baseline.ab.unused import delete_unused
 from pytest_memperf.environment.locks import locked
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.report.whole_file import write_text
@@ -130,7 +131,8 @@ def _kept(key: Sequence[str], python: Interpreter, make: Callable[[_Making], tup
         raise UsageMistake(
             f"{folder.parent} cannot be made ({error.strerror}): name another folder by XDG_CACHE_HOME"
         ) from None
-    with locked(folder.with_suffix(".lock")) as lock:
+    lock_file = folder.with_suffix(".lock")
+    with locked(lock_file) as lock:
         if not (folder / _READY).exists():
             shutil.rmtree(folder, ignore_errors=True)
             try:
@@ -142,6 +144,8 @@ def _kept(key: Sequence[str], python: Interpreter, make: Callable[[_Making], tup
                 shutil.rmtree(folder / "source", ignore_errors=True)
                 if not (folder / _READY).exists():
                     shutil.rmtree(folder, ignore_errors=True)
+                    lock_file.unlink()
+            delete_unused(folder.parent)
         os.utime(folder)
         return Built(folder / "venv" / "bin" / "python", tuple(json.loads((folder / _READY).read_text())))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from projects import INSTALL, PACKAGE, Project
 from pytest_memperf.baseline.ab.environments import INSTALL as BY_DEFAULT
 from pytest_memperf.baseline.ab.environments import Built, build, cache_folder
 from pytest_memperf.baseline.ab.repository import Repository
+from pytest_memperf.baseline.ab.unused import KEPT
+from pytest_memperf.environment.locks import locked
 from pytest_memperf.model.errors import UsageMistake
 
 SETUP = """
@@ -60,8 +63,8 @@ def side(made: Built) -> str:
 
 
 def left(folder: Path) -> list[str]:
-    """Return what is there beside locks."""
-    return [path.name for path in folder.iterdir() if path.suffix != ".lock"]
+    """Return what is there."""
+    return [path.name for path in folder.iterdir()]
 
 
 class TestKept:
@@ -107,6 +110,24 @@ class TestKept:
         assert log.read_text() == "begin\nend\n" * 2
         assert made == same
         assert side(made) == "one"
+
+
+    def test_unused(self, project: Project) -> None:
+        """What no run has used for weeks goes with the next build, but for what is being made, or is not ours."""
+        old, making = built(project), built(project, f"{INSTALL} && true")
+        cache = cache_folder()
+        (cache / "notes").mkdir()
+        long_ago = time.time() - KEPT - 60
+        for folder in cache.iterdir():
+            if folder.is_dir():
+                os.utime(folder, (long_ago, long_ago))
+        with locked(making.python.parents[2].with_suffix(".lock")):
+            new = built(project, f"{INSTALL} && : new")
+
+        folders = [each.python.parents[2].name for each in (making, new)]
+        assert sorted(left(cache)) == sorted([*folders, *(f"{name}.lock" for name in folders), "notes"])
+        assert built(project) == old
+        assert side(old) == "one"
 
 
 class TestMistakes:
