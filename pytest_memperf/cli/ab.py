@@ -28,6 +28,7 @@ from pytest_memperf.cli.sides import tell as remark
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.limits import Limits
 from pytest_memperf.model.values import duration, number_or_text
+from pytest_memperf.report.table import printable
 
 MISTAKE = 2
 WORST = (INTERRUPTED, MISTAKE, 1, 3, 0)
@@ -150,7 +151,10 @@ def _on_hosts(options: argparse.Namespace) -> tuple[list[Gate], list[int]]:
     codes = []
     for ending in endings:
         if ending.mistake is not None:
-            remark(f"{ending.host}: {ending.mistake}")
+            why, *details = ending.mistake.splitlines()  # such as the last lines of a build
+            remark(f"{ending.host}: {why}")
+            for line in details:
+                print(printable(line), file=sys.stderr)
         if ending.gate is None:
             codes.append(INTERRUPTED if ending.mistake is None else MISTAKE)
     return [ending.gate for ending in endings if ending.gate is not None], codes
