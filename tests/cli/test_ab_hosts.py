@@ -69,7 +69,7 @@ def project(made: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 def run(capsys: pytest.CaptureFixture[str], *words: object, install: str = INSTALL) -> tuple[int, str, list[str]]:
     """Return the exit code of a call, its output, and the lines on standard error."""
-    code = main(["ab", f"--install={install}", *map(str, words)])
+    code = main(["ab", f"--install={install}", "--max-time=1", *map(str, words)])
     captured = capsys.readouterr()
     assert not list(Path(os.environ["TMPDIR"]).iterdir())
     return code, captured.out, [line for line in captured.err.splitlines() if "spoilt samples" not in line]
@@ -82,6 +82,14 @@ def faults(outcome: dict[str, Any]) -> dict[str, tuple[str, int]]:
         for row in outcome["metrics"]
         if row["metric"] == "minor_faults"
     }
+
+
+@pytest.fixture
+def configuration(tmp_path: Path) -> Iterator[Path]:
+    """Return what leads to a server of ssh by the name of box."""
+    (tmp_path / "sshd").mkdir()
+    with server(tmp_path / "sshd") as written:
+        yield written
 
 
 class TestVerdicts:
@@ -99,7 +107,7 @@ class TestVerdicts:
         assert [outcome["host"] for outcome in outcomes] == ["one", "two"]
         for outcome in outcomes:
             assert faults(outcome) == {"test_same": ("same", 0), "test_work": ("worse", 16)}
-            assert outcome["explanations"] == {"tests/test_it.py::test_work": [BLAME]}
+            assert BLAME in outcome["explanations"]["tests/test_it.py::test_work"]
             assert outcome["head"] == f"planted ({project.git('rev-parse', 'planted')[:12]})"
         assert [line for line in output.splitlines() if line.startswith("host: ")] == ["host: one", "host: two"]
         assert project.seen() == before
@@ -120,17 +128,17 @@ class TestVerdicts:
         assert second.pop("host") == "popen"
         assert faults(second) == faults(first) == {"test_work": ("worse", 6)}
         assert (second["base"], second["head"]) == (first["base"], first["head"])
-        assert second["explanations"] == first["explanations"]
+        for found in (first, second):
+            assert BLAME.replace("16", "6") in found["explanations"]["tests/test_new.py::test_work"]
         assert second["head"].endswith(" and changes)")
         assert changed.seen() == before
 
     @pytest.mark.skipif(program() is None, reason=LACKING)
-    def test_by_ssh(self, project: Project, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    def test_by_ssh(self, project: Project, capsys: pytest.CaptureFixture[str], configuration: Path) -> None:
         """Through a real server, in a session that has nothing of this one but what the specification says."""
-        with server(tmp_path) as configuration:
-            names = ("XDG_CACHE_HOME", "TMPDIR", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM")
-            there = specification(configuration, *names)
-            code, output, errors = run(capsys, f"--tx={there}", "main", "planted", "--format=markdown")
+        names = ("XDG_CACHE_HOME", "TMPDIR", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM")
+        there = specification(configuration, *names)
+        code, output, errors = run(capsys, f"--tx={there}", "main", "planted", "--format=markdown")
 
         assert (code, errors) == (1, [])
         headline = f"### 1 memory regression in 1 test on ssh=box//python={sys.executable}"
@@ -182,20 +190,16 @@ class TestFailures:
         assert errors == [
             f"memperf: without: its Python has no pytest-memperf, {here}",
             f"memperf: other: its Python has pytest-memperf 0.0.1, {here}",
-            "memperf: none: no Python can be started there (No such file or directory): "
-            "name one by //python=python3.12",
+            "memperf: none: /no/python cannot be started (No such file or directory): install it, or name another",
         ]
 
     @pytest.mark.skipif(program() is None, reason=LACKING)
-    def test_no_such_machine(self, project: Project, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    def test_no_such_machine(self, project: Project, capsys: pytest.CaptureFixture[str], configuration: Path) -> None:
         """What ssh says of it; and of one that has no such Python what its shell says."""
-        with server(tmp_path) as client:
-            hosts = (
-                f"--tx=ssh=nowhere//ssh_config={client}",
-                f"--tx=ssh=box//ssh_config={client}//python=python-of-none",
-            )
-            Path(client).write_text(f"Host nowhere\nHostName 127.0.0.1\nPort 1\n{client.read_text()}")
-            code, output, errors = run(capsys, *hosts, "main", "main")
+        configuration.write_text(f"Host nowhere\nHostName 127.0.0.1\nPort 1\n{configuration.read_text()}")
+        own = f"ssh_config={configuration}"
+        hosts = (f"--tx=ssh=nowhere//{own}", f"--tx=ssh=box//{own}//python=python-of-none")
+        code, output, errors = run(capsys, *hosts, "main", "main")
 
         assert (code, output) == (2, "")
         assert len(errors) == 2
@@ -265,22 +269,28 @@ class TestFailures:
 class TestInterrupted:
     """A run that comes to no end of its own."""
 
-    @pytest.fixture
-    def running(self, project: Project, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    @pytest.fixture(params=["popen", pytest.param("ssh", marks=pytest.mark.skipif(program() is None, reason=LACKING))])
+    def running(
+        self, request: pytest.FixtureRequest, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> Iterator[subprocess.Popen[str]]:
         """Start a run in a process group of its own, and wait until its machine is in the midst of its last test."""
         started = tmp_path / "started"
-        words = ("--all", "--tx=popen", "main", "main", "--", "-k", "same or slow")
+        monkeypatch.setenv("STARTED", str(started))
+        there = "popen//id=there"
+        if request.param == "ssh":
+            names = ("XDG_CACHE_HOME", "TMPDIR", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "STARTED")
+            there = f"{specification(request.getfixturevalue('configuration'), *names)}//id=there"
+        words = ("--all", f"--tx={there}", "main", "main", "--", "-k", "same or slow")
         process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM, "ab", f"--install={INSTALL}", *words],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-            env={**os.environ, "STARTED": str(started)},
             preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # jobs in the background ignore it
         )  # fmt: skip
         until = time.monotonic() + 60
         while not started.exists() and process.poll() is None and time.monotonic() < until:
             time.sleep(0.01)
         assert process.poll() is None
-        assert len(processes(f"STARTED={tmp_path}")) >= 6
+        assert len(processes(f"STARTED={tmp_path}")) >= 5
         yield process
         process.kill()
         process.communicate()
@@ -294,7 +304,7 @@ class TestInterrupted:
 
         assert running.returncode == 130
         assert rows == {"tests/test_it.py::test_same"}
-        assert errors == "memperf: popen: interrupted, with 1 of 2 tests left\n"
+        assert errors == "memperf: there: interrupted, with 1 of 2 tests left\n"
         assert processes(f"STARTED={tmp_path}") == []
         assert [*(tmp_path / "temporary").iterdir()] == []
         assert project.seen() == before

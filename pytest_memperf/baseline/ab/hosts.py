@@ -31,6 +31,8 @@ KEYS = ("chdir", "dont_write_bytecode", "id", "nice", "popen", "python", "ssh", 
 WAYS = ("ssh", "popen", "vagrant_ssh")
 UNNAMED = ("chdir", "dont_write_bytecode", "nice", "ssh_config")
 """What of a specification is no part of the machine's name, as variables are none: they may be secrets."""
+UNREACHED = 255
+"""The exit status of ssh where it does not get there."""
 PATIENCE = 30.0
 """Seconds that a host has to tell what it has after an interrupt, and to tidy up at its end."""
 # Before anything else of this plugin's is imported there, which may be another version's.
@@ -135,10 +137,14 @@ class Host:
             gateway = self._group.makegateway(f"{self._specification}//execmodel=main_thread_only")
             channel = gateway.remote_exec(_THERE)
             version = channel.receive()
-        except execnet.HostNotFound:
-            raise UsageMistake(f"it cannot be reached ({self._last_words()}): have ssh reach it first") from None
-        except (execnet.RemoteError, EOFError, OSError, AssertionError) as error:
-            why = getattr(error, "strerror", None) or self._last_words()
+        except FileNotFoundError as error:  # of a program here
+            raise UsageMistake(
+                f"{error.filename} cannot be started ({error.strerror}): install it, or name another"
+            ) from None
+        except (execnet.HostNotFound, execnet.RemoteError, EOFError, OSError, AssertionError):
+            if self._group.status == UNREACHED:
+                raise UsageMistake(f"it cannot be reached ({self._last_words()}): have ssh reach it first") from None
+            why = self._last_words()
             raise UsageMistake(f"no Python can be started there ({why}): name one by //python=python3.12") from None
         channel.send(version == __version__)
         if version != __version__:
@@ -193,6 +199,13 @@ class _Group(execnet.Group):
         program: subprocess.Popen[bytes] = subprocess.Popen(command, stderr=self._errors, **more)
         self._programs.append(program)
         return program
+
+    @property
+    def status(self) -> int | None:
+        """With what the last of them ended, which it is about to do; None where it does not."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._programs[-1].wait(1)
+        return None
 
     def kill(self) -> None:
         """End the programs at once."""
