@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from pytest_memperf.baseline.ab.environments import INSTALL
@@ -15,7 +13,8 @@ from pytest_memperf.baseline.ab.gate import Gate
 from pytest_memperf.baseline.ab.pair import NAMES
 from pytest_memperf.baseline.ab.repository import Repository
 from pytest_memperf.baseline.ab.task import TESTS, Task, carry_out
-from pytest_memperf.cli.command import INTERRUPTED, Command
+from pytest_memperf.cli.command import INTERRUPTED, MISTAKE, Command
+from pytest_memperf.cli.hosts import on_hosts
 from pytest_memperf.cli.outcomes import (
     add_outcome_arguments,
     check_names,
@@ -28,9 +27,7 @@ from pytest_memperf.cli.sides import tell as remark
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.limits import Limits
 from pytest_memperf.model.values import duration, number_or_text
-from pytest_memperf.report.table import printable
 
-MISTAKE = 2
 WORST = (INTERRUPTED, MISTAKE, 1, 3, 0)
 """The exit codes of machines, in the order in which one stands for all."""
 EPILOG = """
@@ -92,7 +89,11 @@ def run(options: argparse.Namespace) -> int:
     check_reports(options)
     limits = Limits.parse(options.fail)
     try:
-        found, codes = _on_hosts(options) if options.tx else ([carry_out(_task(options), _tell)], [])
+        task, codes = _task(options), list[int]()
+        if options.tx:
+            found, codes = on_hosts(options.tx, task, _tell)
+        else:
+            found = [carry_out(task, _tell)]
     finally:
         _tell("")
     for gate in found:
@@ -120,53 +121,6 @@ def _remarks(gate: Gate) -> Iterator[str]:
         yield f"the machine spoilt samples; taken anew: {gate.retaken} of {gate.runs}"
     if gate.left:
         yield f"interrupted, with {gate.left} of {gate.tests} tests left"
-
-
-def _on_hosts(options: argparse.Namespace) -> tuple[list[Gate], list[int]]:
-    """Run the gate on the machines that are named; return also an exit code for each that has no verdicts."""
-    try:
-        from pytest_memperf.baseline.ab.hosts import named, run_on
-    except ImportError as error:
-        raise UsageMistake(f"--tx needs execnet ({error}): pip install pytest-memperf[remote]") from None
-    from pytest_memperf.baseline.ab.parcel import pack
-    from pytest_memperf.baseline.ab.workplace import workplace
-
-    hosts, task = named(options.tx), _task(options)
-    if task.sides:
-        raise UsageMistake("--side names what is on this machine: with --tx name two commits, or --requirement twice")
-    if task.python and os.sep in task.python:
-        raise UsageMistake(f"--python={task.python} is a path of this machine: with --tx name a version, such as 3.12")
-    here = Path.cwd()
-    repository = Repository(here)
-    folder = ""
-    states = task.states or (repository.working_tree(),)
-    if task.requirements:
-        folder = str(here.resolve().relative_to(repository.top))
-        task = replace(task, requirements=[_sent(each, repository) for each in task.requirements])
-    task = replace(task, keep_same=True, called=str(here) if folder else repository.called)
-    with workplace() as place:
-        parcel = pack(repository, states, place / "parcel", with_files=bool(task.requirements))
-        endings = run_on(hosts, parcel, folder, task, _tell)
-    _tell("")
-    codes = []
-    for ending in endings:
-        if ending.mistake is not None:
-            why, *details = ending.mistake.splitlines()  # such as the last lines of a build
-            remark(f"{ending.host}: {why}")
-            for line in details:
-                print(printable(line), file=sys.stderr)
-        if ending.gate is None:
-            codes.append(INTERRUPTED if ending.mistake is None else MISTAKE)
-    return [ending.gate for ending in endings if ending.gate is not None], codes
-
-
-def _sent(requirement: str, repository: Repository) -> str:
-    """Return a requirement as it is on another machine: a file of them by its path from here."""
-    if not os.path.isfile(requirement):
-        return requirement
-    if not repository.has(Path(requirement)):
-        raise UsageMistake(f"--requirement={requirement}: git knows no such file: with --tx have it in the repository")
-    return os.path.relpath(os.path.realpath(requirement), os.path.realpath("."))
 
 
 def _task(options: argparse.Namespace) -> Task:

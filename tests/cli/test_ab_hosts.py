@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -323,3 +324,27 @@ class TestInterrupted:
         (left,) = temporary.iterdir()
         assert sorted(path.name for path in left.iterdir()) == ["parcel"]
         assert project.seen() == before
+
+    @pytest.mark.skipif(program() is None, reason=LACKING)
+    @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+    def test_while_it_connects(self, project: Project, tmp_path: Path, sent: signal.Signals) -> None:
+        """To a machine that does not answer: ssh ends as well."""
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            port = silent.getsockname()[1]
+            process = subprocess.Popen(
+                [sys.executable, "-c", PROGRAM, "ab", f"--tx=ssh=-p {port} 127.0.0.1", "main", "main"],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+                preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+            )  # fmt: skip
+            connection, _ = silent.accept()
+            assert len(processes(f"TMPDIR={tmp_path}")) == 2
+            os.killpg(process.pid, sent) if sent is signal.SIGINT else process.kill()
+            output = process.communicate(timeout=20)
+            until = time.monotonic() + 10
+            while processes(f"TMPDIR={tmp_path}") and time.monotonic() < until:
+                time.sleep(0.02)
+            assert processes(f"TMPDIR={tmp_path}") == []
+            connection.close()
+
+        assert output == ("", "")
+        assert process.returncode == (130 if sent is signal.SIGINT else -9)

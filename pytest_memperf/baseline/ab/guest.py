@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -41,6 +42,8 @@ def serve(channel: Channel) -> None:
     asked = json.loads(channel.receive())
     parcel = Parcel.from_json(asked["parcel"])
     try:
+        if shutil.which("git") is None:
+            raise UsageMistake("git is not installed there: install it")
         with workplace() as folder:
             unpack(parcel, _received(channel), folder / "repository")
             channel.setcallback(_interrupted, endmarker=ENDED)

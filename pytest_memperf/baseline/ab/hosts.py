@@ -19,6 +19,7 @@ from typing import IO, Any
 
 import execnet
 
+from cyx.process import die_with_parent
 from pytest_memperf import __version__
 from pytest_memperf.baseline.ab.gate import Gate
 from pytest_memperf.baseline.ab.parcel import Parcel
@@ -196,6 +197,8 @@ class _Group(execnet.Group):
         return _Model(super().execmodel, self._start)
 
     def _start(self, command: list[str], **more: Any) -> subprocess.Popen[bytes]:
+        if command[0] == "ssh":  # it ends with its connection, but would wait for ever for one that is not made yet
+            more["preexec_fn"] = partial(die_with_parent, signal.SIGTERM)
         program: subprocess.Popen[bytes] = subprocess.Popen(command, stderr=self._errors, **more)
         self._programs.append(program)
         return program

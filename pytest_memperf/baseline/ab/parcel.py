@@ -6,6 +6,7 @@ Nothing is written to the user's repository, not even an object.
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -206,6 +207,8 @@ def unpack(parcel: Parcel, chunks: Iterator[bytes], top: Path) -> None:
         git_done("config", "remote.origin.url", parcel.origin, folder=top)
     if parcel.commit:
         git_done("checkout", "--quiet", "--detach", parcel.commit, folder=top)
+        repository = Repository(top)
+        repository.copy_submodules(repository.kept, top)
         if parcel.tree:
             git_done("read-tree", "-m", "-u", "HEAD", parcel.tree, folder=top)
             git_done("read-tree", "HEAD", folder=top)
@@ -215,10 +218,11 @@ def _index(piece: Piece, chunks: Iterator[bytes], kept: Path) -> None:
     """Take the piece's pack from the chunks."""
     left = piece.size
     command = ["git", "index-pack", "--stdin"]
-    with subprocess.Popen(
+    process = subprocess.Popen(
         command, cwd=kept, env=without_git_variables(), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-    ) as process:  # fmt: skip
+    )  # fmt: skip
+    with contextlib.suppress(BrokenPipeError), process:
         while left and process.stdin is not None:
             chunk = next(chunks)
             process.stdin.write(chunk)

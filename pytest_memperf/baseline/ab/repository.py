@@ -254,11 +254,11 @@ class Repository:
         origin = self.origin
         if origin:  # what the addresses of submodules may be relative to
             git_done("config", "remote.origin.url", origin, folder=target)
-        self._copy_submodules(kept, target)
+        self.copy_submodules(kept, target)
         if state.changes:
             self._copy_changes(target)
 
-    def _copy_submodules(self, kept: Path, target: Path) -> None:
+    def copy_submodules(self, kept: Path, target: Path) -> None:
         """Check out the submodules of a copy, from what the user's repository has of them or else from their origin.
 
         Args:
@@ -272,7 +272,7 @@ class Repository:
             if here.exists():
                 local = (f"submodule.{name}.url", str(here))
                 if git("-c", "=".join(local), *update, folder=target).returncode == 0:
-                    self._copy_submodules(here, target / path)
+                    self.copy_submodules(here, target / path)
                     continue
             git_done("submodule", "--quiet", "update", "--init", "--recursive", "--", path, folder=target)
 

@@ -106,6 +106,7 @@ class TestWhatArrives:
 
         assert files(alike(here, there, here.state(base), tmp_path).folder)["lib/o.txt"] == b"1"
         found = files(alike(here, there, here.state(head), tmp_path).folder)
+        assert files(there.top) == found
         assert (found["lib/o.txt"], found["lib/in side/i.txt"]) == (b"2", b"1")
 
     def test_the_working_tree(self, project: Project, tmp_path: Path) -> None:
