@@ -35,7 +35,7 @@ Without BASE and HEAD: in the checkout of a pull request (a merge commit) its fi
 where the branch left the default one against the working tree. The tests of HEAD run on both sides, those that are
 marked or, with "-- --memperf-all", all. What follows "--" goes to pytest: files, -k and so on.
 
-With --tx SPEC (repeatable) other machines run it, each for itself and all at once: ssh=user@host, ssh=host//python=python3.12
+With --tx SPEC (repeatable) other machines run it, each for itself and all at once: ssh=user@host//python=python3.12
 and others of execnet. They need git and the same pytest-memperf; here it takes pip install pytest-memperf[remote].
 
 Exit code: 0 without a regression, 1 with one or where a test fails on HEAD or cannot be imported there, 2 for a mistake

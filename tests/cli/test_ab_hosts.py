@@ -181,7 +181,11 @@ class TestFailures:
         other = interpreter(tmp_path / "other", {"pytest_memperf/__init__.py": "__version__ = '0.0.1'\n"})
         words = ("main", "main", "--", "-k", "same")
         hosts = [f"--tx=popen//id={name}//python={path}" for name, path in (("without", without), ("other", other))]
-        hosts += ["--tx=popen//id=good", "--tx=popen//id=none//python=/no/python"]
+        hosts += [
+            "--tx=popen//id=bare//env:PATH=/none",
+            "--tx=popen//id=good",
+            "--tx=popen//id=none//python=/no/python",
+        ]
         code, output, errors = run(capsys, *hosts, *words)
         here = f"here it is {__version__}: pip install pytest-memperf=={__version__} there"
 
@@ -191,6 +195,7 @@ class TestFailures:
         assert errors == [
             f"memperf: without: its Python has no pytest-memperf, {here}",
             f"memperf: other: its Python has pytest-memperf 0.0.1, {here}",
+            "memperf: bare: git is not installed there: install it",
             "memperf: none: /no/python cannot be started (No such file or directory): install it, or name another",
         ]
 
@@ -318,7 +323,8 @@ class TestInterrupted:
         running.kill()
         running.communicate()
         until = time.monotonic() + 20
-        while processes(f"STARTED={tmp_path}") and time.monotonic() < until:
+        # The process that tidies up after all others has its variables, by ssh, from execnet alone.
+        while (processes(f"STARTED={tmp_path}") or len([*temporary.iterdir()]) > 1) and time.monotonic() < until:
             time.sleep(0.02)
         assert processes(f"STARTED={tmp_path}") == []
         (left,) = temporary.iterdir()
