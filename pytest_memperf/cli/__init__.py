@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from pytest_memperf import __version__
 from pytest_memperf.cli.ab import AB
-from pytest_memperf.cli.command import INTERRUPTED, Command, drop_output, readers_may_leave
+from pytest_memperf.cli.command import INTERRUPTED, MISTAKE, Command, drop_output, readers_may_leave
 from pytest_memperf.cli.compare import COMPARE
 from pytest_memperf.cli.copy import COPY
 from pytest_memperf.cli.doctor import DOCTOR
@@ -23,8 +23,6 @@ from pytest_memperf.model.errors import UsageMistake, nearest
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS: tuple[Command, ...] = (AB, COMPARE, COPY, DOCTOR, EXPORT, HISTORY, HUGEPAGES, PRUNE)
-MISTAKE = 2
-"""Exit code of a call that is wrong."""
 PYTEST_ARGUMENTS = "pytest_arguments"
 """The attribute of a command's options that holds what stands behind ``--``, where it takes that."""
 

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
-from pytest_memperf.baseline.ab import gate
 from pytest_memperf.baseline.ab.environments import INSTALL
-from pytest_memperf.baseline.ab.gone import add_gone, tests_of
-from pytest_memperf.baseline.ab.interpreter import OWN, find_interpreter
-from pytest_memperf.baseline.ab.pair import NAMES, Pair, of_commits, of_requirements, of_sides
+from pytest_memperf.baseline.ab.gate import Gate
+from pytest_memperf.baseline.ab.pair import NAMES
 from pytest_memperf.baseline.ab.repository import Repository
-from pytest_memperf.baseline.ab.side import Side
-from pytest_memperf.baseline.ab.tools import link_tools
-from pytest_memperf.baseline.ab.workplace import workplace
-from pytest_memperf.cli.command import INTERRUPTED, Command
+from pytest_memperf.baseline.ab.task import TESTS, Task, carry_out
+from pytest_memperf.cli.command import INTERRUPTED, MISTAKE, Command
+from pytest_memperf.cli.hosts import on_hosts
 from pytest_memperf.cli.outcomes import (
     add_outcome_arguments,
     check_names,
@@ -27,24 +23,25 @@ from pytest_memperf.cli.outcomes import (
     keeps_same,
     write_outcomes,
 )
+from pytest_memperf.cli.sides import tell as remark
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.limits import Limits
 from pytest_memperf.model.values import duration, number_or_text
 
-TESTS: Mapping[str, Callable[[tuple[Path, Path]], tuple[Path, Path]]] = {
-    "head": lambda tests: (tests[1], tests[1]),
-    "base": lambda tests: (tests[0], tests[0]),
-    "own": lambda tests: tests,
-}
-"""By what --tests names: the folder for each side, of those with the tests of base and of head."""
+WORST = (INTERRUPTED, MISTAKE, 1, 3, 0)
+"""The exit codes of machines, in the order in which one stands for all."""
 EPILOG = """
 Without BASE and HEAD: in the checkout of a pull request (a merge commit) its first parent against it, else the commit
 where the branch left the default one against the working tree. The tests of HEAD run on both sides, those that are
 marked or, with "-- --memperf-all", all. What follows "--" goes to pytest: files, -k and so on.
 
+With --tx SPEC (repeatable) other machines run it, each for itself and all at once: ssh=user@host//python=python3.12
+and others of execnet. They need git and the same pytest-memperf; here it takes pip install pytest-memperf[remote].
+
 Exit code: 0 without a regression, 1 with one or where a test fails on HEAD or cannot be imported there, 2 for a mistake
 in the call or a side that is not what it claims to be, 3 where nothing could be judged (with
 --strict: where something could not), 130 where it was interrupted: it tells what it has by then.
+Of several machines: the worst.
 """
 
 
@@ -80,6 +77,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-retakes", type=_number, default=3, metavar="NUMBER",
         help="how often a sample is taken anew that the machine spoilt: it swapped, or refused huge pages (3)",
     )  # fmt: skip
+    parser.add_argument(
+        "--tx", action="append", default=[], metavar="SPEC",
+        help="run on this machine, not here: ssh=user@host, or another specification of execnet; can be repeated",
+    )  # fmt: skip
     add_outcome_arguments(parser)
     parser.set_defaults(pytest_arguments=[])
     parser.epilog = EPILOG
@@ -92,74 +93,62 @@ def run(options: argparse.Namespace) -> int:
     check_reports(options)
     limits = Limits.parse(options.fail)
     try:
-        found, uncollected = _judged(options, limits)
+        task, codes = _task(options), list[int]()
+        if options.tx:
+            found, codes = on_hosts(options.tx, task, _tell)
+        else:
+            found = [carry_out(task, _tell)]
     finally:
         _tell("")
-    write_outcomes(options, [found.outcome])
-    if found.outcome.metrics:
-        check_names(limits, [found.outcome])
-    for test, reason in found.failed:
-        print(f"memperf: {test} fails on head: {reason}", file=sys.stderr)
-    for name, modules in uncollected.items():
+    for gate in found:
+        gate.outcome.folder = options.project
+    outcomes = [gate.outcome for gate in found]
+    if outcomes:
+        write_outcomes(options, outcomes)
+    if any(outcome.metrics for outcome in outcomes):
+        check_names(limits, outcomes)
+    for gate in found:
+        for line in _remarks(gate):
+            remark(f"{gate.outcome.host}: {line}" if gate.outcome.host else line)
+        codes.append(INTERRUPTED if gate.left else exit_code([gate.outcome], options.strict))
+    return min(codes, key=WORST.index)
+
+
+def _remarks(gate: Gate) -> Iterator[str]:
+    """Yield what is said of a run beside its outcome."""
+    for test, reason in gate.failed:
+        yield f"{test} fails on head: {reason}"
+    for name, modules in gate.uncollected.items():
         for module, reason in modules.items():
-            print(f"memperf: {module} cannot be imported on {name}: {reason}", file=sys.stderr)
-    if found.retaken:
-        print(f"memperf: the machine spoilt samples; taken anew: {found.retaken} of {found.runs}", file=sys.stderr)
-    if found.left:
-        print(f"memperf: interrupted, with {found.left} of {found.tests} tests left", file=sys.stderr)
-        return INTERRUPTED
-    return exit_code([found.outcome], options.strict)
+            yield f"{module} cannot be imported on {name}: {reason}"
+    if gate.retaken:
+        yield f"the machine spoilt samples; taken anew: {gate.retaken} of {gate.runs}"
+    if gate.left:
+        yield f"interrupted, with {gate.left} of {gate.tests} tests left"
 
 
-def _judged(options: argparse.Namespace, limits: Limits) -> tuple[gate.Gate, dict[str, dict[str, str]]]:
-    """Run the gate on the sides that are asked for; return also what modules each could not import, and why."""
-    with contextlib.ExitStack() as at_the_end:
-        folder = at_the_end.enter_context(workplace())
-        pair = _asked(options, folder)
-        tests = TESTS[options.tests](pair.tests)
-        tools = folder / "tools"
-        link_tools(tools)
-        sides = []
-        for name, python, place in zip(NAMES, pair.pythons, tests, strict=True):
-            sides.append(Side(name, python, place, tools, options.pytest_arguments))
-            at_the_end.callback(sides[-1].close)
-        for side in sides:
-            side.collect()
-        base, head = sides
-        if not head.tests:
-            raise UsageMistake(_nothing(head))
-        former = base.tests if options.tests == "own" else []
-        if pair.tests[0] not in tests:
-            former = tests_of(Side("former", pair.pythons[0], pair.tests[0], tools, options.pytest_arguments))
-        request = gate.Request(limits, keeps_same(options), options.max_time, options.max_retakes)
-        found = gate.run(base, head, request, _tell)
-    add_gone(found.outcome, former, head)
-    found.outcome.base, found.outcome.head = pair.described
-    found.outcome.failed = {**dict(found.failed), **head.uncollected}
-    found.outcome.folder = options.project
-    return found, {side.name: side.uncollected for side in sides}
-
-
-def _asked(options: argparse.Namespace, folder: Path) -> Pair:
-    """Return the sides that the options name, made ready; tests are copied into the folder."""
+def _task(options: argparse.Namespace) -> Task:
+    """Return what the options ask for, with commits for their names."""
     words: list[str] = options.states
     if sum(map(bool, (words, options.side, options.requirement))) > 1:
         raise UsageMistake("give BASE and HEAD, or --side twice, or --requirement twice: not both")
-    try:
-        python = find_interpreter(options.python) if options.python else OWN
-    except UsageMistake as mistake:
-        raise UsageMistake(f"--python={options.python}: {mistake}") from None
+    states = None
     if options.side or options.requirement:
         if options.tests != "head":
             raise UsageMistake(f"--tests={options.tests} is for commits: here the tests are those of this folder")
-        if options.side:
-            return of_sides(options.side, python, _tell)
-        return of_requirements(options.requirement, python, _tell)
-    if len(words) not in (0, 2):
+        if options.requirement and len(options.requirement) != len(NAMES):
+            raise UsageMistake("--requirement: give it twice, for base and for head")
+    elif len(words) not in (0, 2):
         raise UsageMistake("give BASE and HEAD, or neither (memperf ab --help)")
-    repository = Repository(Path.cwd())
-    base, head = [repository.state(word) for word in words] or repository.chosen()
-    return of_commits(repository, (base, head), options.project.strip("/"), options.install, python, folder, _tell)
+    else:
+        repository = Repository(Path.cwd())
+        base, head = [repository.state(word) for word in words] or repository.chosen()
+        states = base, head
+    return Task(
+        states, options.side, options.requirement, options.python, options.install, options.project.strip("/"),
+        options.tests, options.fail, keeps_same(options), options.max_time, options.max_retakes,
+        options.pytest_arguments,
+    )  # fmt: skip
 
 
 def _seconds(text: str) -> float:
@@ -173,12 +162,6 @@ def _number(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no number of times: give 0 or more")
     return int(text)
-
-
-def _nothing(head: Side) -> str:
-    for module, reason in head.uncollected.items():
-        return f"head has no test to measure, and {module} cannot be imported: {reason}"
-    return "head has no test to measure: mark some with pytest.mark.memperf, or add -- --memperf-all"
 
 
 def _tell(text: str) -> None:

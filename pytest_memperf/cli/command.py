@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+MISTAKE = 2
+"""Exit code of a call that is wrong."""
 INTERRUPTED = 130
 """Exit code of a command that Ctrl-C has ended."""
 

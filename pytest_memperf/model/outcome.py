@@ -25,6 +25,8 @@ class Outcome:
     """By test: where what became worse comes from, in words."""
     failed: dict[str, str] = field(default_factory=dict)
     """The tests that fail on head and the modules that cannot be imported there, and why."""
+    host: str = ""
+    """The machine that it was measured on, where that is not this one."""
     folder: str = ""
     """Where in the checkout the paths of the tests begin."""
 

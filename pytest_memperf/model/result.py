@@ -186,7 +186,8 @@ class Result:
 def metrics_from_json(data: Mapping[str, Any]) -> dict[str, Measured]:
     """Return the metrics of a result as ``as_json`` wrote them, by name."""
     return {
-        name: Measured(_metric_of(name, row), _samples(row), _number(row["uncertainty"])) for name, row in data.items()
+        name: Measured(metric_from_json(name, row), _samples(row), _number(row["uncertainty"]))
+        for name, row in data.items()
     }
 
 
@@ -203,7 +204,8 @@ def _number(value: Any) -> Number:
     raise ValueError(f"{shown(value)} is no number")
 
 
-def _metric_of(name: str, row: Mapping[str, Any]) -> Metric:
+def metric_from_json(name: str, row: Mapping[str, Any]) -> Metric:
+    """Return the row of a metric, of what is written of it beside its values."""
     return _metric(name, row["unit"], row["better"], row["trust"], row.get("floor", 0), row.get("level", False))
 
 

@@ -304,8 +304,14 @@ class TestSides:
                 "give BASE and HEAD, or --side twice, or --requirement twice: not both",
             ),
             (["--side=base=no.whl", "--side=head=python3"], "--side base=no.whl: there is no such wheel"),
-            (["--python=3.99"], "--python=3.99: there is no python3.99 on PATH: install it, or give a path"),
-            (["--python=/bin/false"], "--python=/bin/false: /bin/false is no Python that runs"),
+            (
+                ["--python=3.99", "--requirement=a", "--requirement=b"],
+                "--python=3.99: there is no python3.99 on PATH: install it, or give a path",
+            ),
+            (
+                ["--python=/bin/false", "--requirement=a", "--requirement=b"],
+                "--python=/bin/false: /bin/false is no Python that runs",
+            ),
             (["--tests=mine"], "--tests=mine: choose from head, base, own"),
             (["--tests=own", "--requirement=a", "--requirement=b"], "--tests=own is for commits"),
             (["--max-retakes=-1"], "argument --max-retakes: "),

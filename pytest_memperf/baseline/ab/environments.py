@@ -54,14 +54,17 @@ def build(repository: Repository, state: State, project: str, install: str, pyth
         project: the project's folder in the repository.
         install: the command, run there with the environment's own ``pip`` and ``python``.
     """
-    key = (state.key, str(repository.top), project, install)
+    key = (state.key, repository.called, project, install)
     return _kept(key, python, lambda made: _build(repository, state, project, install, made))
 
 
-def build_of_requirements(requirements: str, python: Interpreter = OWN) -> Built:
+def build_of_requirements(requirements: str, python: Interpreter = OWN, called: str = "") -> Built:
     """Return an environment with these requirements, or those of a file, installed now unless an earlier run has.
 
     UsageMistake with the last lines of pip where that fails; nothing is kept then.
+
+    Args:
+        called: what it is kept under, where that is not the current folder: it is a passing copy.
     """
     try:
         is_file = os.path.isfile(requirements)
@@ -73,7 +76,7 @@ def build_of_requirements(requirements: str, python: Interpreter = OWN) -> Built
         raise UsageMistake(
             f"--requirement={requirements}: what lies in {path} may change: name a wheel by --side, or two commits"
         )
-    return _kept(("requirements", str(Path.cwd()), text), python, lambda made: _pip(made, words))
+    return _kept(("requirements", called or str(Path.cwd()), text), python, lambda made: _pip(made, words))
 
 
 def _is_path(word: str) -> bool:

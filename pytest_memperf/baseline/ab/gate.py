@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from pytest_memperf.baseline.ab import noisy
 from pytest_memperf.baseline.ab.blame import reasons
@@ -22,6 +23,7 @@ from pytest_memperf.model.metric import Measured, Trust
 from pytest_memperf.model.outcome import Outcome
 from pytest_memperf.model.result import Result
 from pytest_memperf.model.run import Run
+from pytest_memperf.report.comparison import json
 
 NOISY_METRICS = 2
 """Of a usual test, its times: so many looks at chance each adds to the run."""
@@ -54,6 +56,19 @@ class Gate:
     """Samples that the machine spoilt, so that others were taken in their place."""
     left: int = 0
     """Tests that did not get their turn, or not enough of it: the run was interrupted."""
+    uncollected: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By side: the modules that it could not import, and why."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return this as plain data."""
+        names = ("failed", "tests", "runs", "retaken", "left", "uncollected")
+        return {"outcome": json.as_json(self.outcome), **{name: getattr(self, name) for name in names}}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Gate:
+        """Return what ``as_json`` wrote."""
+        failed = [(test, reason) for test, reason in data["failed"]]
+        return cls(**{**data, "outcome": json.from_json(data["outcome"]), "failed": failed})
 
 
 @dataclass(slots=True)

@@ -51,14 +51,16 @@ def of_commits(
     )
 
 
-def of_requirements(requirements: Sequence[str], python: Interpreter, tell: Tell) -> Pair:
-    """Install the requirements of each side; the tests are those of the current folder."""
-    if len(requirements) != len(NAMES):
-        raise UsageMistake("--requirement: give it twice, for base and for head")
+def of_requirements(requirements: Sequence[str], python: Interpreter, tell: Tell, called: str = "") -> Pair:
+    """Install the requirements of each side; the tests are those of the current folder.
+
+    Args:
+        called: see ``build_of_requirements``.
+    """
     pythons = []
     for name, each in zip(NAMES, requirements, strict=True):
         tell(f"{name}: {each}")
-        pythons.append(build_of_requirements(each, python).python)
+        pythons.append(build_of_requirements(each, python, called).python)
     return _here(pythons, requirements)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,47 @@ def without_git_variables() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in _POINTING_ELSEWHERE}
 
 
+def git(
+    *arguments: str, folder: Path, variables: Mapping[str, str] | None = None, told: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
+    """Run git in a folder.
+
+    Args:
+        variables: those that it has besides.
+        told: its standard input.
+    """
+    return subprocess.run(
+        ["git", *arguments],
+        cwd=folder, env={**without_git_variables(), **(variables or {})}, input=told, capture_output=True,
+    )  # fmt: skip
+
+
+def git_done(*arguments: str, folder: Path, variables: Mapping[str, str] | None = None, told: bytes = b"") -> bytes:
+    """Run git, and return what it says. UsageMistake with its last line where it fails."""
+    done = git(*arguments, folder=folder, variables=variables, told=told)
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["it does not say why"]
+        raise UsageMistake(f"git {arguments[0]} failed: {said[0]}")
+    return done.stdout
+
+
+def submodules(*file: str, folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield name and path of each submodule.
+
+    Args:
+        file: which of git's forms of a .gitmodules is read, in the words of ``git config``.
+    """
+    told = git("config", "-z", *file, "--get-regexp", r"^submodule\..*\.path$", folder=folder)
+    for entry in filter(None, told.stdout.decode(errors="surrogateescape").split("\0")):
+        key, _, path = entry.partition("\n")
+        yield key.removeprefix("submodule.").removesuffix(".path"), path
+
+
+def is_submodule(path: Path) -> bool:
+    """Tell whether what git calls changed is the folder of a submodule: it may stand where a file was, too."""
+    return (path / ".git").exists()
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """A commit, or the working tree with its changes."""
@@ -53,9 +95,13 @@ class State:
 
 
 class Repository:
-    """The repository that a folder lies in. UsageMistake where there is none."""
+    """The repository that a folder lies in. UsageMistake where there is none.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        called: what environments of its states are kept under, where that is not its own path: it is a passing copy.
+    """
+
+    def __init__(self, folder: Path, called: str = "") -> None:
         try:
             top = subprocess.run(
                 ["git", "rev-parse", "--show-toplevel"],
@@ -68,6 +114,7 @@ class Repository:
             mistake = f"{folder} is in no repository ({reason[0]}): go to one, or name the sides by --side"
             raise UsageMistake(mistake) from None
         self.top = Path(top.stdout.strip())
+        self.called = called or str(self.top)
 
     def state(self, name: str) -> State:
         """Return the commit of this name. UsageMistake where there is none."""
@@ -80,12 +127,12 @@ class Repository:
         """Return HEAD with what is not committed, files that are not ignored among it."""
         head = self.state("HEAD")
         digest = hashlib.sha256()
-        for name in self._changed():
+        for name in self.changed():
             path = self.top / name
             digest.update(os.fsencode(f"{name}\0"))
             if path.is_symlink():
                 digest.update(os.fsencode(path.readlink()))
-            elif path.is_dir():
+            elif is_submodule(path):
                 digest.update(Repository(path).working_tree().key.encode())
             elif path.is_file():
                 digest.update(b"%o\0" % (path.stat().st_mode & 0o777) + path.read_bytes())
@@ -188,22 +235,37 @@ class Repository:
                 )
         return commit
 
+    @property
+    def kept(self) -> Path:
+        """The folder in which git keeps the repository."""
+        return Path(self._ask("rev-parse", "--path-format=absolute", "--git-common-dir") or self.top / ".git")
+
+    @property
+    def origin(self) -> str | None:
+        """The address that the repository was cloned from."""
+        return self._ask("config", "--get", "remote.origin.url")
+
+    def has(self, path: Path) -> bool:
+        """Tell whether the working tree has a file as a state of it would: one that git does not ignore."""
+        listed = self._ask("ls-files", "--cached", "--others", "--exclude-standard", "--", str(path.resolve()))
+        return bool(listed)
+
     def copy(self, state: State, target: Path) -> None:
         """Make a copy of the state, with tags and submodules. UsageMistake where git cannot."""
-        self._do("clone", "--quiet", "--shared", "--no-checkout", str(self.top), str(target), folder=self.top)
-        kept = Path(self._ask("rev-parse", "--path-format=absolute", "--git-common-dir") or self.top / ".git")
+        git_done("clone", "--quiet", "--shared", "--no-checkout", str(self.top), str(target), folder=self.top)
+        kept = self.kept
         if (kept / "shallow").exists():  # then git has copied what the branches reach, and shares nothing
             (target / ".git/objects/info/alternates").write_text(f"{kept / 'objects'}\n")
             shutil.copy(kept / "shallow", target / ".git/shallow")
-        self._do("checkout", "--quiet", "--detach", state.commit, folder=target)
-        origin = self._ask("config", "--get", "remote.origin.url")
+        git_done("checkout", "--quiet", "--detach", state.commit, folder=target)
+        origin = self.origin
         if origin:  # what the addresses of submodules may be relative to
-            self._do("config", "remote.origin.url", origin, folder=target)
-        self._copy_submodules(kept, target)
+            git_done("config", "remote.origin.url", origin, folder=target)
+        self.copy_submodules(kept, target)
         if state.changes:
             self._copy_changes(target)
 
-    def _copy_submodules(self, kept: Path, target: Path) -> None:
+    def copy_submodules(self, kept: Path, target: Path) -> None:
         """Check out the submodules of a copy, from what the user's repository has of them or else from their origin.
 
         Args:
@@ -211,40 +273,40 @@ class Repository:
         """
         if not (target / ".gitmodules").exists():
             return
-        told = self._git("config", "-z", "-f", ".gitmodules", "--get-regexp", r"^submodule\..*\.path$", folder=target)
-        for entry in filter(None, told.stdout.decode(errors="surrogateescape").split("\0")):
-            key, _, path = entry.partition("\n")
-            name = key.removeprefix("submodule.").removesuffix(".path")
+        for name, path in submodules("-f", ".gitmodules", folder=target):
             here = kept / "modules" / name
             update = ("-c", "protocol.file.allow=always", "submodule", "--quiet", "update", "--init", "--", path)
             if here.exists():
                 local = (f"submodule.{name}.url", str(here))
-                if self._git("-c", "=".join(local), *update, folder=target).returncode == 0:
-                    self._copy_submodules(here, target / path)
+                if git("-c", "=".join(local), *update, folder=target).returncode == 0:
+                    self.copy_submodules(here, target / path)
                     continue
-            self._do("submodule", "--quiet", "update", "--init", "--recursive", "--", path, folder=target)
+            git_done("submodule", "--quiet", "update", "--init", "--recursive", "--", path, folder=target)
 
     def _copy_changes(self, target: Path) -> None:
         """Bring the copy of HEAD to the state of the working tree."""
-        for name in self._changed():
+        changed = self.changed()
+        for name in changed:  # all first: a file may stand now where a folder was
+            copied = target / name
+            if copied.is_symlink() or copied.is_file():
+                copied.unlink()
+                with contextlib.suppress(OSError):
+                    os.removedirs(copied.parent)
+            elif copied.is_dir():
+                shutil.rmtree(copied)
+        for name in changed:
             source, copied = self.top / name, target / name
             if source.is_symlink() or source.is_file():
                 copied.parent.mkdir(parents=True, exist_ok=True)
-                copied.unlink(missing_ok=True)
                 shutil.copy2(source, copied, follow_symlinks=False)
-                continue
-            if copied.is_dir():
-                shutil.rmtree(copied)
-            else:
-                copied.unlink(missing_ok=True)
-            if source.is_dir():
+            elif is_submodule(source):
                 submodule = Repository(source)
                 submodule.copy(submodule.working_tree(), copied)
 
-    def _changed(self) -> list[str]:
+    def changed(self) -> list[str]:
         """Return what differs from HEAD in the working tree, also what is gone, and what git does not know yet.
 
-        A folder among it is a submodule; a repository that git does not know is none, and no part of this one.
+        A repository that git does not know is no submodule, and no part of this one.
         """
         # A renamed file would be told by its new name alone.
         commands = (
@@ -254,19 +316,7 @@ class Repository:
         named = {name for command in commands for name in (self._ask(*command) or "").split("\0")}
         return sorted(name for name in named if name and not name.endswith("/"))
 
-    def _git(self, *arguments: str, folder: Path) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(
-            ["git", *arguments],
-            cwd=folder, env=without_git_variables(), stdin=subprocess.DEVNULL, capture_output=True,
-        )  # fmt: skip
-
     def _ask(self, *arguments: str) -> str | None:
         """Return what git answers; None where it refuses."""
-        done = self._git("--no-optional-locks", *arguments, folder=self.top)
+        done = git("--no-optional-locks", *arguments, folder=self.top)
         return done.stdout.decode(errors="surrogateescape").rstrip("\n") if done.returncode == 0 else None
-
-    def _do(self, *arguments: str, folder: Path) -> None:
-        done = self._git(*arguments, folder=folder)
-        if done.returncode:
-            told = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["it does not say why"]
-            raise UsageMistake(f"git {arguments[0]} failed: {told[0]}")

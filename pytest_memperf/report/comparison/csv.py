@@ -10,7 +10,7 @@ from pytest_memperf.model.outcome import Outcome
 COLUMNS = (
     "base_run", "head_run", "test", "window", "allocator", "isolation", "metric", "unit", "verdict", "fails",
     "base", "base_low", "base_high", "head", "head_low", "head_high", "difference", "ratio", "smallest_change",
-    "reason",
+    "reason", "host",
 )  # fmt: skip
 
 
@@ -27,5 +27,6 @@ def write(file: TextIO, outcomes: list[Outcome]) -> None:
                     outcome.base, outcome.head, *each.key,
                     *((metric.name, metric.unit.name) if metric else ("", "")), each.change.value, int(each.failing),
                     *values[0], *values[1], each.difference, each.ratio, each.smallest, each.reason,
+                    outcome.host,
                 ]
             )  # fmt: skip

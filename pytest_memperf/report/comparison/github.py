@@ -31,7 +31,8 @@ def write(file: TextIO, outcomes: list[Outcome], order: Order = USUAL) -> None:
         sources = Sources(outcome.folder)
         for test, found in _annotations(outcome, order).items():
             name, _, rest = test.partition("::")
-            title = printable(f"{', '.join(dict.fromkeys(found.about))} of {rest or name}")
+            on = f" on {outcome.host}" if outcome.host else ""
+            title = printable(f"{', '.join(dict.fromkeys(found.about))} of {rest or name}{on}")
             file.write(_command("error", "\n".join(found.lines), **sources.place(name, rest), title=title))
         fine = outcome.judged and not (outcome.failing or outcome.failed or outcome.undecided)
         upshot = f"{headline(outcome)}: {outcome.head} against {outcome.base}: {summary(outcome)}"

@@ -34,7 +34,7 @@ def _suite(outcome: Outcome) -> ElementTree.Element:
         explanations = outcome.explanations.get(key.test, [])
         cases.append(_case(names[key], comparisons, explanations))
     cases += [_failed(test, reason) for test, reason in outcome.failed.items()]
-    attributes = {"name": "memperf", "tests": str(len(cases))}
+    attributes = {"name": f"memperf on {_legal(outcome.host)}" if outcome.host else "memperf", "tests": str(len(cases))}
     attributes |= {name: str(sum(case.find(tag) is not None for case in cases)) for name, tag in _TAGS.items()}
     suite = ElementTree.Element("testsuite", attributes)
     sides = ElementTree.SubElement(suite, "properties")

@@ -47,7 +47,7 @@ def _lines(outcomes: list[Outcome], order: Order, most: int) -> Iterator[str]:
 
 
 def _of(outcome: Outcome, order: Order, most: int) -> Iterator[str]:
-    yield f"### {headline(outcome)}"
+    yield f"### {_escaped(headline(outcome))}"
     yield ""
     yield f"{_escaped(outcome.head)} against {_escaped(outcome.base)}: {summary(outcome)}."
     yield ""

@@ -26,6 +26,8 @@ def write(write: Callable[..., object], outcome: Outcome, limit: int | None = No
         write: takes a text and its markup, as pytest's TerminalReporter and TerminalWriter do.
         limit: rows and lines of a kind; None for all.
     """
+    if outcome.host:
+        write(f"host: {printable(outcome.host)}\n", bold=True)
     write(f"base: {printable(outcome.base)}\nhead: {printable(outcome.head)}\n")
     found = rows(outcome.comparisons, order)
     if found:

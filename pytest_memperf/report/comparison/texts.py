@@ -143,7 +143,8 @@ def headline(outcome: Outcome) -> str:
         found.append(f"{counted(len(outcome.failing), 'memory regression')} in {counted(tests, 'test')}")
     if outcome.failed:
         found.append(f"{counted(len(outcome.failed), 'failure')} on head")
-    return ", ".join(found) or ("No memory regression" if outcome.judged else "Memory: nothing could be judged")
+    upshot = ", ".join(found) or ("No memory regression" if outcome.judged else "Memory: nothing could be judged")
+    return f"{upshot} on {printable(outcome.host)}" if outcome.host else upshot
 
 
 def failures(outcome: Outcome) -> Iterator[str]:

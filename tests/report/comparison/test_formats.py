@@ -28,6 +28,7 @@ from pytest_memperf.model.outcome import Outcome
 from pytest_memperf.model.result import Key
 from pytest_memperf.model.units import BYTES, COUNT, SECONDS
 from pytest_memperf.report.comparison import github, markdown, terminal
+from pytest_memperf.report.comparison import json as json_form
 from pytest_memperf.report.comparison.texts import Order, rows
 from pytest_memperf.report.table import printable
 
@@ -76,6 +77,7 @@ FAILED = outcome(
 )
 FAILED.failed = {key().test: "AssertionError: broken", "tests/test_gone.py": "ImportError: nothing"}
 FAILED.explanations = {key().test: ["it.py:8 100 faults more: rows = @all"]}
+HOSTED = replace(FAILED, host="ssh=box")
 BROKEN = replace(SAME, failed={key().test: "AssertionError: broken"})
 NAMED = outcome(
     values(FAULTS, Change.WORSE, 1, 2, test=NASTY, failing=True, reason=NASTY),
@@ -324,7 +326,7 @@ class TestJson:
         schema = json.loads(resources.files("pytest_memperf.report.comparison").joinpath(name).read_text())
         validator = jsonschema.Draft202012Validator(schema)
         validator.check_schema(schema)
-        for outcomes in ([], [EMPTY], [MIXED, NAMED], [FAILED, BROKEN]):
+        for outcomes in ([], [EMPTY], [MIXED, NAMED], [FAILED, BROKEN, HOSTED]):
             validator.validate(json.loads(text("json", *outcomes)))
         wrong = json.loads(text("json", MIXED))
         wrong["comparisons"][0]["metrics"][1]["fails"] = True
@@ -338,11 +340,27 @@ class TestJson:
         assert found["counts"] == {change.value: 1 for change in Change}
         assert found["metrics"][0] == {
             "test": "tests/test_it.py::test_it", "window": "call", "allocator": "glibc", "isolation": "process",
-            "metric": "minor_faults", "unit": "count", "verdict": "worse", "fails": True, "reason": "apart by 100",
+            "metric": "minor_faults", "unit": "count", "trust": "exact", "better": "lower",
+            "verdict": "worse", "fails": True, "reason": "apart by 100",
             "base": {"value": 100, "low": 100, "high": 100}, "head": {"value": 200, "low": 200, "high": 200},
             "difference": 100, "ratio": 2.0, "interval": [100, 100], "smallest_change": 4,
         }  # fmt: skip
         assert found["metrics"][5]["metric"] is found["metrics"][5]["base"] is found["metrics"][5]["ratio"] is None
+
+    @pytest.mark.parametrize("outcome", [EMPTY, MIXED, NAMED, FAILED, BROKEN, HOSTED], ids=range(6))
+    def test_reads_back(self, outcome: Outcome) -> None:
+        """What was read says in every format what was written."""
+        read = json_form.from_json(json.loads(json.dumps(json_form.as_json(outcome))))
+        assert {name: text(name, read) for name in FORMATS} == {name: text(name, outcome) for name in FORMATS}
+        assert (read.metrics, read.judged, read.host) == (outcome.metrics, outcome.judged, outcome.host)
+
+
+def test_each_names_the_host() -> None:
+    """Where it is not this one."""
+    for name in FORMATS:
+        found = text(name, HOSTED).replace("\\", "")
+        assert "ssh=box" in found
+        assert found != text(name, FAILED)
 
 
 class TestCsv:
