@@ -42,7 +42,7 @@ class Task:
     tests: str = "head"
     fail: Sequence[str] = ()
     keep_same: bool = False
-    max_time: float = 20.0
+    max_time: float | None = None
     max_retakes: int = 3
     arguments: Sequence[str] = ()
     """Those of pytest."""
