@@ -17,14 +17,12 @@ from pytest_memperf import __version__
 from pytest_memperf.baseline.ab.in_place import editable, paths_added
 from pytest_memperf.baseline.ab.interpreter import OWN, Interpreter
 from pytest_memperf.baseline.ab.repository import Repository, State, without_git_variables
-from pytest_memperf.baseline.ab.unused import delete_unused
+from pytest_memperf.baseline.ab.unused import READY, delete_unused
 from pytest_memperf.environment.locks import locked
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.report.whole_file import write_text
 
 INSTALL = "pip install ."
-_READY = "packages.json"
-"""Made last: the top-level modules that the project has installed."""
 _FLAGS = ("CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "CC", "CXX", "PIP_CONSTRAINT", "PIP_INDEX_URL")
 """Variables that decide what a build comes to."""
 _SEARCHED = ("PYTHONPATH", "PYTHONHOME")
@@ -136,21 +134,21 @@ def _kept(key: Sequence[str], python: Interpreter, make: Callable[[_Making], tup
         ) from None
     lock_file = folder.with_suffix(".lock")
     with locked(lock_file) as lock:
-        if not (folder / _READY).exists():
+        if not (folder / READY).exists():
             shutil.rmtree(folder, ignore_errors=True)
             try:
                 made = _Making(folder, lock)
                 made.start(python)
                 packages = make(made)
-                write_text(folder / _READY, json.dumps(packages))
+                write_text(folder / READY, json.dumps(packages))
             finally:
                 shutil.rmtree(folder / "source", ignore_errors=True)
-                if not (folder / _READY).exists():
+                if not (folder / READY).exists():
                     shutil.rmtree(folder, ignore_errors=True)
                     lock_file.unlink()
             delete_unused(folder.parent)
         os.utime(folder)
-        return Built(folder / "venv" / "bin" / "python", tuple(json.loads((folder / _READY).read_text())))
+        return Built(folder / "venv" / "bin" / "python", tuple(json.loads((folder / READY).read_text())))
 
 
 def _build(repository: Repository, state: State, project: str, install: str, made: _Making) -> tuple[str, ...]:

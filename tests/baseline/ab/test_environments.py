@@ -117,6 +117,8 @@ class TestKept:
         old, making = built(project), built(project, f"{INSTALL} && true")
         cache = cache_folder()
         (cache / "notes").mkdir()
+        (cache / f"{0:016}").mkdir()  # of somebody who was killed
+        (cache / f"{0:016}.lock").touch()
         long_ago = time.time() - KEPT - 60
         for folder in cache.iterdir():
             if folder.is_dir():
