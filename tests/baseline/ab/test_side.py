@@ -39,9 +39,12 @@ class TestRun:
             "@pytest.mark.memperf(max_minor_faults=50)\n"
             "def test_budget(): mypkg.work()\n"
             "def test_ends(): os._exit(3)\n"
+            "@pytest.mark.xfail\n"
+            "@pytest.mark.memperf(max_minor_faults=50)\n"
+            "def test_expected(): mypkg.work()\n"
         )
         side = start("base", files={"test_it.py": text})
-        good, fails, skips, budget, ends = (side.run(test, 0) for test in side.tests)
+        good, fails, skips, budget, ends, expected = (side.run(test, 0) for test in side.tests)
         (result,) = good.results
 
         assert 64 <= result.metrics["minor_faults"].value <= 70
@@ -49,6 +52,7 @@ class TestRun:
         assert (fails.failed, fails.over_budget) == ("AssertionError: no side", False)
         assert skips.skipped == "Skipped: for once"
         assert budget.over_budget
+        assert (expected.failed, expected.skipped, len(expected.results)) == (None, None, 1)
         assert len(budget.results) == 1
         assert ends.failed == "the test ended its process itself, with status 3 (os._exit or the like)"
         assert side.run(side.tests[0], 5).results[0].metrics["minor_faults"].value >= 64
