@@ -13,7 +13,7 @@ from pytest_memperf.baseline.ab import noisy
 from pytest_memperf.baseline.ab.blame import reasons
 from pytest_memperf.baseline.ab.sampling import LAYOUTS, Sampling
 from pytest_memperf.baseline.ab.side import Sample, Side
-from pytest_memperf.baseline.ab.times import Times
+from pytest_memperf.baseline.ab.times import Times, usual_seconds
 from pytest_memperf.baseline.comparing import compare
 from pytest_memperf.model.comparison import TOLD_APART, Change, Comparison
 from pytest_memperf.model.environment import Environment
@@ -37,7 +37,7 @@ class Request:
     keep_same: bool = False
     """Keep what has no difference too."""
     max_time: float | None = None
-    """Seconds that times may take until they tell something; None for ``Times.usual``."""
+    """Seconds that times may take until they tell something; None for ``usual_seconds``."""
     max_retakes: int = 3
     """How often a sample that the machine spoilt is taken anew."""
 
@@ -140,8 +140,8 @@ def run(base: Side, head: Side, request: Request, tell: Callable[[str], None]) -
                 sampling.run_head()
             findings.add(sampling)
             gate.left -= 1
-        seconds = times.usual(time.monotonic() - began) if request.max_time is None else request.max_time
-        times.decide(seconds, tell)
+        seconds = usual_seconds(time.monotonic() - began) if request.max_time is None else (request.max_time,) * 2
+        times.decide(*seconds, tell)
     except KeyboardInterrupt:
         gate.left += len(times.waiting)
     gate.runs, gate.retaken = base.runs + head.runs, base.retaken + head.retaken

@@ -11,11 +11,19 @@ from pytest_memperf.baseline.ab.sampling import Sampling
 from pytest_memperf.baseline.paired import pairs_needed
 
 LEAST_TIME, MOST_TIME = 8.0, 20.0
-"""Seconds for all tests, where nobody said how many; and up to how many one test may need that is told alone."""
+"""Seconds for all tests, where nobody said how many; and for those that are all but told."""
 SHARE = 0.1
 """Of the time that counts and bytes took: so long times may take, if that is more."""
 LEAST_EVIDENCE = 1.0, 7.0
 """Where there is no time for all tests that strike: at its beginning and at its end, see ``Pairs.evidence``."""
+STRONG_EVIDENCE = 2.5
+"""Of a test that is all but told."""
+
+
+def usual_seconds(counted: float) -> tuple[float, float]:
+    """Return how long ``decide`` takes where nobody says so, after so many seconds for counts and bytes."""
+    seconds = max(LEAST_TIME, SHARE * counted)
+    return seconds, max(seconds, MOST_TIME)
 
 
 class Times:
@@ -37,36 +45,38 @@ class Times:
             self._samplings.append(sampling)
             self.waiting.append(sampling)
 
-    def usual(self, counted: float) -> float:
-        """Return how many seconds to take where nobody says so, after so many for counts and bytes."""
-        longest = max((each.pair_seconds for each in self.waiting), default=0.0)
-        return max(LEAST_TIME, SHARE * counted, min(pairs_needed(self._level) * longest, MOST_TIME))
-
-    def decide(self, seconds: float, tell: Callable[[str], None]) -> None:
+    def decide(self, seconds: float, most: float, tell: Callable[[str], None]) -> None:
         """Take pairs of all that wait, round by round, until each is told or the time is over.
 
         Round by round, for a machine that is slow for a while is so for all of them then; what strikes by chance is
         out after a few.
+
+        Args:
+            seconds: for all of them.
+            most: for those that are all but told by then.
         """
         began = time.monotonic()
-        deadline = began + seconds
-        while self.waiting:
-            self._let_go(time.monotonic() - began, seconds)
-            for sampling in list(self.waiting):
-                if time.monotonic() > deadline:
-                    return
+        while going_on := self._going_on(time.monotonic() - began, seconds, most):
+            for sampling in going_on:
+                spent = time.monotonic() - began
+                if spent > most or (spent > seconds and self._evidence(sampling) < STRONG_EVIDENCE):
+                    break
                 tell(f"times: {sampling.test}")
                 sampling.go_on(sampling.pairs + 1)
                 if not self._undecided(sampling) or sampling.pairs >= noisy.MOST_PAIRS:
                     self.waiting.remove(sampling)
 
-    def _let_go(self, spent: float, seconds: float) -> None:
-        """Where the time left does not suffice for all, go on with those that promise more, the longer it takes."""
+    def _going_on(self, spent: float, seconds: float, most: float) -> list[Sampling]:
+        """Return whose turn it is. Where the time left does not suffice for all, many have to let it go for good."""
+        if spent > seconds:
+            strong = (each for each in self.waiting if self._evidence(each) >= STRONG_EVIDENCE)
+            return [*strong] if spent <= most else []
         enough = pairs_needed(self._level)
         if sum(each.pair_seconds * max(enough - each.pairs, 1) for each in self.waiting) > seconds - spent:
             first, last = LEAST_EVIDENCE
             least = first + (last - first) * min(spent / seconds, 1) if seconds else last
             self.waiting = [each for each in self.waiting if self._evidence(each) >= least]
+        return [*self.waiting]
 
     def _evidence(self, sampling: Sampling) -> float:
         """Return the most of its times; of one that is asked for it is out of question."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from gates import Both
 
 from pytest_memperf.baseline.ab.sampling import Sampling
+from pytest_memperf.model.metric import Measured
 
 
 def test_pairs_take_turns(both: Both) -> None:
@@ -32,8 +35,42 @@ def test_an_interrupt_between_the_two_of_a_pair(both: Both, pairs: int) -> None:
     with pytest.raises(KeyboardInterrupt):
         sampling.go_on(pairs + 1)
 
-    assert [*map(len, sampling.samples)] != [pairs, pairs]
+    assert [*map(len, sampling.samples)] == [pairs, pairs]
     assert [*map(len, sampling.results)] == [pairs, pairs]
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="this machine has one processor: no test changes it")
+def test_a_pair_in_which_the_test_was_moved(both: Both, tmp_path: Path) -> None:
+    """It is taken anew, for the peak is known far less sharply there."""
+    base, head = both(
+        "from pathlib import Path\n"
+        f"moved = Path({str(tmp_path)!r}, 'moved')\n"
+        "def test_it():\n"
+        "    mypkg.work(64)\n"
+        "    if not moved.exists():\n"
+        "        for cpu in os.sched_getaffinity(0):\n"
+        "            os.sched_setaffinity(0, {cpu})\n"
+        "            mypkg.work(64)\n"
+        "        moved.touch()\n"
+    )
+    sampling = Sampling(base, head, head.tests[0], 0)
+    assert sampling.go_on(1)
+    wide = peak(sampling)
+    moved = tmp_path / "moved"
+    moved.unlink()
+    sampling = Sampling(base, head, head.tests[0], 3)
+    assert sampling.go_on(3)
+
+    assert wide.uncertainty > 1 << 17
+    assert base.retaken >= 1
+    assert peak(sampling).uncertainty < wide.uncertainty
+    assert sampling.pairs == 3
+
+
+def peak(sampling: Sampling) -> Measured:
+    """Return that of the first run of base."""
+    (result,) = sampling.samples[0][0].results
+    return result.metrics["peak_rss"]
 
 
 def interrupted(run: Callable[..., object]) -> Callable[..., object]:

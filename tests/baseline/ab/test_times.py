@@ -9,7 +9,7 @@ from gates import Both, judged, rows
 
 from pytest_memperf.baseline.ab import noisy
 from pytest_memperf.baseline.ab.sampling import LAYOUTS, Sampling
-from pytest_memperf.baseline.ab.times import LEAST_EVIDENCE, Times
+from pytest_memperf.baseline.ab.times import LEAST_EVIDENCE, STRONG_EVIDENCE, Times, usual_seconds
 from pytest_memperf.baseline.paired import pairs_needed
 from pytest_memperf.model.comparison import Change
 
@@ -88,24 +88,30 @@ def test_where_there_is_no_time_for_all(both: Both) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        times.decide(0.1, interrupt)
+        times.decide(0.1, 0.1, interrupt)
     assert striking > 3
     assert samplings[-1] in promising
     assert times.waiting == promising
-    times.decide(0.1, lambda text: None)
+    times.decide(0.1, 0.1, lambda text: None)
     assert [sampling.pairs for sampling in samplings].count(3) == len(samplings) - 1
 
 
-def test_how_long_times_take_where_nobody_says(both: Both) -> None:
-    """8 s, a tenth of what counts took, or what one test needs: that counts up to 20 s."""
-    times, (*_, slower) = sampled(both, STRIKING, 2)
+def test_how_long_times_take_where_nobody_says() -> None:
+    """8 s, or a tenth of what counts took; 20 s at least for tests that are all but told."""
+    assert usual_seconds(10.0) == (8.0, 20.0)
+    assert usual_seconds(150.0) == (15.0, 20.0)
+    assert usual_seconds(1000.0) == (100.0, 100.0)
 
-    assert times.usual(10.0) == 8.0
-    assert times.usual(1000.0) == 100.0
-    slower.pair_seconds = 1.0
-    assert times.usual(10.0) == pairs_needed(noisy.level(2))
-    slower.pair_seconds = 60.0
-    assert times.usual(10.0) == 20.0
+
+def test_those_that_are_all_but_told_go_on(both: Both) -> None:
+    """When the time of the others is over, to the end of their own."""
+    times, (*others, slower) = sampled(both, STRIKING, 2)
+    weak = [each for each in others if max(of.evidence for of in noisy.pairs_of(*each.results)) < STRONG_EVIDENCE]
+    times.decide(0.0, 600.0, lambda text: None)
+
+    assert slower.pairs >= pairs_needed(noisy.level(2))
+    assert weak
+    assert all(sampling.pairs == 3 for sampling in weak)
 
 
 def test_round_by_round(both: Both) -> None:
@@ -125,10 +131,10 @@ def test_round_by_round(both: Both) -> None:
         if len(turns) > 4:
             raise KeyboardInterrupt
 
-    times.decide(0.0, tell)
+    times.decide(0.0, 0.0, tell)
     assert turns == []
     with pytest.raises(KeyboardInterrupt):
-        times.decide(600.0, tell)
+        times.decide(600.0, 600.0, tell)
     assert turns == ["0]", "1]", "0]", "1]", "0]"]
     assert times.waiting == samplings[:2]
     assert [sampling.pairs for sampling in samplings] == [5, 5, 3]
