@@ -156,7 +156,7 @@ def test_samples_that_the_machine_spoilt(both: Both, tmp_path: Path) -> None:
     sides = both(spoiling(tmp_path, 2))
     gate = judged(sides)
 
-    assert gate.retaken == 4
+    assert gate.retaken >= 4  # and any in which the test was moved
     assert ("test_it", "minor_faults", Change.WORSE) in set(rows(gate))
 
 
