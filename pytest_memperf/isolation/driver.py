@@ -77,16 +77,16 @@ class Driver:
         item.runtest = lambda: self._call(item)  # type: ignore[method-assign]
         item.teardown = lambda: self._teardown(item)  # type: ignore[method-assign]
 
-    def prepare(self, item: pytest.Item, seed: int) -> None:
-        """Start the template that a test needs in a layout, unless it is there; a failure shows when the test runs."""
-        with contextlib.suppress(TemplateFailure):
-            self._module_template(item, seed)
+    def prepare(self, item: pytest.Item, seed: int, forked: bool) -> None:
+        """Start the template that a test needs in a layout, unless it is there; a failure shows when the test runs.
 
-    def fork_ahead(self, item: pytest.Item, seed: int) -> None:
-        """Have the child wait in which a test will run in a layout; a failure shows when the test runs."""
-        if _ISOLATED in item.stash:
-            with contextlib.suppress(TemplateFailure):
-                self._module_template(item, seed).fork_ahead()
+        Args:
+            forked: have the child wait, too, in which the test will run.
+        """
+        with contextlib.suppress(TemplateFailure):
+            template = self._module_template(item, seed)
+            if forked and _ISOLATED in item.stash:
+                template.fork_ahead()
 
     def _setup(self, item: pytest.Item) -> None:
         isolated = item.stash[_ISOLATED]

@@ -82,6 +82,17 @@ def _status_of_the_dead(pid: int) -> int | None:
     return None
 
 
+def _forked(connection: Connection, template: BaseTemplate | ModuleTemplate, called: str) -> tuple[int, Connection]:
+    """Return the process id of a new fork of a template, and the connection to it."""
+    here, there = Connection.pair()
+    try:
+        connection.ask_for_fork(there)
+        return connection.receive_number(time.monotonic() + START_UP), here
+    except (ConnectionEnded, TimeIsUp):
+        here.close()
+        raise TemplateGone(f"{called} is gone: something killed it", template) from None
+
+
 class ModuleTemplate:
     """A fork of the base in which one test module has been collected; it forks a child for each test."""
 
@@ -123,17 +134,10 @@ class ModuleTemplate:
         return child
 
     def _fork(self) -> tuple[int, Connection]:
-        here, there = Connection.pair()
-        deadline = time.monotonic() + START_UP
-        try:
-            self._connection.ask_for_fork(there)
-            pid = self._connection.receive_number(deadline)
-        except (ConnectionEnded, TimeIsUp):
-            here.close()
-            raise TemplateGone("the template of the module is gone: something killed it", self) from None
+        pid, here = _forked(self._connection, self, "the template of the module")
         try:
             here.send({"cow_limit": self._cow_limit})
-            here.receive(deadline)
+            here.receive(time.monotonic() + START_UP)
         except ConnectionEnded:
             pass  # it is gone, and whoever has a request for it will see how
         except TimeIsUp:
@@ -200,14 +204,7 @@ class BaseTemplate:
 
     def fork(self) -> tuple[int, Connection]:
         """Return the process id of a new fork, and the connection to it."""
-        here, there = Connection.pair()
-        try:
-            self._connection.ask_for_fork(there)
-            pid = self._connection.receive_number(time.monotonic() + START_UP)
-        except (ConnectionEnded, TimeIsUp):
-            here.close()
-            raise TemplateGone("the template interpreter is gone: something killed it", self) from None
-        return pid, here
+        return _forked(self._connection, self, "the template interpreter")
 
     def close(self) -> None:
         """Let the template end, and with it whatever it forked."""

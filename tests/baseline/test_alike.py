@@ -77,6 +77,12 @@ RESULTS = st.lists(
 )
 
 
+def numbered(number: int, *measured: Measured, **more: object) -> Result:
+    """Return the result of a test of this number, in a process of its own."""
+    metrics = {each.metric.name: each for each in measured}
+    return Result(f"a.py::test[{number}]", "call", "process", "glibc", metrics=metrics, **more)  # type: ignore[arg-type]
+
+
 @st.composite
 def of_one_shape(draw: st.DrawFn) -> tuple[list[Result], list[Result]]:
     """Return two runs whose results differ in numbers alone, by about what decides."""
@@ -85,20 +91,17 @@ def of_one_shape(draw: st.DrawFn) -> tuple[list[Result], list[Result]]:
 
     def run() -> list[Result]:
         return [
-            Result(
-                f"a.py::test[{number}]",
-                "call",
-                "process",
-                "glibc",
-                layouts=layouts,
-                metrics={
-                    metric.name: Measured(
+            numbered(
+                number,
+                *(
+                    Measured(
                         metric,
                         tuple(draw(st.lists(st.integers(100, 130), min_size=samples, max_size=samples))),
                         draw(st.integers(0, 12)),
                     )
                     for metric, samples in of.items()
-                },
+                ),
+                layouts=layouts,
             )
             for number in range(6)
         ]
@@ -148,18 +151,12 @@ def test_the_outcome_is_the_same(both: tuple[list[Result], list[Result]], limit:
 def results(faults: Sequence[Number], uncertainty: Number = 0, **more: object) -> list[Result]:
     """Return a result for each number of faults, with a count that is always the same."""
     return [
-        Result(
-            f"a.py::test[{number}]",
-            "call",
-            "process",
-            "glibc",
-            layouts=8,
-            metrics={
-                "minor_faults": Measured(METRICS[0], (value, value + 2), uncertainty),
-                "allocations": Measured(METRICS[3], (5,)),
-                "wall_time": Measured(METRICS[7], (number / 7,)),
-            },
-            **more,  # type: ignore[arg-type]
+        numbered(
+            number,
+            Measured(METRICS[0], (value, value + 2), uncertainty),
+            Measured(METRICS[3], (5,)),
+            Measured(METRICS[7], (number / 7,)),
+            **{"layouts": 8, **more},
         )
         for number, value in enumerate(faults)
     ]

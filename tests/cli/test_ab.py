@@ -5,30 +5,18 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 import zipfile
-from functools import partial
 from pathlib import Path
 
 import pytest
+from gate_runs import TESTS, in_the_last_test
 from projects import INSTALL, PACKAGE, Project, interpreter, processes
 
-from pytest_memperf.baseline.ab.repository import TARGETS
 from pytest_memperf.cli import main
-from pytest_memperf.environment.commit import SYSTEMS
 
-PROGRAM = "import sys; from pytest_memperf.cli import main; sys.exit(main())"
 MARKED = "import os, time, pytest, mypkg\npytestmark = pytest.mark.memperf\n"
-TESTS = MARKED + (
-    "def test_same(): mypkg.work(32)\n"
-    "def test_work(): mypkg.work()\n"
-    "@pytest.mark.skipif('STARTED' not in os.environ, reason='takes long')\n"
-    "def test_slow():\n"
-    "    open(os.environ['STARTED'], 'w').close()\n"
-    "    time.sleep(60)\n"
-)
 INNOCENT = {
     "src/mypkg/__init__.py": PACKAGE.format(side="one", pages=64).replace("A project.", "A project, told at length.")
     + "\n\ndef unused():  # and a comment\n    return [None] * 3\n",
@@ -42,17 +30,7 @@ PLANTED = {
 }
 
 
-@pytest.fixture(autouse=True)
-def own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
-    """Have git read no settings, environments be kept for all these tests, and temporary folders be the test's own."""
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    for name in (*TARGETS, *(system.commit for system in SYSTEMS)):  # these tests may run for one
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-    (tmp_path / "temporary").mkdir()
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
-    monkeypatch.setattr("tempfile.tempdir", None)
+pytestmark = pytest.mark.usefixtures("own_settings")
 
 
 @pytest.fixture(scope="session")
@@ -69,13 +47,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project.commit(PLANTED)
     project.git("checkout", "--quiet", "innocent")
     return project
-
-
-@pytest.fixture
-def project(made: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """Stand in the repository, which a run leaves as it is."""
-    monkeypatch.chdir(made.folder)
-    return made
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: object, install: str = INSTALL) -> tuple[int, str, str]:
@@ -368,27 +339,10 @@ class TestSides:
 class TestInterrupted:
     """A run that comes to no end of its own."""
 
-    def begin(self, tmp_path: Path) -> subprocess.Popen[str]:
-        """Start a run in a process group of its own, and wait until it is in the midst of its last test."""
-        started = tmp_path / "started"
-        words = ("--all", "main", "main", "--", "-k", "same or slow")
-        process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, "ab", f"--install={INSTALL}", *words],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-            env={**os.environ, "STARTED": str(started)},
-            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # jobs in the background ignore it
-        )  # fmt: skip
-        until = time.monotonic() + 60
-        while not started.exists() and process.poll() is None and time.monotonic() < until:
-            time.sleep(0.01)
-        assert process.poll() is None
-        assert len(processes(f"STARTED={tmp_path}")) >= 5
-        return process
-
     def test_ctrl_c(self, project: Project, tmp_path: Path) -> None:
         """What it has so far is told; no process, no worktree and no temporary folder is left."""
         before = project.seen()
-        process = self.begin(tmp_path)
+        process = in_the_last_test(tmp_path)
         os.killpg(process.pid, signal.SIGINT)
         output, errors = process.communicate(timeout=30)
         rows = {line.split()[0] for line in output.splitlines() if "::" in line}
@@ -403,7 +357,7 @@ class TestInterrupted:
     def test_killed(self, project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """Its processes end at once, and its folder goes with the next run."""
         before = project.seen()
-        process = self.begin(tmp_path)
+        process = in_the_last_test(tmp_path)
         process.kill()
         process.communicate()
         until = time.monotonic() + 5

@@ -10,44 +10,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from gate_runs import TESTS, in_the_last_test, start
 from projects import INSTALL, PACKAGE, Project, interpreter, processes
 from sshd import LACKING, program, server, specification
 
 from pytest_memperf import __version__
-from pytest_memperf.baseline.ab.repository import TARGETS
 from pytest_memperf.cli import main
-from pytest_memperf.environment.commit import SYSTEMS
 
-PROGRAM = "import sys; from pytest_memperf.cli import main; sys.exit(main())"
-TESTS = (
-    "import os, time, pytest, mypkg\n"
-    "pytestmark = pytest.mark.memperf\n"
-    "def test_same(): mypkg.work(32)\n"
-    "def test_work(): mypkg.work()\n"
-    "@pytest.mark.skipif('STARTED' not in os.environ, reason='takes long')\n"
-    "def test_slow():\n"
-    "    open(os.environ['STARTED'], 'w').close()\n"
-    "    time.sleep(60)\n"
-)
 BLAME = "mypkg/__init__.py:14 16 faults more: memory[page * mmap.PAGESIZE] = 1"
 
 
-@pytest.fixture(autouse=True)
-def own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
-    """Have git read no settings, environments be kept for all these tests, and temporary folders be the test's own."""
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    for name in (*TARGETS, *(system.commit for system in SYSTEMS)):  # these tests may run for one
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-    (tmp_path / "temporary").mkdir()
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
-    monkeypatch.setattr("tempfile.tempdir", None)
+pytestmark = pytest.mark.usefixtures("own_settings")
 
 
 @pytest.fixture(scope="module")
@@ -59,13 +36,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project.git("checkout", "--quiet", "-b", "planted")
     project.commit({"src/mypkg/__init__.py": PACKAGE.format(side="one", pages=80)})
     return project
-
-
-@pytest.fixture
-def project(made: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """Stand in the repository, which a run leaves as it is."""
-    monkeypatch.chdir(made.folder)
-    return made
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: object, install: str = INSTALL) -> tuple[int, str, list[str]]:
@@ -280,23 +250,12 @@ class TestInterrupted:
         self, request: pytest.FixtureRequest, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> Iterator[subprocess.Popen[str]]:
         """Start a run in a process group of its own, and wait until its machine is in the midst of its last test."""
-        started = tmp_path / "started"
-        monkeypatch.setenv("STARTED", str(started))
+        monkeypatch.setenv("STARTED", str(tmp_path / "started"))  # which ssh hands on
         there = "popen//id=there"
         if request.param == "ssh":
             names = ("XDG_CACHE_HOME", "TMPDIR", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "STARTED")
             there = f"{specification(request.getfixturevalue('configuration'), *names)}//id=there"
-        words = ("--all", f"--tx={there}", "main", "main", "--", "-k", "same or slow")
-        process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, "ab", f"--install={INSTALL}", *words],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # jobs in the background ignore it
-        )  # fmt: skip
-        until = time.monotonic() + 60
-        while not started.exists() and process.poll() is None and time.monotonic() < until:
-            time.sleep(0.01)
-        assert process.poll() is None
-        assert len(processes(f"STARTED={tmp_path}")) >= 5
+        process = in_the_last_test(tmp_path, f"--tx={there}")
         yield process
         process.kill()
         process.communicate()
@@ -337,11 +296,7 @@ class TestInterrupted:
         """To a machine that does not answer: ssh ends as well."""
         with socket.create_server(("127.0.0.1", 0)) as silent:
             port = silent.getsockname()[1]
-            process = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, "ab", f"--tx=ssh=-p {port} 127.0.0.1", "main", "main"],
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-                preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
-            )  # fmt: skip
+            process = start(f"--tx=ssh=-p {port} 127.0.0.1", "main", "main")
             connection, _ = silent.accept()
             assert len(processes(f"TMPDIR={tmp_path}")) == 2
             os.killpg(process.pid, sent) if sent is signal.SIGINT else process.kill()

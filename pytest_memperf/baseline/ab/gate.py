@@ -171,10 +171,10 @@ def _explanations(
 
 def _count(sampling: Sampling) -> None:
     """Run the test until its counts and bytes are told apart."""
-    if not sampling.go_on(LAYOUTS[0]) or all(agree(*pair) for pair in zip(*sampling.samples, strict=True)):
+    if not sampling.go_on(LAYOUTS[0], sharp=True) or all(agree(*pair) for pair in zip(*sampling.samples, strict=True)):
         return
     for number in LAYOUTS[1:]:
-        if not sampling.go_on(number) or not _differ(sampling):
+        if not sampling.go_on(number, sharp=True) or not _differ(sampling):
             return
 
 

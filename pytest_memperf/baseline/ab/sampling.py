@@ -51,8 +51,12 @@ class Sampling:
         """What the machine did in samples that were not to be had otherwise."""
         return [words for samples in self.samples for sample in samples for words in sample.spoilt]
 
-    def go_on(self, pairs: int) -> bool:
-        """Run it until there are so many; return whether it ran to its end."""
+    def go_on(self, pairs: int, sharp: bool = False) -> bool:
+        """Run it until there are so many; return whether it ran to its end.
+
+        Args:
+            sharp: have bytes as certain as they can be.
+        """
         layouts = {number % LAYOUTS[-1] for number in range(self.pairs, pairs)}
         for side in self._sides:
             side.prepare(self.test, layouts)
@@ -65,7 +69,8 @@ class Sampling:
             self.pair_seconds = time.monotonic() - began
             if self.broken:
                 return False
-        self._sharpen()
+        if sharp:
+            self._sharpen()
         return True
 
     def _pair(self, number: int) -> tuple[Sample, Sample]:

@@ -94,11 +94,7 @@ class Serving:
             while True:
                 asked = self._connection.receive()
                 if "prepared" in asked:
-                    self._prepare(session.config, items[asked["test"]], asked["prepared"])
-                    self._connection.send({})
-                    continue
-                if "ahead" in asked:
-                    self._fork_ahead(session.config, items[asked["test"]], asked["ahead"])
+                    self._prepare(session.config, items[asked["test"]], asked["prepared"], asked["forked"])
                     self._connection.send({})
                     continue
                 if asked["attributed"]:
@@ -108,18 +104,12 @@ class Serving:
         except ConnectionEnded:
             return True
 
-    def _prepare(self, config: pytest.Config, item: pytest.Item, layouts: Sequence[int]) -> None:
-        """Start the templates of the test's module in these layouts."""
+    def _prepare(self, config: pytest.Config, item: pytest.Item, layouts: Sequence[int], forked: bool) -> None:
+        """Start the templates of the test's module in these layouts, and have each fork the next child already."""
         driver = config.pluginmanager.get_plugin("memperf-driver")
         if driver is not None:
             for layout in layouts:
-                driver.prepare(item, layout)
-
-    def _fork_ahead(self, config: pytest.Config, item: pytest.Item, layout: int) -> None:
-        """Have the child wait in which the test will run."""
-        driver = config.pluginmanager.get_plugin("memperf-driver")
-        if driver is not None:
-            driver.fork_ahead(item, layout)
+                driver.prepare(item, layout, forked)
 
     def _run(self, config: pytest.Config, item: pytest.Item, layout: int) -> dict[str, Any]:
         driver = config.pluginmanager.get_plugin("memperf-driver")

@@ -150,11 +150,11 @@ class Side:
         lacking = [layout for layout in layouts if (module, layout) not in self._prepared]
         if lacking:
             self._prepared.update((module, layout) for layout in lacking)
-            self._ask({"test": test, "prepared": lacking})
+            self._ask({"test": test, "prepared": lacking, "forked": False})
 
     def fork_ahead(self, test: str, layout: int) -> None:
         """Have the process wait in which the test will run next in this layout: ``wait`` for it."""
-        self._ask({"test": test, "ahead": layout})
+        self._ask({"test": test, "prepared": [layout], "forked": True})
 
     def wait(self) -> None:
         """Wait until what was started is ready. UsageMistake where the session ended over it."""

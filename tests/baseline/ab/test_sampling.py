@@ -59,7 +59,7 @@ def test_a_pair_in_which_the_test_was_moved(both: Both, tmp_path: Path) -> None:
     moved = tmp_path / "moved"
     moved.unlink()
     sampling = Sampling(base, head, head.tests[0], 3)
-    assert sampling.go_on(3)
+    assert sampling.go_on(3, sharp=True)
 
     assert wide.uncertainty > 1 << 17
     assert base.retaken >= 1
