@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-time", type=_seconds, metavar="TIME",
         help="that times may take until they tell something, such as 60 or '2 min' "
-        "(8 s, or a tenth of what counts and bytes took; up to 20 s for tests that are all but told)",
+        "(8 s, or a tenth of what counts and bytes took; up to 40 s for tests that are all but told)",
     )  # fmt: skip
     parser.add_argument(
         "--max-retakes", type=_number, default=3, metavar="NUMBER",
@@ -122,7 +122,7 @@ def _remarks(gate: Gate) -> Iterator[str]:
         for module, reason in modules.items():
             yield f"{module} cannot be imported on {name}: {reason}"
     if gate.retaken:
-        yield f"the machine spoilt samples; taken anew: {gate.retaken} of {gate.runs}"
+        yield f"taken anew, for the machine spoilt them or moved the test: {gate.retaken} of {gate.runs} runs"
     if gate.left:
         yield f"interrupted, with {gate.left} of {gate.tests} tests left"
 

@@ -43,7 +43,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: object, install: str = INSTA
     code = main(["ab", f"--install={install}", "--max-time=1", *map(str, words)])
     captured = capsys.readouterr()
     assert not list(Path(os.environ["TMPDIR"]).iterdir())
-    return code, captured.out, [line for line in captured.err.splitlines() if "spoilt samples" not in line]
+    return code, captured.out, [line for line in captured.err.splitlines() if "taken anew" not in line]
 
 
 def faults(outcome: dict[str, Any]) -> dict[str, tuple[str, int]]:

@@ -35,6 +35,8 @@ class Sampling:
         self.samples: tuple[list[Sample], list[Sample]] = ([], [])
         self.pair_seconds = 0.0
         """How long the last pair took."""
+        self._sharpened = 0
+        """Pairs that were taken anew, for the test changed its processor."""
 
     @property
     def pairs(self) -> int:
@@ -86,12 +88,18 @@ class Sampling:
         return base, head
 
     def _sharpen(self) -> None:
-        """Take the pairs anew in which bytes are known far worse than they can be: the test changed its processor."""
+        """Take the pairs anew in which bytes are known far worse than they can be: the test changed its processor.
+
+        At most half as many as there are: where it nearly always does so, another try is no better.
+        """
         for _ in range(self._max_retakes):
             least = _widths([sample for samples in self.samples for sample in samples], min)
             for number, pair in enumerate(zip(*self.samples, strict=True)):
                 if not _is_wide(pair, least):
                     continue
+                if 2 * self._sharpened >= self.pairs:
+                    return
+                self._sharpened += 1
                 anew = self._pair(number)
                 for side in self._sides:
                     side.retaken += 1

@@ -10,7 +10,7 @@ from pytest_memperf.baseline.ab import noisy
 from pytest_memperf.baseline.ab.sampling import Sampling
 from pytest_memperf.baseline.paired import pairs_needed
 
-LEAST_TIME, MOST_TIME = 8.0, 20.0
+LEAST_TIME, MOST_TIME = 8.0, 40.0
 """Seconds for all tests, where nobody said how many; and for those that are all but told."""
 SHARE = 0.1
 """Of the time that counts and bytes took: so long times may take, if that is more."""
@@ -40,9 +40,11 @@ class Times:
         """Those that more pairs would tell more of."""
 
     def add(self, sampling: Sampling) -> None:
-        """Take a test up where its first pairs strike, or where it asks for a time."""
+        """Take a test up where its first pairs strike, or where it asks for a time; what they tell needs no more."""
+        if sampling.broken or not [*self._looked_at(sampling)]:
+            return
+        self._samplings.append(sampling)
         if self._undecided(sampling):
-            self._samplings.append(sampling)
             self.waiting.append(sampling)
 
     def decide(self, seconds: float, most: float, tell: Callable[[str], None]) -> None:

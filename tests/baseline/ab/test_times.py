@@ -97,10 +97,22 @@ def test_where_there_is_no_time_for_all(both: Both) -> None:
 
 
 def test_how_long_times_take_where_nobody_says() -> None:
-    """8 s, or a tenth of what counts took; 20 s at least for tests that are all but told."""
-    assert usual_seconds(10.0) == (8.0, 20.0)
-    assert usual_seconds(150.0) == (15.0, 20.0)
+    """8 s, or a tenth of what counts took; 40 s at least for tests that are all but told."""
+    assert usual_seconds(10.0) == (8.0, 40.0)
+    assert usual_seconds(150.0) == (15.0, 40.0)
     assert usual_seconds(1000.0) == (100.0, 100.0)
+
+
+def test_what_the_first_pairs_tell_needs_no_more(both: Both) -> None:
+    """It waits for nothing, and is among what is told."""
+    base, head = both("def test_slower(): sum(range(500_000 * (4 if mypkg.SIDE == 'head' else 1)))\n")
+    times, sampling = Times(2), Sampling(base, head, head.tests[0], 0)
+    assert sampling.go_on(2 * LAYOUTS[-1])
+    times.add(sampling)
+
+    assert times.waiting == []
+    told = {pairs.metric.name: pairs.found.different(noisy.level(2)) for pairs in times.found()}
+    assert told == {"wall_time": True, "cpu_time": True}
 
 
 def test_those_that_are_all_but_told_go_on(both: Both) -> None:

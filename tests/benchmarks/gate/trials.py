@@ -1,8 +1,8 @@
-"""Try the gate: ``python tests/benchmarks/gate/trials.py same|innocent|planted [REPETITIONS]``.
+"""Try the gate: ``python tests/benchmarks/gate/trials.py same|innocent|planted [REPETITIONS [CHANGE ...]]``.
 
 ``same`` compares a commit with itself, half of the time beside a busy neighbour; ``innocent`` commits that change
 nothing that matters with their parent; ``planted`` changes of known size with theirs. Each prints a line for every run,
-and at the end how often the gate was right, by kind of metric.
+and at the end how often the gate was right, by kind of metric. ``planted`` can be had for some of its changes.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ INNOCENT: dict[str, tuple[str, Edit]] = {
     "a renamed local": (MODULE, lambda text: text.replace("total", "running_sum")),
     "a reordered class": (MODULE, lambda text: _moved_class(text)),
     "a new test": (TESTS, lambda text: f"{text}\n\ndef test_new():\n    assert fifty.generator(10) == 90\n"),
+    "an unused dependency upgraded": ("pyproject.toml", replacing("six==1.16.0", "six==1.17.0")),
     "a constant": (MODULE, replacing("SLOWER = 1.0\n", 'SLOWER = 1.0\nNAMES = ["one", "two", "three"]\n')),
 }
 PLANTED: dict[str, tuple[Edit, str, str]] = {
@@ -168,10 +169,11 @@ def innocent(repetitions: int) -> None:
     _tell(wrong, repetitions)
 
 
-def planted(repetitions: int) -> None:
+def planted(repetitions: int, *names: str) -> None:
     """Compare planted changes with their parent, each so many times, on the test that they concern."""
     with project() as folder:
-        for name, (edit, test, metric) in PLANTED.items():
+        for name in names or PLANTED:
+            edit, test, metric = PLANTED[name]
             found_it, took = 0, 0.0
             with committed(folder, MODULE, edit):
                 for _ in range(repetitions):
@@ -197,4 +199,5 @@ def _tell(wrong: Counter[str], runs: int) -> None:
 
 
 if __name__ == "__main__":
-    {"same": same, "innocent": innocent, "planted": planted}[sys.argv[1]](int(sys.argv[2]) if sys.argv[2:] else 40)
+    trial, *asked = sys.argv[1:]
+    {"same": same, "innocent": innocent, "planted": planted}[trial](int(asked[0]) if asked else 40, *asked[1:])
