@@ -57,13 +57,20 @@ class Comparison:
     """None where it is about the whole result: new, gone, or not comparable."""
     change: Change
     reason: str = ""
-    """The verdict in words."""
+    """The verdict in words, without what is this comparison's alone."""
     base: Side | None = None
     head: Side | None = None
     smallest: Number | None = None
     """The smallest difference of values that would have been called one, in the metric's unit."""
     failing: bool = False
     """Whether it is a regression beyond the limit that was set."""
+    detail: str = ""
+    """What belongs to the reason, of this comparison alone."""
+
+    @property
+    def words(self) -> str:
+        """The reason with its detail."""
+        return f"{self.reason} ({self.detail})" if self.detail else self.reason
 
     @property
     def difference(self) -> Number | None:

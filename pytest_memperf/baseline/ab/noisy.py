@@ -13,6 +13,7 @@ from pytest_memperf.model.comparison import Change, Comparison, Side, direction
 from pytest_memperf.model.metric import Metric, Trust
 from pytest_memperf.model.result import Key, Result
 from pytest_memperf.model.units import SECONDS
+from pytest_memperf.report.block import counted
 from pytest_memperf.report.result_lines import by_key
 
 FALSE_DISCOVERIES = 0.01
@@ -129,22 +130,33 @@ def comparisons(every: Sequence[Pairs], metrics: int) -> Iterator[Comparison]:
     real = discoveries([LOOKS * each.probability for each in found] + padding, FALSE_DISCOVERIES)
     for pairs, each, is_real in zip(every, found, real, strict=False):
         different = is_real and each.different(1.0)
-        percent = f"{each.low - 1:+.1%} to {each.high - 1:+.1%}"
+        interval, detail = _interval(each), ""
         if different:
-            change, reason = direction(pairs.metric, each.ratio > 1), f"{percent} in {each.pairs} pairs"
+            change, reason = direction(pairs.metric, each.ratio > 1), interval
         elif each.same:
-            change, reason = Change.SAME, f"{percent} in {each.pairs} pairs, less than {SMALLEST:.0%} is no change"
+            change, reason = Change.SAME, f"{interval}, less than {SMALLEST:.0%} is no change"
         else:
-            change, reason = Change.UNSURE, _too_few(pairs, each, percent, pairs_needed(level(metrics)))
+            change, reason, detail = Change.UNSURE, _too_few(pairs, each, pairs_needed(level(metrics))), interval
         base, head = _side(pairs.base), _side(pairs.head)
-        yield Comparison(pairs.key, pairs.metric, change, reason, base, head, SMALLEST * base.value)
+        yield Comparison(pairs.key, pairs.metric, change, reason, base, head, SMALLEST * base.value, detail=detail)
 
 
-def _too_few(pairs: Pairs, found: Paired, percent: str, needed: int) -> str:
-    """Return why the pairs tell nothing, and what would."""
-    more = f"it takes {needed} pairs or more" if found.pairs < needed else ""
-    busy = f"{pairs.waited} times the test waited for a processor that others had" if pairs.waited else ""
-    return "; ".join(filter(None, [f"{percent} in {found.pairs} pairs tell neither", more, busy]))
+def _interval(found: Paired) -> str:
+    """Return how much more head took, where there are pairs enough to say so, and how many there are."""
+    pairs = counted(found.pairs, "pair")
+    return f"{found.low - 1:+.1%} to {found.high - 1:+.1%} in {pairs}" if found.high < inf else pairs
+
+
+def _too_few(pairs: Pairs, found: Paired, needed: int) -> str:
+    """Return why the pairs tell nothing, and what would: the same words for all tests that lack the same."""
+    why = ["the pairs tell neither a change nor that there is none"]
+    if found.pairs < needed:
+        why.append(f"it takes {needed} or more, which --max-time gives")
+    elif found.pairs < MOST_PAIRS:
+        why.append("--max-time gives more")
+    if pairs.waited:
+        why.append("the test waited for a processor that others had")
+    return "; ".join(why)
 
 
 def _side(values: Sequence[float]) -> Side:

@@ -26,7 +26,7 @@ def write(file: TextIO, outcomes: list[Outcome]) -> None:
                 [
                     outcome.base, outcome.head, *each.key,
                     *((metric.name, metric.unit.name) if metric else ("", "")), each.change.value, int(each.failing),
-                    *values[0], *values[1], each.difference, each.ratio, each.smallest, each.reason,
+                    *values[0], *values[1], each.difference, each.ratio, each.smallest, each.words,
                     outcome.host,
                 ]
             )  # fmt: skip

@@ -44,6 +44,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "verdict": comparison.change.value,
         "fails": comparison.failing,
         "reason": comparison.reason,
+        **({"detail": comparison.detail} if comparison.detail else {}),
         "base": _side(comparison.base),
         "head": _side(comparison.head),
         "difference": comparison.difference,
@@ -71,6 +72,7 @@ def from_json(data: Mapping[str, Any]) -> Outcome:
             Comparison(
                 Key(row["test"], row["window"], row["allocator"], row["isolation"]), metric, Change(row["verdict"]),
                 row["reason"], _side_from(row["base"]), _side_from(row["head"]), row["smallest_change"], row["fails"],
+                row.get("detail", ""),
             )
         )  # fmt: skip
     return outcome

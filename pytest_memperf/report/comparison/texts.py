@@ -75,7 +75,7 @@ def _texts(comparison: Comparison) -> tuple[str, ...]:
         value_text(metric, head),
         change_text(metric, head.value - base.value, comparison.ratio),
         f"{comparison.change.value}, fails" if comparison.failing else comparison.change.value,
-        comparison.reason or smallest_text(metric, comparison.smallest),
+        comparison.words or smallest_text(metric, comparison.smallest),
     )
     return tuple(map(printable, texts))
 
@@ -111,15 +111,16 @@ def smallest_text(metric: Metric, smallest: Number | None) -> str:
 
 def together(comparisons: Sequence[Comparison]) -> Iterator[str]:
     """Yield a line for each reason of what has no two values to compare, with the metrics and tests it holds for."""
-    kinds: dict[tuple[Change, str], tuple[dict[str, None], dict[str, None]]] = {}
+    kinds: dict[tuple[Change, str], list[Comparison]] = {}
     for comparison in comparisons:
         if comparison.change not in TOLD_APART:
-            metrics, tests = kinds.setdefault((comparison.change, comparison.reason), ({}, {}))
-            metrics |= {} if comparison.metric is None else {comparison.metric.name: None}
-            tests[comparison.key.place] = None
+            kinds.setdefault((comparison.change, comparison.reason), []).append(comparison)
     for change in Change:
-        for (kind, reason), (metrics, tests) in kinds.items():
+        for (kind, reason), found in kinds.items():
             if kind is change:
+                metrics = dict.fromkeys(each.metric.name for each in found if each.metric)
+                tests = dict.fromkeys(each.key.place for each in found)
+                reason = found[0].words if len(found) == 1 else reason
                 of = f"{', '.join(metrics)} of " if metrics else ""
                 yield printable(f"{change.value}: {of}{_some(list(tests))}{': ' if reason else ''}{reason}")
 

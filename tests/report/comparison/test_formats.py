@@ -85,11 +85,39 @@ NAMED = outcome(
 )
 
 
+def unsure(test: str, detail: str = "-9.0% to +9.0% in 8 pairs") -> Comparison:
+    """Return a time of a test of which no more is known."""
+    return Comparison(key(test), TIME, Change.UNSURE, "too few pairs", detail=detail)
+
+
 def text(name: str, *outcomes: Outcome) -> str:
     """Return what a format writes."""
     file = io.StringIO()
     FORMATS[name](file, list(outcomes))
     return file.getvalue()
+
+
+@pytest.mark.parametrize("name", ["terminal", "markdown"])
+def test_what_shares_its_reason_is_one_line(name: str) -> None:
+    """Without the details of each; of one alone they are told."""
+    several = text(name, outcome(*(unsure(f"a.py::test_{number}", f"{number} pairs") for number in range(5))))
+    alone = text(name, outcome(unsure("a.py::test_it")))
+
+    assert several.count("too few pairs") == 1
+    assert "and 2 more: too few pairs\n" in several
+    assert "too few pairs (-9.0% to +9.0% in 8 pairs)" in alone
+
+
+def test_details_for_programs() -> None:
+    """JSON has them apart, and gives them back; CSV has them with the reason."""
+    found = outcome(unsure("a.py::test_it"), SAME.comparisons[0])
+    (data,) = json.loads(text("json", found))["comparisons"]
+    (row, same) = data["metrics"]
+
+    assert (row["reason"], row["detail"]) == ("too few pairs", "-9.0% to +9.0% in 8 pairs")
+    assert "detail" not in same
+    assert [each.words for each in json_form.from_json(data).comparisons] == [each.words for each in found.comparisons]
+    assert "too few pairs (-9.0% to +9.0% in 8 pairs)" in text("csv", found)
 
 
 @pytest.mark.parametrize("name", FORMATS)
