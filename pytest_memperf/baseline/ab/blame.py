@@ -19,13 +19,19 @@ def reasons(base: Mapping[str, Any], head: Mapping[str, Any], metrics: Iterable[
 
     Args:
         base: of ``Attribution.as_json``, as for head.
-        metrics: what became worse; of the peak nothing is said where that did not.
+        metrics: what became worse; of the peak nothing is said where that did not, nor of anything else where only
+            that did.
     """
-    found = [*_lines(base["faults"], head["faults"], COUNT, "faults more")]
-    if any("peak" in metric for metric in metrics):
+    of_peak = ["peak" in metric for metric in metrics]
+    found: list[str] = []
+    if not all(of_peak):
+        found += _lines(base["faults"], head["faults"], COUNT, "faults more")
+    if any(of_peak):
         found += _lines(base["peak"], head["peak"], BYTES, "more at the peak")
         found += _mappings(base["growth_at_peak"], head["growth_at_peak"], "more at the peak")
-    return [*found, *_mappings(base["growth"], head["growth"], "more at the end")]
+    if not all(of_peak):
+        found += _mappings(base["growth"], head["growth"], "more at the end")
+    return found
 
 
 def _lines(base: list[list[Any]], head: list[list[Any]], unit: Unit, what: str) -> Iterator[str]:

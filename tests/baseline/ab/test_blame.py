@@ -61,3 +61,20 @@ def test_the_peak() -> None:
         "[heap]: 4 MiB more at the peak",
     ]
     assert reasons(attribution(), head, FAULTS) == []
+
+
+def test_the_peak_alone() -> None:
+    """Then faults and what stays at the end are no reasons: head may even have fewer of them."""
+    head = {
+        "faults": [["a.py", 3, "sum(x)", 13]],
+        "growth": {"[heap]": 1 << 14},
+        "peak": [["a.py", 7, "b = a + a", 4 << 20]],
+        "growth_at_peak": {"[heap]": 4 << 20},
+    }
+    told = ["a.py:7 4 MiB more at the peak: b = a + a", "[heap]: 4 MiB more at the peak"]
+    assert reasons(attribution(), head, ["peak_rss"]) == told
+    assert reasons(attribution(), head, ["peak_rss", "retained_rss"]) == [
+        "a.py:3 13 faults more: sum(x)",
+        *told,
+        "[heap]: 16 KiB more at the end",
+    ]

@@ -164,7 +164,7 @@ def test_unsure_names_the_pairs_that_it_takes() -> None:
 
 
 def test_unsure_in_the_same_words() -> None:
-    """For all tests that lack the same, so that they stand together; the interval, where there is one, is of each alone."""
+    """For all tests that lack the same, so that they stand together; an interval is of each alone."""
     several = [pairs(spread(1.0, by=by, number=number)) for by, number in ((0.4, 6), (0.5, 7), (0.4, 3))]
     found = [*noisy.comparisons(several, 20)]
     assert len({each.reason for each in found}) == 1
