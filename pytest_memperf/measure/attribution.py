@@ -1,8 +1,8 @@
 """Where faults and peaks come from: a run of its own under line events, with the counters read between them.
 
 The events themselves cost faults now and then, on both sides of a comparison alike: what counts is the difference. A
-line that calls into C has what that takes. From Python 3.12 events come from sys.monitoring (PEP 669), before from
-sys.settrace.
+line that calls into C has what that takes, and one that calls a function what it takes itself after that returned, for
+which no new line begins. From Python 3.12 events come from sys.monitoring (PEP 669), before from sys.settrace.
 """
 
 from __future__ import annotations
@@ -116,6 +116,11 @@ class _Counter:
             self._add()
             self._place = code, number
 
+    def frame(self, frame: FrameType | None) -> None:
+        """Take the event: the frame goes on, in the midst of a line; None where nothing calls the one that ended."""
+        if frame is not None:
+            self.line(frame.f_code, frame.f_lineno)
+
     def finish(self) -> None:
         """Take the end of the last line."""
         self._add()
@@ -152,22 +157,42 @@ def _faults() -> int:
 @contextmanager
 def _monitoring(counter: _Counter) -> Iterator[None]:
     monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
+    events = monitoring.events
+
+    def resumed(*_: object) -> None:
+        counter.frame(sys._getframe(1))
+
+    def left(*_: object) -> None:
+        counter.frame(sys._getframe(1).f_back)
+
+    callbacks = {
+        events.LINE: counter.line,
+        events.PY_RESUME: resumed,
+        events.PY_RETURN: left,
+        events.PY_YIELD: left,
+        events.PY_UNWIND: left,
+    }
     tool = next(number for number in range(6) if monitoring.get_tool(number) is None)
     monitoring.use_tool_id(tool, _TOOL)
-    monitoring.register_callback(tool, monitoring.events.LINE, counter.line)
-    monitoring.set_events(tool, monitoring.events.LINE)
+    for event, callback in callbacks.items():
+        monitoring.register_callback(tool, event, callback)
+    monitoring.set_events(tool, sum(callbacks))
     try:
         yield
     finally:
         monitoring.set_events(tool, 0)
+        for event in callbacks:
+            monitoring.register_callback(tool, event, None)
         monitoring.free_tool_id(tool)
 
 
 @contextmanager
 def _tracing(counter: _Counter) -> Iterator[None]:
     def trace(frame: FrameType, event: str, _: Any) -> Callable[..., Any]:
-        if event == "line":
-            counter.line(frame.f_code, frame.f_lineno)
+        if event == "return":
+            counter.frame(frame.f_back)
+        elif event != "exception":
+            counter.frame(frame)
         return trace
 
     former = sys.gettrace()

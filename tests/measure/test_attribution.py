@@ -5,14 +5,18 @@ from __future__ import annotations
 import mmap
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
+from pytest_memperf.measure import attribution
 from pytest_memperf.measure.attribution import attributed, resident_by_mapping
 
 PAGES = 300
+FRESH = 33 << 20
+"""Bytes that malloc always maps anew, see M_MMAP_THRESHOLD in mallopt(3)."""
 
 
 def touch(pages: int) -> mmap.mmap:
@@ -32,6 +36,46 @@ def line_of(text: str) -> int:
     return number
 
 
+@pytest.fixture(params=["events of this version", "events of older ones"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Follow lines in both ways, where there are two."""
+    if request.param == "events of older ones":
+        if sys.version_info < (3, 12):
+            pytest.skip("this Python has one way to follow lines: python3.12 has two")
+        monkeypatch.setattr(attribution, "_monitoring", attribution._tracing)
+
+
+def empty() -> bytes:
+    """Return nothing to speak of."""
+    return b""
+
+
+def several(count: int) -> Iterator[None]:
+    """Yield so often."""
+    for _ in range(count):
+        yield
+
+
+class Lacking:
+    """Has no name, which it takes a function to find out."""
+
+    @property
+    def name(self) -> str:
+        """AttributeError."""
+        raise AttributeError
+
+
+def test_what_a_line_takes_after_a_call() -> None:
+    """It is the caller's: no new line begins when a function returns or raises, or a generator yields."""
+    with attributed() as found:
+        returned = empty() + b"x" * FRESH  # after a return
+        yielded = (*several(3), b"x" * FRESH)  # after the last yield
+        raised = not hasattr(Lacking(), "name") and b"x" * FRESH  # after an exception
+    assert [*map(len, (returned, yielded, raised))] == [FRESH, 4, FRESH]
+    for text in ("a return", "the last yield", "an exception"):
+        assert found.faults[__file__, line_of(f" # after {text}")] >= FRESH // mmap.PAGESIZE, text
+
+
 def test_the_line_that_touches() -> None:
     """Each page is one fault of the line that writes to it, whoever has called."""
     touch(1)
@@ -47,9 +91,9 @@ def test_the_line_that_touches() -> None:
 def test_a_call_into_c() -> None:
     """It belongs to the line that calls."""
     with attributed() as found:
-        kept = b"x" * (PAGES * mmap.PAGESIZE)  # in C
-    assert len(kept) == PAGES * mmap.PAGESIZE
-    assert found.faults[__file__, line_of(" # in C")] >= PAGES
+        kept = b"x" * FRESH  # in C
+    assert len(kept) == FRESH
+    assert found.faults[__file__, line_of(" # in C")] >= FRESH // mmap.PAGESIZE
 
 
 def test_other_threads_are_left_out() -> None:
