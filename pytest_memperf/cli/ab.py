@@ -121,10 +121,6 @@ def _remarks(gate: Gate) -> Iterator[str]:
     for name, modules in gate.uncollected.items():
         for module, reason in modules.items():
             yield f"{module} cannot be imported on {name}: {reason}"
-    if gate.retaken:
-        yield f"taken anew, for the machine spoilt them or moved the test: {gate.retaken} of {gate.runs} runs"
-    if gate.left:
-        yield f"interrupted, with {gate.left} of {gate.tests} tests left"
 
 
 def _task(options: argparse.Namespace) -> Task:

@@ -25,6 +25,10 @@ class Outcome:
     """By test: where what became worse comes from, in words."""
     failed: dict[str, str] = field(default_factory=dict)
     """The tests that fail on head and the modules that cannot be imported there, and why."""
+    interrupted: bool = False
+    """Whether there would be more to tell, had it gone on."""
+    notes: list[str] = field(default_factory=list)
+    """What bears on all of it, in words."""
     host: str = ""
     """The machine that it was measured on, where that is not this one."""
     folder: str = ""

@@ -147,6 +147,7 @@ def run(base: Side, head: Side, request: Request, tell: Callable[[str], None]) -
     gate.runs, gate.retaken = base.runs + head.runs, base.retaken + head.retaken
     gate.failed = [*findings.failed, *_failures(times.broken)]
     gate.outcome = findings.outcome(request, [*times.found()], looks)
+    gate.outcome.interrupted, gate.outcome.notes = bool(gate.left), [*_notes(gate)]
     if not gate.left:
         with suppress(KeyboardInterrupt):  # the verdicts are there, whoever does not want to wait for the reasons
             for test, lines in _explanations(gate.outcome, base, head, tell):
@@ -154,13 +155,20 @@ def run(base: Side, head: Side, request: Request, tell: Callable[[str], None]) -
     return gate
 
 
+def _notes(gate: Gate) -> Iterator[str]:
+    if gate.left:
+        yield f"interrupted, with {gate.left} of {gate.tests} tests left"
+    if gate.retaken:
+        yield f"{gate.retaken} of {gate.runs} runs were taken anew: the machine spoilt them, or moved the test"
+
+
 def _explanations(
     outcome: Outcome, base: Side, head: Side, tell: Callable[[str], None]
 ) -> Iterator[tuple[str, list[str]]]:
     """Yield where what became worse comes from, by test: one more run of each side tells, followed line by line."""
     failing: defaultdict[str, list[str]] = defaultdict(list)
-    for each in outcome.failing:
-        if each.metric is not None and each.metric.trust is not Trust.NOISY:
+    for each in outcome.comparisons:
+        if each.change is Change.WORSE and each.metric is not None and each.metric.trust is not Trust.NOISY:
             failing[each.key.test].append(each.metric.name)
     for test, metrics in failing.items():
         tell(f"why: {test}")

@@ -1,4 +1,4 @@
-"""What is installed in place, editable: imported from its sources, whatever state they are in by then."""
+"""What is installed, and how: in place, imported from its sources, whatever state they are in by then; or for good."""
 
 from __future__ import annotations
 
@@ -14,6 +14,18 @@ def editable(folders: Sequence[str]) -> Iterator[tuple[str, str]]:
         address = _address(each)
         if address.get("dir_info", {}).get("editable"):
             yield str(each.metadata["Name"]), str(address["url"]).removeprefix("file://")
+
+
+def versions(folders: Sequence[str]) -> dict[str, str]:
+    """Return the version of each distribution in these folders, but of those that come from this machine's own files.
+
+    These are the project and what belongs to it, whose versions may have a commit in them.
+    """
+    found: dict[str, str] = {}
+    for each in distributions(path=[*folders]):  # of two with one name the first is imported
+        if not str(_address(each).get("url", "")).startswith("file:"):
+            found.setdefault(str(each.metadata["Name"]), each.version)
+    return found
 
 
 def paths_added(folders: Sequence[str]) -> Iterator[tuple[str, str]]:

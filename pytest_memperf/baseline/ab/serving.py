@@ -7,6 +7,7 @@ session the plugin looks which modules a test has imported, and from where.
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import site
 import sys
@@ -21,7 +22,7 @@ import pytest
 
 from cyx import process
 from pytest_memperf import __version__
-from pytest_memperf.baseline.ab.in_place import editable
+from pytest_memperf.baseline.ab.in_place import editable, versions
 from pytest_memperf.baseline.ab.neutral import TESTS
 from pytest_memperf.baseline.ab.tools import OURS
 from pytest_memperf.isolation.protocol import Connection, ConnectionEnded, connection_on_stdin, last_line
@@ -78,15 +79,13 @@ class Serving:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Tell what there is to run, and run it whenever asked, to the end of the connection."""
-        from pytest_memperf.report.json_report import environment_of
-
         items = {item.nodeid: item for item in session.items}
         self._connection.send(
             {
                 "version": __version__,
                 "tests": list(items),
                 "uncollected": self._uncollected,
-                "environment": environment_of(session.config),
+                "versions": {"Python": platform.python_version(), **versions(sys.path)},
                 "editable": [f"{name} from {place}" for name, place in editable(sys.path) if name != OURS],
             }
         )

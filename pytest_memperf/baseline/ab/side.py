@@ -18,7 +18,6 @@ from pytest_memperf import __version__
 from pytest_memperf.baseline.ab.serving import TOOLS
 from pytest_memperf.isolation.protocol import Connection, ConnectionEnded, TimeIsUp, last_line
 from pytest_memperf.metrics.interference import spoiling
-from pytest_memperf.model.environment import Environment
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.result import Result
 
@@ -94,7 +93,8 @@ class Side:
         """The runs that the machine spoilt and that were taken again."""
         self.tests: list[str] = []
         self.uncollected: dict[str, str] = {}
-        self.environment = Environment()
+        self.versions: dict[str, str] = {}
+        """Of Python, and of what is installed there beside the project."""
 
     def collect(self) -> None:
         """Wait until the side has collected its tests. UsageMistake where it cannot."""
@@ -114,7 +114,7 @@ class Side:
                 "install it there, not editable"
             )
         self.tests, self.uncollected = told["tests"], told["uncollected"]
-        self.environment = Environment.from_json(told["environment"])
+        self.versions = told["versions"]
 
     def run(self, test: str, layout: int, retakes: int = 0) -> Sample:
         """Run a test in a layout, and so often again while the machine spoils it.

@@ -34,8 +34,9 @@ def write(file: TextIO, outcomes: list[Outcome], order: Order = USUAL) -> None:
             on = f" on {outcome.host}" if outcome.host else ""
             title = printable(f"{', '.join(dict.fromkeys(found.about))} of {rest or name}{on}")
             file.write(_command("error", "\n".join(found.lines), **sources.place(name, rest), title=title))
-        fine = outcome.judged and not (outcome.failing or outcome.failed or outcome.undecided)
+        fine = outcome.judged and not (outcome.failing or outcome.failed or outcome.undecided or outcome.interrupted)
         upshot = f"{headline(outcome)}: {outcome.head} against {outcome.base}: {summary(outcome)}"
+        upshot = "\n".join([upshot, *map(printable, outcome.notes)])
         file.write(_command("notice" if fine else "warning", upshot, title="memperf"))
     path = os.environ.get(SUMMARY)
     if path:

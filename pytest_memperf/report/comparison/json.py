@@ -28,6 +28,8 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "head": outcome.head,
         "counts": {change.value: outcome.counts[change] for change in Change if outcome.counts[change]},
         "regressions": len(outcome.failing),
+        **({"interrupted": True} if outcome.interrupted else {}),
+        **({"notes": outcome.notes} if outcome.notes else {}),
         **({"failed": outcome.failed} if outcome.failed else {}),
         **({"explanations": outcome.explanations} if outcome.explanations else {}),
         "metrics": [_comparison(comparison) for comparison in outcome.comparisons],
@@ -62,6 +64,8 @@ def from_json(data: Mapping[str, Any]) -> Outcome:
         counts=Counter({Change(name): count for name, count in data["counts"].items()}),
         explanations={test: list(lines) for test, lines in data.get("explanations", {}).items()},
         failed=dict(data.get("failed", {})),
+        interrupted=data.get("interrupted", False),
+        notes=list(data.get("notes", ())),
         host=data.get("host", ""),
     )
     for row in data["metrics"]:

@@ -38,7 +38,8 @@ def _suite(outcome: Outcome) -> ElementTree.Element:
     attributes |= {name: str(sum(case.find(tag) is not None for case in cases)) for name, tag in _TAGS.items()}
     suite = ElementTree.Element("testsuite", attributes)
     sides = ElementTree.SubElement(suite, "properties")
-    for name, value in (("base", outcome.base), ("head", outcome.head)):
+    notes = [("note", line) for line in outcome.notes]
+    for name, value in (("base", outcome.base), ("head", outcome.head), *notes):
         ElementTree.SubElement(sides, "property", name=f"memperf.{name}", value=_legal(value))
     suite.extend(cases)
     return suite

@@ -51,6 +51,7 @@ def _of(outcome: Outcome, order: Order, most: int) -> Iterator[str]:
     yield ""
     yield f"{_escaped(outcome.head)} against {_escaped(outcome.base)}: {summary(outcome)}."
     yield ""
+    yield from _listed([_escaped(line) for line in outcome.notes], most)
     yield from _listed([_code(line) for line in failures(outcome)], most)
     found = rows(outcome.comparisons, order)
     if found:

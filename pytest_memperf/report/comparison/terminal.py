@@ -40,6 +40,8 @@ def write(write: Callable[..., object], outcome: Outcome, limit: int | None = No
         write_rows(write, align(table, left=(0, 1, 5, 6)))
     for line in explanations(outcome):
         write(f"{line}\n")
+    for line in outcome.notes:
+        write(f"{printable(line)}\n", yellow=True)
     lines = list(together(outcome.comparisons))
     for line in lines[:limit]:
         write(line + "\n", yellow=True)

@@ -145,6 +145,8 @@ def headline(outcome: Outcome) -> str:
     if outcome.failed:
         found.append(f"{counted(len(outcome.failed), 'failure')} on head")
     upshot = ", ".join(found) or ("No memory regression" if outcome.judged else "Memory: nothing could be judged")
+    if outcome.interrupted:
+        upshot += " before it was interrupted"
     return f"{upshot} on {printable(outcome.host)}" if outcome.host else upshot
 
 

@@ -110,8 +110,19 @@ def test_interrupted(both: Both) -> None:
         signal.signal(signal.SIGALRM, before)
 
     assert gate.left == 2
+    assert gate.outcome.interrupted
+    assert gate.outcome.notes[0] == "interrupted, with 2 of 3 tests left"
     assert {test for test, _, _ in rows(gate)} == {"test_one"}
     assert gate.outcome.judged > 3
+
+
+def test_reasons_of_what_does_not_fail(both: Both) -> None:
+    """What became worse has them, whatever the limits allow."""
+    gate = run(*both("def test_it(): mypkg.work()\n"), Request(Limits.parse(["none"])), lambda text: None)
+    (lines,) = gate.outcome.explanations.values()
+
+    assert gate.outcome.failing == []
+    assert any("16 faults more" in line for line in lines)
 
 
 def test_interrupted_while_it_looks_for_reasons(both: Both) -> None:
@@ -157,6 +168,10 @@ def test_samples_that_the_machine_spoilt(both: Both, tmp_path: Path) -> None:
     gate = judged(sides)
 
     assert gate.retaken >= 4  # and any in which the test was moved
+    assert not gate.outcome.interrupted
+    assert gate.outcome.notes == [
+        f"{gate.retaken} of {gate.runs} runs were taken anew: the machine spoilt them, or moved the test"
+    ]
     assert ("test_it", "minor_faults", Change.WORSE) in set(rows(gate))
 
 

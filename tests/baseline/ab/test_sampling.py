@@ -10,6 +10,7 @@ import pytest
 from gates import Both
 
 from pytest_memperf.baseline.ab.sampling import Sampling
+from pytest_memperf.baseline.ab.side import Sample, Side
 from pytest_memperf.model.metric import Measured
 
 
@@ -17,9 +18,13 @@ def test_pairs_take_turns(both: Both) -> None:
     """A B B A, each pair in another layout; what cannot run to its end runs no more."""
     base, head = both("def test_it(): mypkg.work(32)\ndef test_bad(): assert mypkg.SIDE == 'base'\n")
     good, bad = (Sampling(base, head, test, 0) for test in head.tests)
+    turns: list[tuple[str, int]] = []
+    for side in (base, head):
+        side.run = noted(side, turns)  # type: ignore[method-assign]
 
-    assert good.go_on(2)
-    assert (good.pairs, good.broken, base.runs, head.runs) == (2, False, 2, 2)
+    assert good.go_on(3)
+    assert turns == [("base", 0), ("head", 0), ("head", 1), ("base", 1), ("base", 2), ("head", 2)]
+    assert (good.pairs, good.broken, base.runs, head.runs) == (3, False, 3, 3)
     assert not bad.go_on(3)
     assert (bad.pairs, bad.broken) == (1, True)
 
@@ -71,6 +76,17 @@ def peak(sampling: Sampling) -> Measured:
     """Return that of the first run of base."""
     (result,) = sampling.samples[0][0].results
     return result.metrics["peak_rss"]
+
+
+def noted(side: Side, turns: list[tuple[str, int]]) -> Callable[..., Sample]:
+    """Return the side's run, which notes its name and the layout."""
+    run = side.run
+
+    def note(test: str, layout: int, retakes: int = 0) -> Sample:
+        turns.append((side.name, layout))
+        return run(test, layout, retakes)
+
+    return note
 
 
 def interrupted(run: Callable[..., object]) -> Callable[..., object]:

@@ -108,6 +108,24 @@ def test_what_shares_its_reason_is_one_line(name: str) -> None:
     assert "too few pairs (-9.0% to +9.0% in 8 pairs)" in alone
 
 
+@pytest.mark.parametrize("name", set(FORMATS) - {"csv"})
+def test_notes(name: str) -> None:
+    """What bears on all of it stands in each format for which there is a place, once."""
+    assert text(name, replace(SAME, notes=["nobody was there", "it rained"])).count("it rained") == 1
+
+
+def test_interrupted() -> None:
+    """Whoever reads the upshot knows that it is not the whole; JSON gives it back."""
+    found = replace(SAME, interrupted=True, notes=["2 tests left"])
+    (data,) = json.loads(text("json", found))["comparisons"]
+
+    assert text("markdown", found).startswith("### No memory regression before it was interrupted\n")
+    assert text("github", found).startswith("::warning title=memperf::No memory regression before it was interrupted")
+    assert (data["interrupted"], data["notes"]) == (True, ["2 tests left"])
+    assert (json_form.from_json(data).interrupted, json_form.from_json(data).notes) == (True, ["2 tests left"])
+    assert "interrupted" not in json.loads(text("json", SAME))["comparisons"][0]
+
+
 def test_details_for_programs() -> None:
     """JSON has them apart, and gives them back; CSV has them with the reason."""
     found = outcome(unsure("a.py::test_it"), SAME.comparisons[0])
