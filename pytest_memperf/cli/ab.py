@@ -16,9 +16,12 @@ from pytest_memperf.baseline.ab.task import TESTS, Task, carry_out
 from pytest_memperf.cli.command import INTERRUPTED, MISTAKE, Command
 from pytest_memperf.cli.hosts import on_hosts
 from pytest_memperf.cli.outcomes import (
+    NOTHING_JUDGED,
+    REGRESSION,
     add_outcome_arguments,
     check_names,
     check_reports,
+    check_units,
     exit_code,
     keeps_same,
     write_outcomes,
@@ -28,7 +31,7 @@ from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.limits import Limits
 from pytest_memperf.model.values import duration, number_or_text
 
-WORST = (INTERRUPTED, MISTAKE, 1, 3, 0)
+WORST = (INTERRUPTED, MISTAKE, REGRESSION, NOTHING_JUDGED, 0)
 """The exit codes of machines, in the order in which one stands for all."""
 EPILOG = """
 Without BASE and HEAD: in the checkout of a pull request (a merge commit) its first parent against it, else the commit
@@ -92,6 +95,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageMistake(f"--tests={options.tests}: choose from {', '.join(TESTS)}")
     check_reports(options)
     limits = Limits.parse(options.fail)
+    check_units(limits)
     try:
         task, codes = _task(options), list[int]()
         if options.tx:
@@ -105,13 +109,19 @@ def run(options: argparse.Namespace) -> int:
     outcomes = [gate.outcome for gate in found]
     if outcomes:
         write_outcomes(options, outcomes)
-    if any(outcome.metrics for outcome in outcomes):
-        check_names(limits, outcomes)
     for gate in found:
         for line in _remarks(gate):
             remark(f"{gate.outcome.host}: {line}" if gate.outcome.host else line)
-        codes.append(INTERRUPTED if gate.left else exit_code([gate.outcome], options.strict))
+        codes.append(_code(gate, options.strict))
+    if INTERRUPTED not in codes:
+        check_names(limits, outcomes)
     return min(codes, key=WORST.index)
+
+
+def _code(gate: Gate, strict: bool) -> int:
+    if gate.left:
+        return INTERRUPTED
+    return MISTAKE if gate.mistake else exit_code([gate.outcome], strict)
 
 
 def _remarks(gate: Gate) -> Iterator[str]:
@@ -121,6 +131,8 @@ def _remarks(gate: Gate) -> Iterator[str]:
     for name, modules in gate.uncollected.items():
         for module, reason in modules.items():
             yield f"{module} cannot be imported on {name}: {reason}"
+    if gate.mistake:
+        yield gate.mistake
 
 
 def _task(options: argparse.Namespace) -> Task:

@@ -15,6 +15,7 @@ from pytest_memperf.cli.outcomes import (
     add_outcome_arguments,
     check_names,
     check_reports,
+    check_units,
     exit_code,
     keeps_same,
     readable,
@@ -70,6 +71,7 @@ def _run(options: argparse.Namespace) -> int:
     check_reports(options)
     order = _order(options)
     limits = Limits.parse(options.fail)
+    check_units(limits)
     store = store_of(options.storage)
     bases = sides(options.base, store)
     outcomes, unpaired = [], False

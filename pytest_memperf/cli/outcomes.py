@@ -131,10 +131,25 @@ def exit_code(outcomes: Sequence[Outcome], strict: bool, unpaired: bool = False)
 
 
 def check_names(limits: Limits, outcomes: Sequence[Outcome]) -> None:
-    """Refuse a limit on a metric that no result has: it would never fail."""
+    """Refuse a limit on a metric that no result has, where there are results: it would never fail."""
     names = {name for outcome in outcomes for name in outcome.metrics}
-    for name in limits.unknown(names):
+    for name in limits.unknown(names) if names else ():
         raise UsageMistake(f"--fail={name}: no result has a metric {name!r}{nearest(name, names)}")
+
+
+def check_units(limits: Limits) -> None:
+    """Refuse a limit in another unit than its metric's, of those that are known before anything runs."""
+    if not limits.of:
+        return
+    from pytest_memperf.metrics import BUILT_IN, Registry
+
+    registry = Registry(BUILT_IN)
+    for limit in limits.of.values():
+        if not limit.recorded and limit.metric in registry:
+            try:
+                limit.allowed(registry[limit.metric].unit, 0)
+            except UsageMistake as mistake:
+                raise UsageMistake(f"--fail={mistake}") from None
 
 
 def write_outcomes(options: argparse.Namespace, outcomes: list[Outcome], order: Order = USUAL) -> None:

@@ -158,6 +158,18 @@ class TestCommits:
             == "memperf: --fail=minor_fault: no result has a metric 'minor_fault'; did you mean 'minor_faults'?\n"
         )
 
+    def test_a_limit_on_a_time(self, project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+        """It is no mistake where nothing was told of the time: the test is too short for it."""
+        code, _, errors = run(capsys, "main", "main", "--fail=wall_time:10%", "--", "-k", "same")
+        assert (code, errors) == (0, "")
+
+    def test_a_limit_in_another_unit(self, project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+        """It is refused before anything runs."""
+        code, output, errors = run(capsys, "main", "main", "--fail=minor_faults:5MiB", install="false")
+        assert (code, output) == (2, "")
+        assert errors.startswith("memperf: --fail=minor_faults:5MiB: ")
+        assert errors.endswith(", or a share such as '5%'\n")
+
     def test_a_failing_test_is_no_success(self, project: Project, capsys: pytest.CaptureFixture[str]) -> None:
         """Without a regression too, the exit code is 1."""
         code, _, errors = run(capsys, "main", "planted", "--fail=none", "--", "tests/test_it.py", "-k", "broken")

@@ -17,6 +17,7 @@ from pytest_memperf.baseline.ab.times import Times, usual_seconds
 from pytest_memperf.baseline.comparing import compare
 from pytest_memperf.model.comparison import TOLD_APART, Change, Comparison
 from pytest_memperf.model.environment import Environment
+from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.joining import join_results
 from pytest_memperf.model.limits import Limits
 from pytest_memperf.model.metric import Measured, Trust
@@ -56,19 +57,24 @@ class Gate:
     """Samples that the machine spoilt, so that others were taken in their place."""
     left: int = 0
     """Tests that did not get their turn, or not enough of it: the run was interrupted."""
+    mistake: str = ""
+    """Why it could not come to its end, where a side is gone by then; the verdicts are those from before."""
     uncollected: dict[str, dict[str, str]] = field(default_factory=dict)
     """By side: the modules that it could not import, and why."""
 
     def as_json(self) -> dict[str, Any]:
         """Return this as plain data."""
-        names = ("failed", "tests", "runs", "retaken", "left", "uncollected")
-        return {"outcome": json.as_json(self.outcome), **{name: getattr(self, name) for name in names}}
+        names = ("failed", "tests", "runs", "retaken", "left", "mistake", "uncollected")
+        known = {name: getattr(self, name) for name in names}
+        return {"outcome": json.as_json(self.outcome), "metrics": sorted(self.outcome.metrics), **known}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Gate:
         """Return what ``as_json`` wrote."""
-        failed = [(test, reason) for test, reason in data["failed"]]
-        return cls(**{**data, "outcome": json.from_json(data["outcome"]), "failed": failed})
+        failed, outcome = [(test, reason) for test, reason in data["failed"]], json.from_json(data["outcome"])
+        outcome.metrics.update(data["metrics"])
+        others = {name: value for name, value in data.items() if name != "metrics"}
+        return cls(**{**others, "outcome": outcome, "failed": failed})
 
 
 @dataclass(slots=True)
@@ -80,24 +86,31 @@ class _Findings:
     failed: list[tuple[str, str]] = field(default_factory=list)
     unable: dict[str, str] = field(default_factory=dict)
     """By test: why base cannot run it."""
-    spoilt: dict[str, str] = field(default_factory=dict)
-    """By test: what the machine did to its samples."""
+    doubts: dict[str, str] = field(default_factory=dict)
+    """By test: why its samples tell nothing: what the machine did to them, or that base failed in some."""
+    names: set[str] = field(default_factory=set)
+    """Of all metrics that there are, told or not."""
 
     def add(self, sampling: Sampling) -> None:
         """Take the counts and bytes of a test."""
         test, (base, head) = sampling.test, sampling.samples
         if sampling.spoilt:
-            self.spoilt[test] = f"the machine spoilt its samples: {', '.join(dict.fromkeys(sampling.spoilt))}"
+            self.doubts[test] = f"the machine spoilt its samples: {', '.join(dict.fromkeys(sampling.spoilt))}"
+        self.names.update(name for sample in (*base, *head) for result in sample.results for name in result.metrics)
         failed = next((sample for sample in head if sample.failed), None)
         if failed is not None:
             self.failed.append((test, failed.failed or ""))
             if not failed.over_budget:
                 return
-        why = next(filter(None, (each.failure for each in base)), None)
-        if why:
+        if any(each.skipped for each in head):
+            return
+        why = next(filter(None, (each.failure or each.skipped for each in base)), None)
+        good = [each for each in base if not (each.failure or each.skipped)]
+        if why and good:
+            self.doubts[test] = f"base failed in {len(base) - len(good)} of {len(base)} runs: {why}"
+        elif why:
             self.unable[test] = why
-        else:
-            self.base += _joined(base)
+        self.base += _joined(good)
         self.head += _joined(head)
 
     def outcome(self, request: Request, times: Sequence[noisy.Pairs], looks: int) -> Outcome:
@@ -107,6 +120,7 @@ class _Findings:
             outcome.add(self._told(comparison), request.keep_same)
         for comparison in noisy.comparisons(times, looks):
             outcome.add(request.limits.judged(comparison), request.keep_same)
+        outcome.metrics |= self.names
         return outcome
 
     def _told(self, comparison: Comparison) -> Comparison:
@@ -114,8 +128,8 @@ class _Findings:
         test = comparison.key.test
         if comparison.change is Change.NEW and test in self.unable:
             return replace(comparison, reason=f"base cannot run it: {self.unable[test]}")
-        if comparison.change in TOLD_APART and test in self.spoilt:
-            return replace(comparison, change=Change.UNSURE, reason=self.spoilt[test], failing=False)
+        if comparison.change in TOLD_APART and test in self.doubts:
+            return replace(comparison, change=Change.UNSURE, reason=self.doubts[test], failing=False)
         return comparison
 
 
@@ -138,18 +152,24 @@ def run(base: Side, head: Side, request: Request, tell: Callable[[str], None]) -
                 times.add(sampling)
             else:
                 sampling.run_head()
+                if why := base.uncollected.get(test.partition("::")[0]):
+                    findings.unable[test] = why
             findings.add(sampling)
             gate.left -= 1
         seconds = usual_seconds(time.monotonic() - began) if request.max_time is None else (request.max_time,) * 2
-        times.decide(*seconds, tell)
+        try:
+            times.decide(*seconds, tell)
+        except UsageMistake as mistake:  # a side is gone: the counts are known all the same
+            gate.mistake = str(mistake)
     except KeyboardInterrupt:
         gate.left += len(times.waiting)
     gate.runs, gate.retaken = base.runs + head.runs, base.retaken + head.retaken
     gate.failed = [*findings.failed, *_failures(times.broken)]
-    gate.outcome = findings.outcome(request, [*times.found()], looks)
+    gate.outcome = findings.outcome(request, [*times.found()], max(looks, times.looks))
     gate.outcome.interrupted, gate.outcome.notes = bool(gate.left), [*_notes(gate)]
-    if not gate.left:
-        with suppress(KeyboardInterrupt):  # the verdicts are there, whoever does not want to wait for the reasons
+    gate.outcome.notes += _broken_on_base(times.broken)
+    if not gate.left and not gate.mistake:
+        with suppress(KeyboardInterrupt, UsageMistake):  # the verdicts are there, whatever becomes of the reasons
             for test, lines in _explanations(gate.outcome, base, head, tell):
                 gate.outcome.explanations[test] = lines
     return gate
@@ -192,6 +212,14 @@ def _failures(samplings: Sequence[Sampling]) -> Iterator[tuple[str, str]]:
         why = sampling.samples[1][-1].failure
         if why:
             yield sampling.test, why
+
+
+def _broken_on_base(samplings: Sequence[Sampling]) -> Iterator[str]:
+    """Yield why no times are told of a test that ran to its end at first, and not when they were looked at."""
+    for sampling in samplings:
+        base, head = (samples[-1] for samples in sampling.samples)
+        if not head.failure:
+            yield f"{sampling.test}: no times are told, {base.failure or base.skipped or head.skipped}"
 
 
 def _differ(sampling: Sampling) -> bool:

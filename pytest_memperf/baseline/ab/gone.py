@@ -25,5 +25,4 @@ def add_gone(outcome: Outcome, former: list[str], head: Side) -> None:
     there = {*head.tests}
     for test in former:
         if test not in there and test.partition("::")[0] not in head.uncollected:
-            outcome.comparisons.append(Comparison(Key(test, "test", "", "process"), None, Change.GONE))
-            outcome.counts[Change.GONE] += 1
+            outcome.add(Comparison(Key(test, "call", "", "process"), None, Change.GONE))

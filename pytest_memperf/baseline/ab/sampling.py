@@ -73,7 +73,7 @@ class Sampling:
                 return False
         if sharp:
             self._sharpen()
-        return True
+        return not self.broken
 
     def _pair(self, number: int) -> tuple[Sample, Sample]:
         """Run the pair of this number, and return the samples of base and head."""
@@ -103,6 +103,10 @@ class Sampling:
                 anew = self._pair(number)
                 for side in self._sides:
                     side.retaken += 1
+                if anew[1].failure:  # a failure on head is one, whenever it comes
+                    for samples, sample in zip(self.samples, anew, strict=True):
+                        samples.append(sample)
+                    return
                 if not any(sample.failure or sample.skipped or sample.spoilt for sample in anew):
                     for samples, sample in zip(self.samples, anew, strict=True):
                         samples[number] = sample

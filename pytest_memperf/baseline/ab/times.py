@@ -38,10 +38,15 @@ class Times:
         self._samplings: list[Sampling] = []
         self.waiting: list[Sampling] = []
         """Those that more pairs would tell more of."""
+        self.looks = 0
+        """How many times of windows there were to look at."""
 
     def add(self, sampling: Sampling) -> None:
         """Take a test up where its first pairs strike, or where it asks for a time; what they tell needs no more."""
-        if sampling.broken or not [*self._looked_at(sampling)]:
+        if sampling.broken:
+            return
+        self.looks += sum(1 for _ in noisy.pairs_of(*sampling.results))
+        if not [*self._looked_at(sampling)]:
             return
         self._samplings.append(sampling)
         if self._undecided(sampling):
@@ -81,9 +86,9 @@ class Times:
         return [*self.waiting]
 
     def _evidence(self, sampling: Sampling) -> float:
-        """Return the most of its times; of one that is asked for it is out of question."""
+        """Return the most of its times that are not told; of one that is asked for it is out of question."""
         first = sampling.samples[1][0].results
-        every = noisy.pairs_of(*sampling.results)
+        every = (pairs for pairs in self._looked_at(sampling) if not self._is_told(pairs))
         return max((inf if noisy.is_asked(first, each.metric.name) else each.evidence for each in every), default=0.0)
 
     @property

@@ -138,7 +138,7 @@ def explanations(outcome: Outcome) -> Iterator[str]:
 
 def headline(outcome: Outcome) -> str:
     """Return the upshot in a few words."""
-    tests = len({comparison.key for comparison in outcome.failing})
+    tests = len({comparison.key.test for comparison in outcome.failing})
     found = []
     if tests:
         found.append(f"{counted(len(outcome.failing), 'memory regression')} in {counted(tests, 'test')}")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from gates import Both, judged, rows
+from gates import MARKED, Both, judged, rows
 
-from pytest_memperf.baseline.ab.gate import Request, agree, run
+from pytest_memperf.baseline.ab.gate import Gate, Request, agree, run
 from pytest_memperf.baseline.ab.sampling import LAYOUTS
-from pytest_memperf.baseline.ab.side import Sample
+from pytest_memperf.baseline.ab.side import Sample, Side
 from pytest_memperf.model.comparison import Change, Comparison
+from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.limits import Limits
 from pytest_memperf.model.metric import Better, Cost, Measured, Metric, Trust
 from pytest_memperf.model.result import Result
@@ -63,6 +65,8 @@ def test_what_is_not_measured_on_both(both: Both) -> None:
         "@pytest.mark.memperf(max_minor_faults=70)\n"
         "def test_over_head(): mypkg.work(100)\n"
         "def test_skipped(): pytest.skip()\n"
+        "def test_skipped_on_head(): head and pytest.skip()\n"
+        "def test_skipped_on_base(): head or pytest.skip('too old')\n"
         "if head:\n"
         "    def test_new(): pass\n"
         "    def test_new_and_bad(): assert False, 'at once'\n"
@@ -78,7 +82,62 @@ def test_what_is_not_measured_on_both(both: Both) -> None:
     assert "minor_faults" in gate.failed[2][1]
     assert found["test_later", Change.NEW].reason == "base cannot run it: AssertionError: not yet"
     assert found["test_new", Change.NEW].reason == ""
-    assert {test for test, _ in found} == {"test_later", "test_new"}
+    assert found["test_skipped_on_base", Change.NEW].reason == "base cannot run it: Skipped: too old"
+    assert {test for test, _ in found} == {"test_later", "test_new", "test_skipped_on_base"}
+
+
+def once(folder: Path, side: str, run: int, what: str) -> str:
+    """Return a module whose test does something in one of its runs on a side."""
+    return (
+        "import pathlib\n"
+        f"runs = pathlib.Path({str(folder)!r}) / mypkg.SIDE\n"
+        "def test_it():\n"
+        "    with runs.open('a') as file: file.write('x')\n"
+        "    mypkg.work()\n"
+        f"    if mypkg.SIDE == {side!r} and runs.stat().st_size == {run}: {what}\n"
+    )
+
+
+def test_a_test_that_fails_now_and_then_on_base(both: Both, tmp_path: Path) -> None:
+    """It is not new there, and nothing is told: its samples may be of a test that broke off."""
+    gate = judged(both(once(tmp_path, "base", 3, "assert False, 'for once'")))
+    (change,) = {each.change for each in gate.outcome.comparisons}
+
+    assert change is Change.UNSURE
+    assert {each.reason for each in gate.outcome.comparisons} == {
+        "base failed in 1 of 3 runs: AssertionError: for once"
+    }
+    assert gate.failed == []
+
+
+def test_metrics_that_nothing_is_told_of(both: Both) -> None:
+    """Their names are known all the same, here and after a journey, so that a limit on them is no mistake."""
+    gate = judged(both("def test_it(): mypkg.work(32)\n"))
+    assert not [each for each in gate.outcome.comparisons if each.metric and each.metric.name == "wall_time"]
+    for found in (gate, Gate.from_json(gate.as_json())):
+        assert {"wall_time", "minor_faults"} <= found.outcome.metrics
+
+
+def test_a_side_that_ends_while_times_are_looked_at(both: Both, tmp_path: Path) -> None:
+    """The counts are told, and why there is no more."""
+    text = once(tmp_path, "base", LAYOUTS[-1] + 1, "os.kill(serving, 9)").replace(
+        "def test_it", "serving = int(os.environ['SERVING'])\n@pytest.mark.memperf(max_wall_time='10 s')\ndef test_it"
+    )
+    text = f"os.environ.setdefault('SERVING', str(os.getpid()))\n{text}"
+    gate = judged(both(text))
+
+    assert gate.mistake.startswith("base ended while it ran test_it.py::test_it")
+    assert ("test_it", "minor_faults", Change.WORSE) in set(rows(gate))
+    assert Gate.from_json(gate.as_json()).mistake == gate.mistake
+
+
+def test_an_inline_test_proves_its_code_too(start: Callable[..., Side]) -> None:
+    """As one in a process of its own does: what lies beside the tests is not what is installed."""
+    test = "@pytest.mark.memperf(isolation='inline')\ndef test_it(): mypkg.work(32)\n"
+    package = "def work(pages): pass\n"
+    side = start("base", files={"conftest.py": "", "test_it.py": MARKED + test, "mypkg/__init__.py": package})
+    with pytest.raises(UsageMistake, match=r"base: test_it\.py::test_it imported mypkg from "):
+        side.run("test_it.py::test_it", 0)
 
 
 def test_all_that_is_the_same_where_asked_for(both: Both) -> None:

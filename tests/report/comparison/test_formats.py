@@ -114,6 +114,13 @@ def test_notes(name: str) -> None:
     assert text(name, replace(SAME, notes=["nobody was there", "it rained"])).count("it rained") == 1
 
 
+def test_windows_are_of_one_test() -> None:
+    """The upshot counts tests."""
+    twice = [values(FAULTS, Change.WORSE, 1, 2, failing=True)]
+    twice.append(replace(twice[0], key=twice[0].key._replace(window="parse")))
+    assert text("markdown", outcome(*twice)).startswith("### 2 memory regressions in 1 test\n")
+
+
 def test_interrupted() -> None:
     """Whoever reads the upshot knows that it is not the whole; JSON gives it back."""
     found = replace(SAME, interrupted=True, notes=["2 tests left"])
