@@ -66,6 +66,11 @@ def find(reference: str, store: Store, project: Path) -> Baseline:
     """
     if os.path.isfile(reference):
         return Baseline([read(reference)], f"the file {reference}")
+    return find_saved(reference, store, project)
+
+
+def find_saved(reference: str, store: Store, project: Path) -> Baseline:
+    """Return the same of the store alone, whatever files there are."""
     candidates = list(_candidates(store))
     remarks = [str(candidate.damage) for candidate in candidates if candidate.damage]
     for is_meant in _meanings(reference, project):
@@ -84,6 +89,11 @@ def find(reference: str, store: Store, project: Path) -> Baseline:
         if runs:
             return Baseline(runs, meant[0].described, remarks)
     return Baseline([], "", remarks)
+
+
+def none_kept(reference: str) -> str:
+    """Return the beginning of what is told where there is no baseline yet."""
+    return f"no run is kept yet that {reference!r} names"
 
 
 def _candidates(store: Store) -> Iterator[_Candidate]:

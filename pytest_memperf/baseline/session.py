@@ -10,7 +10,7 @@ import pytest
 
 from pytest_memperf.baseline.comparing import compare
 from pytest_memperf.baseline.file_store import FOLDER, platform
-from pytest_memperf.baseline.reference import Baseline, find
+from pytest_memperf.baseline.reference import Baseline, find, none_kept
 from pytest_memperf.baseline.storage import store_at
 from pytest_memperf.baseline.store import Store
 from pytest_memperf.metrics.session import metric_named, registry_of
@@ -165,7 +165,7 @@ class ComparingSession(MeasuredElsewhere):
         if self._mistake is not None or self._broken_off:
             return
         if outcome is None:
-            told = f"no run is kept yet that {self._reference!r} names: nothing to compare with"
+            told = f"{none_kept(self._reference)}: nothing to compare with"
             terminalreporter.write_line(f"memperf: {told}", yellow=True)
         elif verbosity < 0:
             terminalreporter.write_line(f"memperf: compared with {outcome.base}: {summary(outcome)}")

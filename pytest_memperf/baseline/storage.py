@@ -21,7 +21,7 @@ def store_at(storage: str, folder: Path, platform: str) -> Store:
         storage: a path or an address, ``sqlite:///FILE`` or ``postgresql://HOST/DATABASE``.
         folder: where relative paths begin.
     """
-    if not _is_address(storage):
+    if not is_address(storage):
         return FileStore(folder / storage, platform)
     database = _database(storage, folder)  # first: it tells what is not installed
     from pytest_memperf.baseline.sql.store import SqlStore
@@ -31,7 +31,7 @@ def store_at(storage: str, folder: Path, platform: str) -> Store:
 
 def stores_at(storage: str, folder: Path) -> Sequence[Store]:
     """Return the store of each platform that has runs there. UsageMistake as of ``store_at``."""
-    if not _is_address(storage):
+    if not is_address(storage):
         return stores(folder / storage)
     database = _database(storage, folder)
     from pytest_memperf.baseline.sql.store import sql_stores
@@ -41,13 +41,14 @@ def stores_at(storage: str, folder: Path) -> Sequence[Store]:
 
 def missing(storage: str, folder: Path) -> str | None:
     """Return what is to be there and is not, a folder or a file, in words; None for what only a server can tell."""
-    if not _is_address(storage):
+    if not is_address(storage):
         return None if os.path.isdir(folder / storage) else "folder"
     file = _database(storage, folder).file
     return None if file is None or os.path.isfile(file) else "file"
 
 
-def _is_address(storage: str) -> bool:
+def is_address(storage: str) -> bool:
+    """Tell whether this is written as the address of a database."""
     return "://" in storage
 
 

@@ -11,6 +11,7 @@ from pytest_memperf.baseline.comparing import compare
 from pytest_memperf.baseline.folders import pairs
 from pytest_memperf.cli.command import Command
 from pytest_memperf.cli.outcomes import (
+    NOTHING_JUDGED,
     READERS,
     add_outcome_arguments,
     check_names,
@@ -21,8 +22,8 @@ from pytest_memperf.cli.outcomes import (
     readable,
     write_outcomes,
 )
-from pytest_memperf.cli.sides import sides, tell
-from pytest_memperf.cli.storage import add_storage, store_of
+from pytest_memperf.cli.sides import NoRunYet, sides, tell
+from pytest_memperf.cli.storage import add_storage
 from pytest_memperf.model.errors import UsageMistake, nearest
 from pytest_memperf.model.limits import Limits
 from pytest_memperf.report.comparison.texts import GROUPS, SORTS, USUAL, Order
@@ -30,10 +31,11 @@ from pytest_memperf.report.comparison.texts import GROUPS, SORTS, USUAL, Order
 EPILOG = """
 A run is what --memperf-save kept: its number, name, commit, branch, a pattern of its file's name, "latest", a tag or
 another name of a commit that git knows; or the path of a file of results. The first of these that exists is taken.
+sqlite:///FILE or postgresql://HOST/DATABASE is the latest run of that storage, and with #RUN behind it another one.
 A folder stands for all files of results in it, one comparison for each environment that both sides have.
 
-Exit code: 0 without a regression, 1 with one, 2 for a mistake in the call, 3 where nothing could be judged (with
---strict: where something could not).
+Exit code: 0 without a regression, or, with a warning, where no run of BASE is saved yet, 1 with a regression, 2 for a
+mistake in the call, 3 where nothing could be judged (with --strict: where something could not, or BASE is not saved).
 """
 
 
@@ -72,11 +74,13 @@ def _run(options: argparse.Namespace) -> int:
     order = _order(options)
     limits = Limits.parse(options.fail)
     check_units(limits)
-    store = store_of(options.storage)
-    bases = sides(options.base, store)
+    try:
+        bases = sides(options.base, options.storage)
+    except NoRunYet as reason:
+        return _no_baseline(options, reason)
     outcomes, unpaired = [], False
     for name in options.heads:
-        found, alone = pairs(bases, sides(name, store))
+        found, alone = pairs(bases, sides(name, options.storage))
         for base, head in found:
             run = head.runs[0]
             outcome = compare(base.runs, run.results, run.environment, limits, keeps_same(options))
@@ -88,6 +92,16 @@ def _run(options: argparse.Namespace) -> int:
     check_names(limits, outcomes)
     write_outcomes(options, outcomes, order)
     return exit_code(outcomes, options.strict, unpaired)
+
+
+def _no_baseline(options: argparse.Namespace, reason: NoRunYet) -> int:
+    """Say so, and write reports of no comparison, so that none stays from before. UsageMistake for a wrong head."""
+    for name in options.heads:
+        with contextlib.suppress(NoRunYet):
+            sides(name, options.storage)
+    tell(f"there is no baseline yet: {reason}")
+    write_outcomes(options, [])
+    return NOTHING_JUDGED if options.strict else 0
 
 
 def _order(options: argparse.Namespace) -> Order:

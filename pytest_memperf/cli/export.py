@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from pytest_memperf.baseline.reference import Baseline
 from pytest_memperf.cli.command import Command
 from pytest_memperf.cli.outcomes import check_file
 from pytest_memperf.cli.sides import sides, tell
-from pytest_memperf.cli.storage import add_storage, store_of
+from pytest_memperf.cli.storage import add_storage
 from pytest_memperf.model.errors import UsageMistake, nearest
 from pytest_memperf.model.metric import Better
 from pytest_memperf.model.run import Run
@@ -61,13 +62,14 @@ def run(options: argparse.Namespace) -> int:
     chosen = FORMATS[options.format]
     if options.output is not None:
         check_file(options.output)
-    found = _run(options)
+    side = _side(options)
+    found = side.runs[0]
     results = list(found.results)
     taken = entries(results, options.metric or chosen.metrics)
     perturbed = sorted({result.perturbed for result in results if result.perturbed})
     if perturbed:
         tell(f"left out, {'; '.join(perturbed)}")
-    _check(options, chosen, taken)
+    _check(options, chosen, taken, side.described)
     text = io.StringIO(newline="")
     chosen.write(text, found, taken)
     if options.output is None:
@@ -80,15 +82,15 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _run(options: argparse.Namespace) -> Run:
-    """Return the run that is meant. UsageMistake for a folder with several."""
-    found = sides(options.run_name, store_of(options.storage))
+def _side(options: argparse.Namespace) -> Baseline:
+    """Return the run that is meant, as the first. UsageMistake for a folder with several."""
+    found = sides(options.run_name, options.storage)
     if len(found) > 1:
         raise UsageMistake(f"{options.run_name} has results of {len(found)} environments: name a file of one of them")
-    return found[0].runs[0]
+    return found[0]
 
 
-def _check(options: argparse.Namespace, chosen: Format, taken: Sequence[Entry]) -> None:
+def _check(options: argparse.Namespace, chosen: Format, taken: Sequence[Entry], described: str) -> None:
     """Tell what the format has no place for. UsageMistake for a metric that is not there, and where nothing is left."""
     names = {name for entry in taken for name in entry.result.metrics}
     for name in options.metric or ():
@@ -97,7 +99,7 @@ def _check(options: argparse.Namespace, chosen: Format, taken: Sequence[Entry]) 
     measured = [each for entry in taken for each in entry.metrics.values()]
     fit = [each for each in measured if chosen.better in (None, each.metric.better)]
     if not fit:
-        raise UsageMistake(f"{options.run_name} has nothing that --format={options.format} can say: choose another")
+        raise UsageMistake(f"{described} has nothing that --format={options.format} can say: choose another")
     left = sorted({each.metric.name for each in measured} - {each.metric.name for each in fit})
     if left and chosen.better is not None:
         tell(f"left out, {chosen.better.value} is not better: {', '.join(left)}")

@@ -1,20 +1,43 @@
-"""The runs that a word of a command line names: a saved one, a file, or those of a folder."""
+"""The runs that a word of a command line names: a saved one, one of another storage, a file, or those of a folder."""
 
 from __future__ import annotations
 
+import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from pytest_memperf.baseline.folders import is_folder, read_folder
-from pytest_memperf.baseline.reference import Baseline, find
+from pytest_memperf.baseline.reference import Baseline, find, find_saved, none_kept
+from pytest_memperf.baseline.storage import is_address
 from pytest_memperf.baseline.store import Store
+from pytest_memperf.cli.storage import store_named, store_of
+from pytest_memperf.environment.commit import commit_named
 from pytest_memperf.model.errors import UsageMistake
+from pytest_memperf.model.run import LATEST
 from pytest_memperf.report.table import printable
 
+_SAVE = "save one with pytest --memperf-save"
 
-def sides(reference: str, store: Store) -> list[Baseline]:
-    """Return what a side is: one baseline, or one for each environment of a folder. UsageMistake for nothing."""
-    found = read_folder(reference) if is_folder(reference) else [_found(reference, store)]
+
+class NoRunYet(UsageMistake):
+    """Nothing is wrong with a name, but no run is saved yet that it could mean."""
+
+
+def sides(reference: str, storage: str | None) -> list[Baseline]:
+    """Return what a side is: one baseline, or one for each environment of a folder. UsageMistake for nothing.
+
+    Args:
+        storage: where saved runs are, unless the side says that itself; None for the project's.
+    """
+    if is_address(reference):
+        found = [_at_address(reference)]
+    elif is_folder(reference):
+        found = read_folder(reference)
+    else:
+        store = store_of(storage)
+        is_none = not reference or os.path.isdir(reference) or reference.endswith(".json")
+        found = [_not_empty(find(reference, store, Path.cwd()), reference, store, is_none)]
     for side in found:
         for remark in side.remarks:
             tell(remark)
@@ -26,12 +49,27 @@ def tell(remark: str) -> None:
     print(f"memperf: {printable(remark)}", file=sys.stderr)
 
 
-def _found(reference: str, store: Store) -> Baseline:
-    found = find(reference, store, Path.cwd())
-    if not found.runs:
-        for remark in found.remarks:
-            tell(remark)
-        raise UsageMistake(
-            f"no file and no run in {store.described} is called {reference!r}: save one with pytest --memperf-save"
-        )
-    return found
+def _at_address(reference: str) -> Baseline:
+    """Return the run that ``URI#RUN`` names, the latest of ``URI``."""
+    address, mark, name = reference.rpartition("#")
+    if not mark or "@" in name.replace("@{", ""):  # that of a password, which ends with an @
+        address, name = reference, LATEST
+    store = store_named(address)
+    found = _not_empty(find_saved(name, store, Path.cwd()), name, store, is_none=not name)
+    return replace(found, described=f"{found.described}, in {store.described}")
+
+
+def _not_empty(found: Baseline, reference: str, store: Store, is_none: bool) -> Baseline:
+    """Return what is found. NoRunYet or UsageMistake where that is nothing.
+
+    Args:
+        is_none: whether it is no name of a run that could be saved, unless git knows it: a path, or nothing at all.
+    """
+    if found.runs:
+        return found
+    for remark in found.remarks:
+        tell(remark)
+    names = (reference, f"origin/{reference}")  # the latter is all that a checkout in CI has of another branch
+    if any(commit_named(name, Path.cwd()) for name in names) or not (is_none or store.runs()):
+        raise NoRunYet(f"{none_kept(reference)} in {store.described}: {_SAVE}")
+    raise UsageMistake(f"no file and no run in {store.described} is called {reference!r}: {_SAVE}")

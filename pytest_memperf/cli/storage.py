@@ -31,6 +31,11 @@ def store_of(given: str | None) -> Store:
     return store_at(*_storage(given), platform())
 
 
+def store_named(storage: str) -> Store:
+    """Return the store of this platform in a storage that stands for itself. UsageMistake as of ``store_of``."""
+    return store_at(*_checked(storage, storage, Path()), platform())
+
+
 def stores_of(given: str | None) -> Sequence[Store]:
     """Return the store of each platform that has runs. UsageMistake as of ``store_of``."""
     return stores_at(*_storage(given))
@@ -39,19 +44,19 @@ def stores_of(given: str | None) -> Sequence[Store]:
 def _storage(given: str | None) -> tuple[str, Path]:
     """Return what names the storage, and where that begins if it is a relative path."""
     if given is not None:
-        return _checked("--storage", given, Path())
+        return _checked(f"--storage={given}", given, Path())
     here = Path.cwd()
     folder, told = _from_ini(here)
     if told:
-        return _checked(_INI, told, folder)
+        return _checked(f"{_INI}={told}", told, folder)
     found = (each / FOLDER for each in (here, *here.parents) if (each / FOLDER).is_dir())
     return str(next(found, here / FOLDER)), here
 
 
-def _checked(spelling: str, storage: str, folder: Path) -> tuple[str, Path]:
+def _checked(shown: str, storage: str, folder: Path) -> tuple[str, Path]:
     lacking = missing(storage, folder)
     if lacking:
-        raise UsageMistake(f"{spelling}={storage}: there is no such {lacking}: name one of --memperf-storage")
+        raise UsageMistake(f"{shown}: there is no such {lacking}: name one of --memperf-storage")
     return storage, folder
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from projects import Project
 
 from pytest_memperf.baseline.file_store import FOLDER, platform
 from pytest_memperf.cli import main
@@ -59,6 +60,13 @@ def project(saved: Path, suite: Callable[[str], None], pytester: pytest.Pytester
         shutil.copytree(pytester.path, saved)
     shutil.copytree(saved, pytester.path, dirs_exist_ok=True)
     return pytester.path
+
+
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Go to a folder in which no run was ever saved."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 class Call:
@@ -171,6 +179,73 @@ class TestExitCodes:
         assert call.err.count("\n") == 1
 
 
+class TestNoBaseline:
+    """A run that could be there and is not saved yet: a warning, not a mistake."""
+
+    @pytest.fixture
+    def repository(self, project: Path, own_settings: None) -> Path:
+        """Make a repository of the folder, with a branch that no run was saved on."""
+        made = Project.new(project)
+        made.commit({})
+        made.git("branch", "unsaved")
+        made.git("update-ref", "refs/remotes/origin/fetched", "HEAD")
+        return project
+
+    @pytest.mark.parametrize(("strict", "code"), [([], 0), (["--strict"], 3)])
+    @pytest.mark.parametrize("head", ["latest", "after"])
+    @pytest.mark.parametrize("base", ["main", "latest", "1"])
+    def test_without_any_run(
+        self, empty: Path, capsys: pytest.CaptureFixture[str], base: str, head: str, strict: list[str], code: int
+    ) -> None:
+        """Whatever is asked for could be saved; one line says how, whatever is compared with it."""
+        call = Call(capsys, base, head, *strict)
+        assert (call.code, call.out) == (code, "")
+        assert call.err == (
+            f"memperf: there is no baseline yet: no run is kept yet that '{base}' names in {FOLDER}/{platform()}: "
+            "save one with pytest --memperf-save\n"
+        )
+
+    @pytest.mark.parametrize("base", ["base.json", "results", ""])
+    def test_a_path_is_none_that_could_be_saved(
+        self, empty: Path, capsys: pytest.CaptureFixture[str], base: str
+    ) -> None:
+        """A file that is not there, a folder without files and an empty word are mistakes without any run too."""
+        (empty / "results").mkdir()
+        call = Call(capsys, base, "latest")
+        assert (call.code, call.out) == (2, "")
+        assert f"is called '{base}': save one" in call.err
+
+    def test_a_head_is_no_baseline(self, empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """What is to be judged is not there: a mistake."""
+        write("base.json", Run("2026-11-22T10:00:00+00:00"))
+        assert Call(capsys, "base.json", "latest").code == 2
+
+    @pytest.mark.parametrize("base", ["unsaved", "HEAD", "fetched"])
+    def test_what_git_knows(self, repository: Path, capsys: pytest.CaptureFixture[str], base: str) -> None:
+        """A branch, here or only at origin, or a commit of which there is no run, beside runs of others."""
+        call = Call(capsys, base, "after")
+        assert (call.code, call.out) == (0, "")
+        assert call.err.startswith(f"memperf: there is no baseline yet: no run is kept yet that '{base}' names in ")
+        assert call.err.count("\n") == 1
+        assert Call(capsys, base, "after", "--strict").code == 3
+
+    @pytest.mark.parametrize("words", [("unsved", "after"), ("unsaved", "aftr"), ("unsaved", "after", "aftr")])
+    def test_what_nothing_knows_is_a_mistake(
+        self, repository: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+    ) -> None:
+        """As a base, and as a head of a base that is not saved yet."""
+        call = Call(capsys, *words)
+        assert (call.code, call.out) == (2, "")
+        assert "is called " in call.err
+        assert call.err.count("\n") == 1
+
+    def test_no_older_report_stays(self, empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """One of an earlier run would be taken for this one's; a limit on any metric is no mistake."""
+        (empty / "out.json").write_text("older")
+        assert Call(capsys, "main", "latest", "--fail=peak_rss:5%", "--report=json:out.json").code == 0
+        assert json.loads((empty / "out.json").read_text())["comparisons"] == []
+
+
 class TestSides:
     """What may be compared."""
 
@@ -203,7 +278,7 @@ class TestSides:
         monkeypatch.chdir(below)
         assert Call(capsys, "before", "after").code == 1
         (project / FOLDER).rename(project / "runs")
-        assert Call(capsys, "before", "after").code == 2
+        assert "there is no baseline yet: " in Call(capsys, "before", "after").err
         assert Call(capsys, "before", "after", "--storage=../../runs").code == 1
 
     def test_a_damaged_run_is_told(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -91,7 +91,7 @@ def test_perturbed_results_are_left_out(capsys: pytest.CaptureFixture[str]) -> N
         (["1", "--format=benchr"], "csv; did you mean 'bencher'?"),
         (["none", "--format=csv"], "is called 'none': save one with pytest --memperf-save"),
         (["1", "--format=csv", "--metric=hit"], "--metric=hit: no result has that; did you mean 'hits'?"),
-        (["1", "--format=customBiggerIsBetter", "--metric=wall_time"], "1 has nothing that --format=customBigger"),
+        (["1", "--format=customBiggerIsBetter", "--metric=wall_time"], " 10:00 has nothing that --format=customBigger"),
         (["1", "--format=csv", "--output=no/such"], "no/such cannot be written (No such file or directory): make "),
         (["folder", "--format=csv"], "folder has results of 2 environments: name a file of one of them"),
         (["empty.json", "--format=csv"], "empty.json has nothing that --format=csv can say: choose another"),

@@ -119,12 +119,10 @@ class Serving:
         failed = next((report for report in self._reports if report.failed), None)
         # What fails as expected counts for pytest as skipped, and has run all the same.
         skipped = next((report for report in self._reports if report.skipped and not hasattr(report, "wasxfail")), None)
-        looked = [
-            report.__dict__["memperf_elsewhere"] for report in self._reports if hasattr(report, "memperf_elsewhere")
-        ]
-        if not looked:  # it ran here, inline
-            looked = [imported_from_elsewhere(config.rootpath, [*sys.modules])]
-        elsewhere = [path for paths in looked for path in paths]
+        told = [each.__dict__["memperf_elsewhere"] for each in self._reports if hasattr(each, "memperf_elsewhere")]
+        if not told:  # it ran here, inline
+            told = [imported_from_elsewhere(config.rootpath, [*sys.modules])]
+        elsewhere = [path for paths in told for path in paths]
         return {
             "failed": None if failed is None else _cause(failed),
             "over_budget": failed is not None and bool(failed.__dict__.get("memperf_failed")),

@@ -120,10 +120,13 @@ def test_metrics_that_nothing_is_told_of(both: Both) -> None:
 
 def test_a_side_that_ends_while_times_are_looked_at(both: Both, tmp_path: Path) -> None:
     """The counts are told, and why there is no more."""
-    text = once(tmp_path, "base", LAYOUTS[-1] + 1, "os.kill(serving, 9)").replace(
-        "def test_it", "serving = int(os.environ['SERVING'])\n@pytest.mark.memperf(max_wall_time='10 s')\ndef test_it"
+    text = (
+        "import random, time\n"
+        "serving = os.environ.setdefault('SERVING', str(os.getpid()))\n"
+        + once(tmp_path, "base", LAYOUTS[-1] + 1, "os.kill(int(serving), 9)")
+        .replace("def test_it", "@pytest.mark.memperf(max_wall_time='10 s')\ndef test_it")
+        .replace("work()", "work(); time.sleep(0.01 + random.SystemRandom().random() / 10)")
     )
-    text = f"os.environ.setdefault('SERVING', str(os.getpid()))\n{text}"
     gate = judged(both(text))
 
     assert gate.mistake.startswith("base ended while it ran test_it.py::test_it")
