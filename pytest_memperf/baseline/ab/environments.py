@@ -7,12 +7,17 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import distributions
 from pathlib import Path
 
+from cyx.process import die_with_parent
 from pytest_memperf import __version__
 from pytest_memperf.baseline.ab.in_place import editable, paths_added
 from pytest_memperf.baseline.ab.interpreter import OWN, Interpreter
@@ -27,6 +32,10 @@ _FLAGS = ("CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "CC", "CXX", "PIP_CONSTRA
 """Variables that decide what a build comes to."""
 _SEARCHED = ("PYTHONPATH", "PYTHONHOME")
 """Variables through which an environment would have what is not installed in it."""
+_WHOLE = 'trap "kill -KILL 0" TERM; "$@" & wait $!'
+"""Runs a command; by SIGTERM, which the kernel sends it where this process is killed, all of its group ends."""
+_PATIENCE = 2.0
+"""Seconds to wait for processes that are killed: where nobody buries them, they stay."""
 
 
 def cache_folder() -> Path:
@@ -181,17 +190,37 @@ def _build(repository: Repository, state: State, project: str, install: str, mad
 
 
 def _run(command: Sequence[str], folder: Path, what: str, lock: int, variables: dict[str, str] | None = None) -> None:
-    """Run a command to its end. It holds the lock too: should it outlive this process, nobody builds meanwhile."""
+    """Run a command to its end; nothing that it starts in its group outlives that, an exception, or this process.
+
+    It holds the lock too: should some of it get away, nobody builds meanwhile.
+    """
     try:
-        done = subprocess.run(
-            command, cwd=folder, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, errors="replace", pass_fds=(lock,),
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", _WHOLE, "sh", *command],
+            cwd=folder, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, errors="replace", pass_fds=(lock,), start_new_session=True,
+            preexec_fn=partial(die_with_parent, signal.SIGTERM),
         )  # fmt: skip
     except OSError as error:
         raise UsageMistake(f"{what} cannot be run ({error.strerror})") from None
-    if done.returncode:
-        told = [line for line in done.stdout.splitlines() if line.strip()][-15:]
-        raise UsageMistake("\n".join([f"{what} failed (status {done.returncode}); it said", *told]))
+    with process:
+        try:
+            said, _ = process.communicate()
+        finally:
+            _kill(process)
+    if process.returncode:
+        told = [line for line in said.splitlines() if line.strip()][-15:]
+        raise UsageMistake("\n".join([f"{what} failed (status {process.returncode}); it said", *told]))
+
+
+def _kill(leader: subprocess.Popen[str]) -> None:
+    """Kill what is left of a group of processes, and wait until it is gone: it writes to what is deleted next."""
+    until = time.monotonic() + _PATIENCE
+    with suppress(ProcessLookupError, PermissionError):
+        while time.monotonic() < until:
+            os.killpg(leader.pid, signal.SIGKILL)
+            leader.wait()
+            time.sleep(0.01)
 
 
 def _site(venv: Path) -> list[Path]:
