@@ -19,6 +19,7 @@ from pathlib import Path
 
 from cyx.process import die_with_parent
 from pytest_memperf import __version__
+from pytest_memperf.baseline.ab.deciding import digest, included, with_included
 from pytest_memperf.baseline.ab.in_place import editable, paths_added
 from pytest_memperf.baseline.ab.interpreter import OWN, Interpreter
 from pytest_memperf.baseline.ab.repository import Repository, State, without_git_variables
@@ -28,8 +29,6 @@ from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.report.whole_file import write_text
 
 INSTALL = "pip install ."
-_FLAGS = ("CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "CC", "CXX", "PIP_CONSTRAINT", "PIP_INDEX_URL")
-"""Variables that decide what a build comes to."""
 _SEARCHED = ("PYTHONPATH", "PYTHONHOME")
 """Variables through which an environment would have what is not installed in it."""
 _WHOLE = 'trap "kill -KILL 0" TERM; "$@" & wait $!'
@@ -83,7 +82,9 @@ def build_of_requirements(requirements: str, python: Interpreter = OWN, called: 
         raise UsageMistake(
             f"--requirement={requirements}: what lies in {path} may change: name a wheel by --side, or two commits"
         )
-    return _kept(("requirements", called or str(Path.cwd()), text), python, lambda made: _pip(made, words))
+    files = included(text, os.path.dirname(requirements) if is_file else "")
+    key = ("requirements", called or str(Path.cwd()), text, *with_included(files))
+    return _kept(key, python, lambda made: _pip(made, words))
 
 
 def _is_path(word: str) -> bool:
@@ -131,10 +132,7 @@ def _kept(key: Sequence[str], python: Interpreter, make: Callable[[_Making], tup
     Args:
         make: installs what belongs there, and returns the modules of the project.
     """
-    flags = [f"{name}={os.environ.get(name)}" for name in _FLAGS]
-    words = (*key, python.version, python.path, *flags)
-    # The digest alone makes up the name: the paths of both sides are of one length.
-    folder = cache_folder() / hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
+    folder = cache_folder() / digest(key, python)  # and nothing else: the paths of both sides are of one length
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

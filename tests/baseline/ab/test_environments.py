@@ -14,7 +14,7 @@ import pytest
 from projects import INSTALL, PACKAGE, Project, processes
 
 from pytest_memperf.baseline.ab.environments import INSTALL as BY_DEFAULT
-from pytest_memperf.baseline.ab.environments import Built, build, cache_folder
+from pytest_memperf.baseline.ab.environments import Built, build, build_of_requirements, cache_folder
 from pytest_memperf.baseline.ab.repository import Repository
 from pytest_memperf.baseline.ab.unused import KEPT
 from pytest_memperf.environment.locks import locked, taken
@@ -139,6 +139,20 @@ class TestKept:
         assert sorted(left(cache)) == sorted([*folders, *(f"{name}.lock" for name in folders), "notes"])
         assert built(project) == old
         assert side(old) == "one"
+
+
+@pytest.mark.parametrize("requirements", ["first.txt", "numpy -r first.txt", "numpy --constraint=second.txt"])
+def test_requirements_that_include_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, requirements: str) -> None:
+    """What that says is part of what the environment is kept under, as are the requirements themselves."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pytest_memperf.baseline.ab.environments._kept", lambda key, *more: key)  # builds nothing
+    Path("first.txt").write_text("numpy\n-c second.txt\n")
+    Path("second.txt").write_text("numpy==1\n")
+    before = build_of_requirements(requirements)
+    assert build_of_requirements(requirements) == before
+    Path("second.txt").write_text("numpy==2\n")
+
+    assert build_of_requirements(requirements) != before
 
 
 class TestMistakes:
