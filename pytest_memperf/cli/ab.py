@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +45,7 @@ and others of execnet. They need git and the same pytest-memperf; here it takes 
 
 Exit code: 0 without a regression, 1 with one or where a test fails on HEAD or cannot be imported there, 2 for a mistake
 in the call or a side that is not what it claims to be, 3 where nothing could be judged (with
---strict: where something could not), 130 where it was interrupted: it tells what it has by then.
+--strict: where something could not), 130 where it was interrupted, by Ctrl-C or SIGTERM: it tells what it has by then.
 Of several machines: the worst.
 """
 
@@ -96,14 +98,15 @@ def run(options: argparse.Namespace) -> int:
     check_reports(options)
     limits = Limits.parse(options.fail)
     check_units(limits)
-    try:
-        task, codes = _task(options), list[int]()
-        if options.tx:
-            found, codes = on_hosts(options.tx, task, _tell)
-        else:
-            found = [carry_out(task, _tell)]
-    finally:
-        _tell("")
+    with _termination_interrupts():
+        try:
+            task, codes = _task(options), list[int]()
+            if options.tx:
+                found, codes = on_hosts(options.tx, task, _tell)
+            else:
+                found = [carry_out(task, _tell)]
+        finally:
+            _tell("")
     for gate in found:
         gate.outcome.folder = options.project
     outcomes = [gate.outcome for gate in found]
@@ -122,6 +125,16 @@ def _code(gate: Gate, strict: bool) -> int:
     if gate.left:
         return INTERRUPTED
     return MISTAKE if gate.mistake else exit_code([gate.outcome], strict)
+
+
+@contextlib.contextmanager
+def _termination_interrupts() -> Iterator[None]:
+    """Have SIGTERM, by which a cancelled job is ended, do what Ctrl-C does."""
+    former = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 def _remarks(gate: Gate) -> Iterator[str]:

@@ -8,13 +8,15 @@ import signal
 import sys
 import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from gate_runs import TESTS, in_the_last_test
+from gate_runs import TESTS, in_the_last_test, start
 from projects import INSTALL, PACKAGE, Project, interpreter, processes
 
 from pytest_memperf.cli import main
+from pytest_memperf.environment.locks import taken
 
 MARKED = "import os, time, pytest, mypkg\npytestmark = pytest.mark.memperf\n"
 INNOCENT = {
@@ -365,11 +367,12 @@ class TestSides:
 class TestInterrupted:
     """A run that comes to no end of its own."""
 
-    def test_ctrl_c(self, project: Project, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+    def test_in_a_test(self, project: Project, tmp_path: Path, sent: signal.Signals) -> None:
         """What it has so far is told; no process, no worktree and no temporary folder is left."""
         before = project.seen()
         process = in_the_last_test(tmp_path)
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, sent)
         output, errors = process.communicate(timeout=30)
         rows = {line.split()[0] for line in output.splitlines() if "::" in line}
 
@@ -387,12 +390,50 @@ class TestInterrupted:
         process = in_the_last_test(tmp_path)
         process.kill()
         process.communicate()
-        until = time.monotonic() + 5
-        while processes(f"STARTED={tmp_path}") and time.monotonic() < until:
-            time.sleep(0.02)
-        assert processes(f"STARTED={tmp_path}") == []
+        assert eventually(lambda: processes(f"STARTED={tmp_path}") == [], seconds=5)
         assert len([*(tmp_path / "temporary").glob("memperf-ab-*")]) == 1
         code, _, errors = run(capsys, "main", "main", "--", "-k", "nothing_of_this_name")
 
         assert (code, errors.count("\n")) == (2, 1)
         assert project.seen() == before
+
+    @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+    def test_in_a_build(
+        self, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: signal.Signals
+    ) -> None:
+        """What the command has started ends with it, whether it writes to us or not, and so nobody holds the lock.
+
+        No worktree and, unless killed at once, no half-built environment and no temporary folder is left.
+        """
+        cache, pids = tmp_path / "cache", tmp_path / "pids"
+        monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+        before = project.seen()
+        silent = f"(sleep 300 & echo $! >> {pids}; sleep 300) > /dev/null 2>&1"
+        command = f"{silent} & sleep 300 & echo $! >> {pids}; wait; {INSTALL}"
+        process = start(f"--install={command}", "main", "innocent")
+        assert eventually(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+        started = pids.read_text().split()
+        assert all(Path("/proc", pid).exists() for pid in started)
+        (lock,) = cache.rglob("*.lock")
+        process.send_signal(sent)  # to this process alone, not to its group
+        told = process.communicate(timeout=30)
+
+        assert eventually(lambda: processes(f"XDG_CACHE_HOME={cache}") == [], seconds=5)
+        assert project.seen() == before
+        assert told == ("", "")
+        if sent is signal.SIGKILL:
+            with taken(lock, os.O_RDWR):  # by nobody
+                return
+        assert process.returncode == 130
+        assert [*lock.parent.iterdir()] == []
+        assert [*(tmp_path / "temporary").iterdir()] == []
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 60) -> bool:
+    """Tell whether something comes to hold in so many seconds."""
+    until = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.01)
+    return True

@@ -7,13 +7,19 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import distributions
 from pathlib import Path
 
+from cyx.process import die_with_parent
 from pytest_memperf import __version__
+from pytest_memperf.baseline.ab.deciding import digest, included, with_included
 from pytest_memperf.baseline.ab.in_place import editable, paths_added
 from pytest_memperf.baseline.ab.interpreter import OWN, Interpreter
 from pytest_memperf.baseline.ab.repository import Repository, State, without_git_variables
@@ -23,15 +29,17 @@ from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.report.whole_file import write_text
 
 INSTALL = "pip install ."
-_FLAGS = ("CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "CC", "CXX", "PIP_CONSTRAINT", "PIP_INDEX_URL")
-"""Variables that decide what a build comes to."""
 _SEARCHED = ("PYTHONPATH", "PYTHONHOME")
 """Variables through which an environment would have what is not installed in it."""
+_WHOLE = 'trap "kill -KILL 0" TERM; "$@" & wait $!'
+"""Runs a command; by SIGTERM, which the kernel sends it where this process is killed, all of its group ends."""
+_PATIENCE = 2.0
+"""Seconds to wait for processes that are killed: where nobody buries them, they stay."""
 
 
 def cache_folder() -> Path:
-    """Return where environments are kept."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pytest-memperf" / "ab"
+    """Return where environments are kept: the folder itself, not by a link to it, for so installers note it."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").resolve() / "pytest-memperf" / "ab"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +82,9 @@ def build_of_requirements(requirements: str, python: Interpreter = OWN, called: 
         raise UsageMistake(
             f"--requirement={requirements}: what lies in {path} may change: name a wheel by --side, or two commits"
         )
-    return _kept(("requirements", called or str(Path.cwd()), text), python, lambda made: _pip(made, words))
+    files = included(text, os.path.dirname(requirements) if is_file else "")
+    key = ("requirements", called or str(Path.cwd()), text, *with_included(files))
+    return _kept(key, python, lambda made: _pip(made, words))
 
 
 def _is_path(word: str) -> bool:
@@ -122,10 +132,7 @@ def _kept(key: Sequence[str], python: Interpreter, make: Callable[[_Making], tup
     Args:
         make: installs what belongs there, and returns the modules of the project.
     """
-    flags = [f"{name}={os.environ.get(name)}" for name in _FLAGS]
-    words = (*key, python.version, python.path, *flags)
-    # The digest alone makes up the name: the paths of both sides are of one length.
-    folder = cache_folder() / hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
+    folder = cache_folder() / digest(key, python)  # and nothing else: the paths of both sides are of one length
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -181,17 +188,37 @@ def _build(repository: Repository, state: State, project: str, install: str, mad
 
 
 def _run(command: Sequence[str], folder: Path, what: str, lock: int, variables: dict[str, str] | None = None) -> None:
-    """Run a command to its end. It holds the lock too: should it outlive this process, nobody builds meanwhile."""
+    """Run a command to its end; nothing that it starts in its group outlives that, an exception, or this process.
+
+    It holds the lock too: should some of it get away, nobody builds meanwhile.
+    """
     try:
-        done = subprocess.run(
-            command, cwd=folder, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, errors="replace", pass_fds=(lock,),
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", _WHOLE, "sh", *command],
+            cwd=folder, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, errors="replace", pass_fds=(lock,), start_new_session=True,
+            preexec_fn=partial(die_with_parent, signal.SIGTERM),
         )  # fmt: skip
     except OSError as error:
         raise UsageMistake(f"{what} cannot be run ({error.strerror})") from None
-    if done.returncode:
-        told = [line for line in done.stdout.splitlines() if line.strip()][-15:]
-        raise UsageMistake("\n".join([f"{what} failed (status {done.returncode}); it said", *told]))
+    with process:
+        try:
+            said, _ = process.communicate()
+        finally:
+            _kill(process)
+    if process.returncode:
+        told = [line for line in said.splitlines() if line.strip()][-15:]
+        raise UsageMistake("\n".join([f"{what} failed (status {process.returncode}); it said", *told]))
+
+
+def _kill(leader: subprocess.Popen[str]) -> None:
+    """Kill what is left of a group of processes, and wait until it is gone: it writes to what is deleted next."""
+    until = time.monotonic() + _PATIENCE
+    with suppress(ProcessLookupError, PermissionError):
+        while time.monotonic() < until:
+            os.killpg(leader.pid, signal.SIGKILL)
+            leader.wait()
+            time.sleep(0.01)
 
 
 def _site(venv: Path) -> list[Path]:

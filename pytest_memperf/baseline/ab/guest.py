@@ -76,7 +76,7 @@ def _interrupt(number: int, frame: object) -> None:
 
 
 def _interrupted(message: object) -> None:
-    """Interrupt the main thread and a build that is under way; sides have groups of their own, and are ended."""
+    """Interrupt the main thread, and git; builds and sides have groups of their own, and are ended."""
     os.killpg(0, signal.SIGINT)
 
 

@@ -11,13 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from projects import INSTALL, PACKAGE, Project
+from projects import INSTALL, PACKAGE, Project, processes
 
 from pytest_memperf.baseline.ab.environments import INSTALL as BY_DEFAULT
-from pytest_memperf.baseline.ab.environments import Built, build, cache_folder
+from pytest_memperf.baseline.ab.environments import Built, build, build_of_requirements, cache_folder
 from pytest_memperf.baseline.ab.repository import Repository
 from pytest_memperf.baseline.ab.unused import KEPT
-from pytest_memperf.environment.locks import locked
+from pytest_memperf.environment.locks import locked, taken
 from pytest_memperf.model.errors import UsageMistake
 
 SETUP = """
@@ -90,13 +90,14 @@ class TestKept:
         assert other.python not in (one.python, two.python)
         assert len({len(str(each.python)) for each in (one, two, other)}) == 1
 
-    def test_killed_half_way(self, project: Project, tmp_path: Path) -> None:
-        """What a killed run has built is made anew, once the command that it started has come to its end.
+    def test_killed_half_way(self, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The command of a killed run ends with it, and what that has built is made anew.
 
         Of two runs that want it then, one builds and the other waits.
         """
         log = tmp_path / "log"
-        install = f"echo begin >> {log}; sleep 1; {INSTALL}; echo end >> {log}"
+        install = f"echo begin >> {log}; sleep $SECONDS_OF_IT; {INSTALL}; echo end >> {log}"
+        monkeypatch.setenv("SECONDS_OF_IT", "60")
         process = subprocess.Popen([sys.executable, "-c", BUILD, project.folder, install], cwd=tmp_path)
         until = time.monotonic() + 60
         while not log.exists() and time.monotonic() < until:
@@ -104,13 +105,21 @@ class TestKept:
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert log.read_text() == "begin\n"
+        monkeypatch.setenv("SECONDS_OF_IT", "1")
         with ThreadPoolExecutor(2) as both:
             made, same = both.map(lambda _: built(project, install), range(2))
 
-        assert log.read_text() == "begin\nend\n" * 2
+        assert log.read_text() == "begin\n" * 2 + "end\n"
         assert made == same
         assert side(made) == "one"
 
+    def test_what_the_command_leaves(self, project: Project, tmp_path: Path) -> None:
+        """A process that it has started and not waited for ends with it: it would hold the lock."""
+        made = built(project, f"{INSTALL}; sleep 300 > /dev/null 2>&1 &")
+
+        assert processes(f"XDG_CACHE_HOME={tmp_path}") == []
+        with taken(made.python.parents[2].with_suffix(".lock"), os.O_RDWR):
+            assert side(made) == "one"
 
     def test_unused(self, project: Project) -> None:
         """What no run has used for weeks goes with the next build, but for what is being made, or is not ours."""
@@ -130,6 +139,20 @@ class TestKept:
         assert sorted(left(cache)) == sorted([*folders, *(f"{name}.lock" for name in folders), "notes"])
         assert built(project) == old
         assert side(old) == "one"
+
+
+@pytest.mark.parametrize("requirements", ["first.txt", "numpy -r first.txt", "numpy --constraint=second.txt"])
+def test_requirements_that_include_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, requirements: str) -> None:
+    """What that says is part of what the environment is kept under, as are the requirements themselves."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pytest_memperf.baseline.ab.environments._kept", lambda key, *more: key)  # builds nothing
+    Path("first.txt").write_text("numpy\n-c second.txt\n")
+    Path("second.txt").write_text("numpy==1\n")
+    before = build_of_requirements(requirements)
+    assert build_of_requirements(requirements) == before
+    Path("second.txt").write_text("numpy==2\n")
+
+    assert build_of_requirements(requirements) != before
 
 
 class TestMistakes:
