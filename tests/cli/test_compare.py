@@ -337,6 +337,7 @@ class TestFolders:
         found = json.loads(Call(capsys, "parts", "as-before", "--format=json").out)["comparisons"][0]
         assert not {"new", "gone", "worse"} & found["counts"].keys()
         reasons = {each["reason"] for each in found["metrics"] if each["metric"] == "wall_time"}
+        assert reasons
         assert all(reason.startswith("machine several in parts and ") for reason in reasons)
         assert found["base"].endswith("and 2 more")
 

@@ -15,7 +15,7 @@ COLUMNS = (
 
 
 def write(file: TextIO, outcomes: list[Outcome]) -> None:
-    """Write the names of the columns and all rows; what there is none of is empty."""
+    """Write the names of the columns and all rows, also of tests that fail; what there is none of is empty."""
     rows = csv.writer(file)  # lines end as RFC 4180 says: so what is quoted has every line break in it
     rows.writerow(COLUMNS)
     for outcome in outcomes:
@@ -30,3 +30,7 @@ def write(file: TextIO, outcomes: list[Outcome]) -> None:
                     outcome.host,
                 ]
             )  # fmt: skip
+        for test, reason in outcome.failed.items():
+            given = {"base_run": outcome.base, "head_run": outcome.head, "test": test, "verdict": "fails on head"}
+            given |= {"fails": "1", "reason": reason, "host": outcome.host}
+            rows.writerow([given.get(name, "") for name in COLUMNS])

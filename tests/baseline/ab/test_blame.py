@@ -32,11 +32,12 @@ def test_a_new_line_and_a_changed_one() -> None:
 
 
 def test_at_most_three() -> None:
-    """The largest, and none that is a tenth of all or less."""
+    """The largest, and none that is less than a tenth of all."""
     head = attribution(*(("a.py", number, f"x{number}", number * 100) for number in range(1, 9)))
     assert [line.partition(" ")[0] for line in reasons(attribution(), head, FAULTS)] == ["a.py:8", "a.py:7", "a.py:6"]
-    head = attribution(("a.py", 1, "much", 1_000), ("a.py", 2, "little", 50))
-    assert [line.partition(" ")[0] for line in reasons(attribution(), head, FAULTS)] == ["a.py:1"]
+    for little, told in ((99, ["a.py:1"]), (100, ["a.py:1", "a.py:2"])):
+        head = attribution(("a.py", 1, "much", 1_000 - little), ("a.py", 2, "little", little))
+        assert [line.partition(" ")[0] for line in reasons(attribution(), head, FAULTS)] == told
 
 
 def test_mappings() -> None:

@@ -21,10 +21,9 @@ def test_packages_and_modules_go(tmp_path: Path, place: str) -> None:
     stays = ["conftest.py", "tests/test_it.py", "tests/mypkg/data.py", "docs/mypkg.py", f"{place}other.py"]
     goes = ["mypkg/__init__.py", "mypkg/deep/one.py", "single.py", "_fast.cpython-312-x86_64-linux-gnu.so", "_fast.pyi"]
     Project(tmp_path).write(dict.fromkeys([*stays, *(place + name for name in goes), ".git/config"], ""))
-    removed = leave_out(tmp_path, "", ("mypkg", "single", "_fast"))
+    leave_out(tmp_path, "", ("mypkg", "single", "_fast"))
 
     assert remaining(tmp_path) == sorted([*stays, f"{place}_fast.pyi"])
-    assert sorted(removed) == sorted(place + name for name in (*goes[2:4], "mypkg"))
 
 
 def test_a_project_within_the_repository(tmp_path: Path) -> None:

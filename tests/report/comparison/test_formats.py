@@ -114,6 +114,15 @@ def test_notes(name: str) -> None:
     assert text(name, replace(SAME, notes=["nobody was there", "it rained"])).count("it rained") == 1
 
 
+def test_csv_has_what_fails() -> None:
+    """A row for each test that fails on head, in the columns that it has something for."""
+    *_, test, module = csv.DictReader(io.StringIO(text("csv", FAILED)))
+    assert (test["test"], test["verdict"], test["fails"], test["reason"], test["metric"]) == (
+        key().test, "fails on head", "1", "AssertionError: broken", "",
+    )  # fmt: skip
+    assert module["test"] == "tests/test_gone.py"
+
+
 def test_windows_are_of_one_test() -> None:
     """The upshot counts tests."""
     twice = [values(FAULTS, Change.WORSE, 1, 2, failing=True)]
