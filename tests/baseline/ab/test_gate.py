@@ -120,14 +120,22 @@ def test_metrics_that_nothing_is_told_of(both: Both) -> None:
 
 def test_a_side_that_ends_while_times_are_looked_at(both: Both, tmp_path: Path) -> None:
     """The counts are told, and why there is no more."""
-    text = "import random, time\n" + once(
-        tmp_path, "base", LAYOUTS[-1] + 1, "os.kill(int(runs.with_name('serving').read_text()), 9)"
-    ).replace("def test_it", "@pytest.mark.memperf(max_wall_time='10 s')\ndef test_it").replace(
-        "work()", "work(); time.sleep(0.01 + random.SystemRandom().random() / 10)"
+    serving = tmp_path / "serving"
+    base, head = both(
+        "import pathlib, random, time\n"
+        f"serving = pathlib.Path({str(serving)!r})\n"
+        "@pytest.mark.memperf(max_wall_time='10 s')\n"
+        "def test_it():\n"
+        "    mypkg.work()\n"
+        "    time.sleep(0.01 + random.SystemRandom().random() / 10)\n"
+        "    if mypkg.SIDE == 'base' and serving.exists(): os.kill(int(serving.read_text()), 9)\n"
     )
-    base, head = both(text)
-    (tmp_path / "serving").write_text(str(base._process.pid))
-    gate = judged((base, head))
+
+    def tell(text: str) -> None:
+        if text.startswith("times: "):
+            serving.write_text(str(base._process.pid))
+
+    gate = run(base, head, Request(Limits()), tell)
 
     assert gate.mistake.startswith("base ended while it ran test_it.py::test_it")
     assert ("test_it", "minor_faults", Change.WORSE) in set(rows(gate))
