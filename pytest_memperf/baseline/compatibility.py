@@ -11,9 +11,11 @@ from pytest_memperf.model.metric import Trust
 
 DECIDES_COUNTS = (
     "kernel", "architecture", "page_size", "thp", "thp_sizes", "allocator", "allocator_tuning",
-    "python", "numpy", "numpy_huge_pages", "plugins",
+    "python", "numpy", "numpy_huge_pages", "plugins", "libraries",
 )  # fmt: skip
 """What page faults and resident memory depend on, whichever the machine."""
+_LOADED = "libraries"
+"""Depends on the tests that ran: one that a side has not loaded tells nothing."""
 DECIDES_TIMES = ("machine", "cpu", "cpus", "affinity", "cgroup")
 """Beside these, what the speed depends on: times compare within one machine only."""
 
@@ -40,14 +42,18 @@ def _named(names: tuple[str, ...], base: Environment, head: Environment) -> Iter
         ours, theirs = getattr(base, name), getattr(head, name)
         if ours is None or theirs is None or ours == theirs:
             continue
+        if name == _LOADED:
+            ours = {each: version for each, version in ours.items() if each in theirs}
+            theirs = {each: theirs[each] for each in ours}
         if isinstance(ours, Mapping):
-            yield from _entries(name, ours, theirs)
+            yield from (f"{name}: {each}" for each in entries_apart(ours, theirs))
         else:
             yield f"{name} {ours} and {theirs}"
 
 
-def _entries(name: str, base: Mapping[str, Any], head: Mapping[str, Any]) -> Iterator[str]:
+def entries_apart(base: Mapping[str, Any], head: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the entries that differ, ``six 1.16.0 and 1.17.0`` for example; one that a side lacks is none there."""
     for entry in sorted({*base, *head}):
         ours, theirs = base.get(entry, "none"), head.get(entry, "none")
         if ours != theirs:
-            yield f"{name}: {entry} {ours} and {theirs}"
+            yield f"{entry} {ours} and {theirs}"

@@ -52,16 +52,14 @@ def register_baseline(config: pytest.Config) -> None:
 
 def check_limits(config: pytest.Config) -> None:
     """Raise UsageMistake for a limit on a metric that no test can have, or in another unit than the metric's."""
-    limits, registry = resolve(config, "compare-fail") or Limits(), registry_of(config)
+    limits = resolve(config, "compare-fail") or Limits()
     for limit in (limits.of or {}).values():
-        if limit.recorded:
-            continue
-        name = metric_named(limit.metric, "compare-fail", config)
-        if name in registry:
-            try:
-                limit.allowed(registry[name].unit, 0)
-            except UsageMistake as mistake:
-                raise UsageMistake(f"{spelling(config, 'compare-fail')}={mistake}") from None
+        if not limit.recorded:
+            metric_named(limit.metric, "compare-fail", config)
+    try:
+        limits.check_units(registry_of(config))
+    except UsageMistake as mistake:
+        raise UsageMistake(f"{spelling(config, 'compare-fail')}={mistake}") from None
 
 
 def store_of(config: pytest.Config) -> Store:

@@ -138,18 +138,15 @@ def check_names(limits: Limits, outcomes: Sequence[Outcome]) -> None:
 
 
 def check_units(limits: Limits) -> None:
-    """Refuse a limit in another unit than its metric's, of those that are known before anything runs."""
+    """Refuse a limit in another unit than its metric's, of the metrics that come with this package."""
     if not limits.of:
         return
     from pytest_memperf.metrics import BUILT_IN, Registry
 
-    registry = Registry(BUILT_IN)
-    for limit in limits.of.values():
-        if not limit.recorded and limit.metric in registry:
-            try:
-                limit.allowed(registry[limit.metric].unit, 0)
-            except UsageMistake as mistake:
-                raise UsageMistake(f"--fail={mistake}") from None
+    try:
+        limits.check_units(Registry(BUILT_IN))
+    except UsageMistake as mistake:
+        raise UsageMistake(f"--fail={mistake}") from None
 
 
 def write_outcomes(options: argparse.Namespace, outcomes: list[Outcome], order: Order = USUAL) -> None:

@@ -17,6 +17,10 @@ def collect(plugins: Mapping[str, str] | None = None, root: Path = Path("/")) ->
         plugins: the pytest plugins with their versions, from who knows them.
         root: where /proc and /sys are found.
     """
-    from pytest_memperf.environment import kernel, machine, process
+    from pytest_memperf.environment import installed, kernel, machine, process
 
-    return Environment(**machine.collect(root), **kernel.collect(root), **process.collect(root), plugins=plugins)
+    named = {*(plugins or ()), "numpy"}
+    libraries = {name: version for name, version in sorted(installed.loaded().items()) if name not in named}
+    return Environment(
+        **machine.collect(root), **kernel.collect(root), **process.collect(root), plugins=plugins, libraries=libraries
+    )

@@ -57,6 +57,8 @@ class Environment:
     """Whether NumPy asks for huge pages; None where the process has not loaded it."""
     plugins: Mapping[str, str] | None = None
     """The pytest plugins that were loaded, with their versions."""
+    libraries: Mapping[str, str] | None = None
+    """What else of others was imported, with its version: not the project itself, nor what comes from its folders."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the environment as plain JSON data; unknowns are null."""

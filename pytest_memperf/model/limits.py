@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from pytest_memperf.model.comparison import Change, Comparison
 from pytest_memperf.model.errors import UsageMistake
-from pytest_memperf.model.metric import RECORDED
+from pytest_memperf.model.metric import RECORDED, Metric
 from pytest_memperf.model.units import Number, Unit, parse_share
 from pytest_memperf.model.values import number_or_text
 
@@ -94,6 +94,13 @@ class Limits:
             limit = self.of.get(comparison.metric.name)
             fails = limit is not None and limit.exceeded(comparison)
         return replace(comparison, failing=True) if fails and comparison.change is Change.WORSE else comparison
+
+    def check_units(self, metrics: Iterable[Metric]) -> None:
+        """Refuse a limit in another unit than its metric's, of those that are known before anything runs."""
+        units = {metric.name: metric.unit for metric in metrics}
+        for limit in (self.of or {}).values():
+            if not limit.recorded and limit.metric in units:
+                limit.allowed(units[limit.metric], 0)
 
     def unknown(self, names: Container[str]) -> list[str]:
         """Return the metrics with a limit that are not among these."""

@@ -28,6 +28,11 @@ OTHERS: dict[str, tuple[Any, Any, str]] = {
         {"pytest-cov": "6.0"},
         "plugins: pytest-cov 5.0 and 6.0, plugins: pytest-xdist 3.6 and none",
     ),
+    "libraries": (
+        {"pandas": "2.2.3", "pyarrow": "17.0.0", "six": "1.16.0"},
+        {"pandas": "2.3.0", "pyarrow": "17.0.0", "lxml": "5.0"},
+        "libraries: pandas 2.2.3 and 2.3.0",
+    ),
     "machine": ("3f2a", "9b1c", "machine 3f2a and 9b1c"),
     "cpu": ("A", "B", "cpu A and B"),
     "cpus": (2, 64, "cpus 2 and 64"),

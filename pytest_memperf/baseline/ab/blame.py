@@ -23,13 +23,14 @@ def reasons(base: Mapping[str, Any], head: Mapping[str, Any], metrics: Iterable[
             that did.
     """
     of_peak = ["peak" in metric for metric in metrics]
+    beside_peak = not all(of_peak)
     found: list[str] = []
-    if not all(of_peak):
+    if beside_peak:
         found += _lines(base["faults"], head["faults"], COUNT, "faults more")
     if any(of_peak):
         found += _lines(base["peak"], head["peak"], BYTES, "more at the peak")
         found += _mappings(base["growth_at_peak"], head["growth_at_peak"], "more at the peak")
-    if not all(of_peak):
+    if beside_peak:
         found += _mappings(base["growth"], head["growth"], "more at the end")
     return found
 

@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -20,10 +20,10 @@ from pathlib import Path
 from cyx.process import die_with_parent
 from pytest_memperf import __version__
 from pytest_memperf.baseline.ab.deciding import digest, included, with_included
-from pytest_memperf.baseline.ab.in_place import editable, paths_added
 from pytest_memperf.baseline.ab.interpreter import OWN, Interpreter
 from pytest_memperf.baseline.ab.repository import Repository, State, without_git_variables
 from pytest_memperf.baseline.ab.unused import READY, delete_unused
+from pytest_memperf.environment.installed import editable, modules, paths_added, top_level
 from pytest_memperf.environment.locks import locked
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.report.whole_file import write_text
@@ -184,7 +184,7 @@ def _build(repository: Repository, state: State, project: str, install: str, mad
             f"--install {install!r} installed {in_place} in place, which would leave it without its sources: "
             "install it, not editable"
         )
-    return _packages(venv, source) or tuple(sorted(_modules(added)))
+    return _packages(venv, source) or tuple(sorted(modules(added)))
 
 
 def _run(command: Sequence[str], folder: Path, what: str, lock: int, variables: dict[str, str] | None = None) -> None:
@@ -230,18 +230,12 @@ def _files(venv: Path) -> set[str]:
     return {path.name for site in _site(venv) for path in site.iterdir()}
 
 
-def _modules(names: Iterable[str]) -> set[str]:
-    """Return the top-level modules among such names."""
-    others = (".dist-info", ".egg-info", ".pth", "__pycache__")
-    return {name.partition(".")[0] for name in names if not name.endswith(others)}
-
-
 def _packages(venv: Path, source: Path) -> tuple[str, ...]:
     """Return the top-level modules of what was installed from the project's own folder: pip notes where from."""
     found: set[str] = set()
     for each in distributions(path=[*map(str, _site(venv))]):
         if source.as_uri() in (each.read_text("direct_url.json") or ""):
-            found |= _modules(Path(file).parts[0] for file in each.files or () if ".." not in Path(file).parts)
+            found |= top_level(each)
     return tuple(sorted(found))
 
 

@@ -166,8 +166,7 @@ def run(base: Side, head: Side, request: Request, tell: Callable[[str], None]) -
     gate.runs, gate.retaken = base.runs + head.runs, base.retaken + head.retaken
     gate.failed = [*findings.failed, *_failures(times.broken)]
     gate.outcome = findings.outcome(request, [*times.found()], max(looks, times.looks))
-    gate.outcome.interrupted, gate.outcome.notes = bool(gate.left), [*_notes(gate)]
-    gate.outcome.notes += _broken_on_base(times.broken)
+    gate.outcome.interrupted, gate.outcome.notes = bool(gate.left), [*_notes(gate, times.broken)]
     if not gate.left and not gate.mistake:
         with suppress(KeyboardInterrupt, UsageMistake):  # the verdicts are there, whatever becomes of the reasons
             for test, lines in _explanations(gate.outcome, base, head, tell):
@@ -175,22 +174,31 @@ def run(base: Side, head: Side, request: Request, tell: Callable[[str], None]) -
     return gate
 
 
-def _notes(gate: Gate) -> Iterator[str]:
+def _notes(gate: Gate, broken: Sequence[Sampling]) -> Iterator[str]:
+    """Yield what bears on all of it.
+
+    Args:
+        broken: the tests that ran to their end at first, and not when their times were looked at.
+    """
     if gate.left:
         yield f"interrupted, with {gate.left} of {gate.tests} tests left"
     if gate.retaken:
         yield f"{gate.retaken} of {gate.runs} runs were taken anew: the machine spoilt them, or moved the test"
+    for sampling in broken:
+        base, head = (samples[-1] for samples in sampling.samples)
+        if not head.failure:
+            yield f"{sampling.test}: no times are told, {base.failure or base.skipped or head.skipped}"
 
 
 def _explanations(
     outcome: Outcome, base: Side, head: Side, tell: Callable[[str], None]
 ) -> Iterator[tuple[str, list[str]]]:
     """Yield where what became worse comes from, by test: one more run of each side tells, followed line by line."""
-    failing: defaultdict[str, list[str]] = defaultdict(list)
+    worse: defaultdict[str, list[str]] = defaultdict(list)
     for each in outcome.comparisons:
         if each.change is Change.WORSE and each.metric is not None and each.metric.trust is not Trust.NOISY:
-            failing[each.key.test].append(each.metric.name)
-    for test, metrics in failing.items():
+            worse[each.key.test].append(each.metric.name)
+    for test, metrics in worse.items():
         tell(f"why: {test}")
         ours, theirs = base.attribute(test), head.attribute(test)
         if ours is not None and theirs is not None and (lines := reasons(ours, theirs, metrics)):
@@ -212,14 +220,6 @@ def _failures(samplings: Sequence[Sampling]) -> Iterator[tuple[str, str]]:
         why = sampling.samples[1][-1].failure
         if why:
             yield sampling.test, why
-
-
-def _broken_on_base(samplings: Sequence[Sampling]) -> Iterator[str]:
-    """Yield why no times are told of a test that ran to its end at first, and not when they were looked at."""
-    for sampling in samplings:
-        base, head = (samples[-1] for samples in sampling.samples)
-        if not head.failure:
-            yield f"{sampling.test}: no times are told, {base.failure or base.skipped or head.skipped}"
 
 
 def _differ(sampling: Sampling) -> bool:

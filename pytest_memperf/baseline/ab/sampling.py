@@ -66,8 +66,7 @@ class Sampling:
             side.wait()
         while self.pairs < pairs:
             began = time.monotonic()
-            for samples, sample in zip(self.samples, self._pair(self.pairs), strict=True):
-                samples.append(sample)
+            self._keep(self._pair(self.pairs), self.pairs)
             self.pair_seconds = time.monotonic() - began
             if self.broken:
                 return False
@@ -93,23 +92,31 @@ class Sampling:
         At most half as many as there are: where it nearly always does so, another try is no better.
         """
         for _ in range(self._max_retakes):
-            least = _widths([sample for samples in self.samples for sample in samples], min)
-            for number, pair in enumerate(zip(*self.samples, strict=True)):
-                if not _is_wide(pair, least):
-                    continue
-                if 2 * self._sharpened >= self.pairs:
+            for number in self._wide():
+                if self.broken or 2 * self._sharpened >= self.pairs:
                     return
-                self._sharpened += 1
-                anew = self._pair(number)
-                for side in self._sides:
-                    side.retaken += 1
-                if anew[1].failure:  # a failure on head is one, whenever it comes
-                    for samples, sample in zip(self.samples, anew, strict=True):
-                        samples.append(sample)
-                    return
-                if not any(sample.failure or sample.skipped or sample.spoilt for sample in anew):
-                    for samples, sample in zip(self.samples, anew, strict=True):
-                        samples[number] = sample
+                self._take_anew(number)
+
+    def _wide(self) -> list[int]:
+        """Return the pairs in which bytes are known far worse than in the best of all samples."""
+        least = _widths([sample for samples in self.samples for sample in samples], min)
+        return [number for number, pair in enumerate(zip(*self.samples, strict=True)) if _is_wide(pair, least)]
+
+    def _take_anew(self, number: int) -> None:
+        """Run a pair once more, in place of the one before; for nothing where base fails or the machine spoils it."""
+        self._sharpened += 1
+        pair = self._pair(number)
+        for side in self._sides:
+            side.retaken += 1
+        if pair[1].failure:  # a failure on head is one, whenever it comes
+            self._keep(pair, self.pairs)
+        elif not any(sample.failure or sample.skipped or sample.spoilt for sample in pair):
+            self._keep(pair, number)
+
+    def _keep(self, pair: tuple[Sample, Sample], number: int) -> None:
+        """Keep the pair under this number: in place of what is there, or as one more."""
+        for samples, sample in zip(self.samples, pair, strict=True):
+            samples[number : number + 1] = [sample]
 
     def run_head(self) -> None:
         """Run it once, on head alone."""

@@ -22,9 +22,9 @@ import pytest
 
 from cyx import process
 from pytest_memperf import __version__
-from pytest_memperf.baseline.ab.in_place import editable, versions
 from pytest_memperf.baseline.ab.neutral import TESTS
 from pytest_memperf.baseline.ab.tools import OURS
+from pytest_memperf.environment.installed import editable, versions
 from pytest_memperf.isolation.protocol import Connection, ConnectionEnded, connection_on_stdin, last_line
 from pytest_memperf.measure.attribution import Attribution, attributed
 from pytest_memperf.metrics.run_delay import RUN_DELAY

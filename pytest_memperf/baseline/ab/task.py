@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from pytest_memperf.baseline.ab.repository import Repository, State
 from pytest_memperf.baseline.ab.side import Side
 from pytest_memperf.baseline.ab.tools import link_tools
 from pytest_memperf.baseline.ab.workplace import workplace
+from pytest_memperf.baseline.compatibility import entries_apart
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.limits import Limits
 
@@ -89,7 +90,7 @@ def carry_out(task: Task, tell: Tell) -> gate.Gate:
         found = gate.run(base, head, request, tell)
     add_gone(found.outcome, former, head)
     found.outcome.base, found.outcome.head = pair.described
-    if others := [*_other_versions(base, head)]:
+    if others := [*entries_apart(base.versions, head.versions)]:
         found.outcome.notes.append(f"beside the project, the sides differ in {', '.join(others)}")
     found.outcome.failed = {**dict(found.failed), **head.uncollected}
     found.uncollected = {side.name: side.uncollected for side in sides}
@@ -110,14 +111,6 @@ def _asked(task: Task, folder: Path, tell: Tell) -> Pair:
         raise ValueError("a task without sides")
     repository = Repository(Path.cwd(), task.called)
     return of_commits(repository, task.states, task.project, task.install, python, folder, tell)
-
-
-def _other_versions(base: Side, head: Side) -> Iterator[str]:
-    """Yield what has another version on head, which may be what makes the difference: a requirement without one."""
-    for name in sorted({*base.versions, *head.versions}):
-        ours, theirs = (side.versions.get(name, "none") for side in (base, head))
-        if ours != theirs:
-            yield f"{name} {ours} and {theirs}"
 
 
 def _nothing(head: Side) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
-from typing import TextIO
+from typing import Any, TextIO
 
+from pytest_memperf.model.comparison import Comparison, Side
 from pytest_memperf.model.outcome import Outcome
+from pytest_memperf.model.units import Number
 
 COLUMNS = (
     "base_run", "head_run", "test", "window", "allocator", "isolation", "metric", "unit", "verdict", "fails",
@@ -16,21 +18,30 @@ COLUMNS = (
 
 def write(file: TextIO, outcomes: list[Outcome]) -> None:
     """Write the names of the columns and all rows, also of tests that fail; what there is none of is empty."""
-    rows = csv.writer(file)  # lines end as RFC 4180 says: so what is quoted has every line break in it
-    rows.writerow(COLUMNS)
+    rows = csv.DictWriter(file, COLUMNS)  # lines end as RFC 4180 says: so what is quoted has every line break in it
+    rows.writeheader()
     for outcome in outcomes:
-        for each in outcome.comparisons:
-            metric, sides = each.metric, (each.base, each.head)
-            values = [(side.value, side.low, side.high) if side else (None,) * 3 for side in sides]
-            rows.writerow(
-                [
-                    outcome.base, outcome.head, *each.key,
-                    *((metric.name, metric.unit.name) if metric else ("", "")), each.change.value, int(each.failing),
-                    *values[0], *values[1], each.difference, each.ratio, each.smallest, each.words,
-                    outcome.host,
-                ]
-            )  # fmt: skip
+        of_all = {"base_run": outcome.base, "head_run": outcome.head, "host": outcome.host}
+        rows.writerows(of_all | _row(comparison) for comparison in outcome.comparisons)
         for test, reason in outcome.failed.items():
-            given = {"base_run": outcome.base, "head_run": outcome.head, "test": test, "verdict": "fails on head"}
-            given |= {"fails": "1", "reason": reason, "host": outcome.host}
-            rows.writerow([given.get(name, "") for name in COLUMNS])
+            rows.writerow(of_all | {"test": test, "verdict": "fails on head", "fails": 1, "reason": reason})
+
+
+def _row(comparison: Comparison) -> dict[str, Any]:
+    metric = comparison.metric
+    return {
+        **comparison.key._asdict(),
+        **({"metric": metric.name, "unit": metric.unit.name} if metric else {}),
+        "verdict": comparison.change.value,
+        "fails": int(comparison.failing),
+        **_side("base", comparison.base),
+        **_side("head", comparison.head),
+        "difference": comparison.difference,
+        "ratio": comparison.ratio,
+        "smallest_change": comparison.smallest,
+        "reason": comparison.words,
+    }
+
+
+def _side(name: str, side: Side | None) -> dict[str, Number]:
+    return {name: side.value, f"{name}_low": side.low, f"{name}_high": side.high} if side else {}
