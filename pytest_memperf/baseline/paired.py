@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from statistics import NormalDist
 
 SMALLEST = 0.05
 """The smallest change worth a word, as a share."""
@@ -41,6 +42,25 @@ class Paired:
         """Tell whether the ratio is beyond the smallest change, where equal sides would look so at most so often."""
         far = not 1 / (1 + SMALLEST) < self.ratio < 1 + SMALLEST
         return self.pairs >= LEAST_PAIRS and far and self.probability <= level
+
+    def needed(self, level: float) -> int | None:
+        """Return about how many pairs would tell, if those to come are like these; None where these do not foretell it.
+
+        Intervals shrink, and the test's statistic grows, with the root of the number: until the interval lies within
+        the smallest change, or equal sides are so improbable.
+        """
+        smallest, middle = math.log(1 + SMALLEST), math.log(self.ratio)
+        if abs(middle) < smallest:
+            if not self.low:  # there is no interval yet
+                return None
+            up, down = math.log(self.high) - middle, middle - math.log(self.low)
+            times, least = max(up / (smallest - middle), down / (smallest + middle)), LEAST_PAIRS
+        else:
+            if self.probability >= 1:
+                return None
+            quantile = NormalDist().inv_cdf
+            times, least = quantile(1 - level / 2) / quantile(1 - self.probability / 2), pairs_needed(level)
+        return max(least, self.pairs + 1, math.ceil(self.pairs * times**2))
 
 
 def paired(base: Sequence[float], head: Sequence[float]) -> Paired:

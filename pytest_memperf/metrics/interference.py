@@ -50,6 +50,13 @@ def spoiling(notes: Iterable[str]) -> list[str]:
     return [note.removeprefix(_NOTE) for note in notes if note.startswith(moving)]
 
 
+def stolen_seconds(notes: Iterable[str]) -> float:
+    """Return how long other machines had the processor, by such notes."""
+    beginning = f"{_NOTE}{_WORDS['steal']} ("
+    ticks = (int(note.removeprefix(beginning).removesuffix(")")) for note in notes if note.startswith(beginning))
+    return sum(ticks) / os.sysconf("SC_CLK_TCK")
+
+
 class Interference(Probe):
     """Events of the whole machine in the window that move memory counts; the result's notes name them."""
 

@@ -118,3 +118,29 @@ def test_discoveries_as_scipy(probabilities: list[float]) -> None:
     for found, each in zip(discoveries(probabilities, 0.05), adjusted, strict=True):
         if abs(each - 0.05) > 1e-9:
             assert found == (each <= 0.05)
+
+
+@pytest.mark.parametrize(
+    ("middle", "by"), [(1.1, 0.2), (1.2, 0.4), (1.0, 0.2), (1.0, 0.4), (1.02, 0.2), (0.93, 0.2), (1.3, 0.5)]
+)
+def test_so_many_pairs_tell(middle: float, by: float) -> None:
+    """Of runs that go on as they began many are told by then; hardly any is with a third of the pairs."""
+    random, level = Random(1), 0.001
+
+    def found(number: int) -> Paired:
+        return paired([1.0] * number, [middle * (1 + random.uniform(-by, by)) for _ in range(number)])
+
+    foretold = sorted(each for each in (found(12).needed(level) for _ in range(51)) if each is not None)
+    needed = foretold[len(foretold) // 2]
+    told = {
+        number: sum(each.same or each.different(level) for each in (found(number) for _ in range(50)))
+        for number in (needed, needed // 3)
+    }
+    assert told[needed] > 12
+    assert told[needed // 3] < 12
+
+
+@pytest.mark.parametrize("head", [[1.1, 0.91], [1.0, 1.0, 1.0]])
+def test_few_pairs_foretell_nothing(head: list[float]) -> None:
+    """Without an interval there is none to shrink."""
+    assert paired([1.0] * len(head), head).needed(0.001) is None

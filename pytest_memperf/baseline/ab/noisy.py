@@ -8,6 +8,7 @@ from math import inf, log, sqrt
 from statistics import median, quantiles, stdev
 
 from pytest_memperf.baseline.paired import LEAST_PAIRS, SMALLEST, Paired, discoveries, paired, pairs_needed
+from pytest_memperf.metrics.interference import stolen_seconds
 from pytest_memperf.metrics.run_delay import RUN_DELAY
 from pytest_memperf.model.comparison import Change, Comparison, Side, direction
 from pytest_memperf.model.metric import Metric, Trust
@@ -23,8 +24,10 @@ LOOKS = 4
 MOST_PAIRS = 48
 WAITED = 0.02
 """The share of its time that a test may have waited for a processor; what others took says nothing of its speed."""
+STOLEN = 0.02
+"""Seconds that other machines have to have had the processor: one tick of its count is what many windows lost."""
 _OWN_CLOCK = "cpu_time"
-"""Stands still while the test waits."""
+"""Stands still while the test waits for others on this machine."""
 SHORTEST = 0.005
 """Seconds that a window takes at least whose times are judged: of a shorter one the clock tells more than the code."""
 
@@ -38,7 +41,7 @@ class Pairs:
     base: tuple[float, ...]
     head: tuple[float, ...]
     waited: int = 0
-    """Pairs in which a test waited for a processor; where there are others enough, they are not among these."""
+    """Pairs in which others had the test's processor; where there are others enough, they are not among these."""
 
     @property
     def found(self) -> Paired:
@@ -81,12 +84,13 @@ def pairs_of(base: Sequence[Sequence[Result]], head: Sequence[Sequence[Result]])
         if max(median(_longest(run[key]) for run in runs) for runs in (ours, theirs)) < SHORTEST:
             continue
         results = [(one[key], other[key]) for one, other in zip(ours, theirs, strict=True)]
-        quiet = [pair for pair in results if not any(map(_waited, pair))]
+        given = [pair for pair in results if not any(map(_stolen, pair))]
+        quiet = [pair for pair in given if not any(map(_waited, pair))]
         for name, measured in first.metrics.items():
             if measured.metric.trust is not Trust.NOISY or measured.metric.level:
                 continue
             if all(name in result.metrics and result.metrics[name].value > 0 for pair in results for result in pair):
-                good = results if name == _OWN_CLOCK else quiet
+                good = given if name == _OWN_CLOCK else quiet
                 chosen = good if len(good) >= min(LEAST_PAIRS, len(results) / 2) else results
                 base_values, head_values = (
                     tuple(float(result.metrics[name].value) for result in side) for side in zip(*chosen, strict=True)
@@ -98,6 +102,12 @@ def _waited(result: Result) -> bool:
     """Tell whether the test waited for a processor for a while that shows."""
     waited, wall = result.metrics.get(RUN_DELAY), result.metrics.get("wall_time")
     return waited is not None and wall is not None and waited.value > WAITED * wall.value
+
+
+def _stolen(result: Result) -> bool:
+    """Tell whether other machines had the processor for a while that shows: the test's own clock goes on meanwhile."""
+    stolen = stolen_seconds(result.notes)
+    return stolen >= STOLEN and stolen > WAITED * _longest(result)
 
 
 def _longest(result: Result) -> float:
@@ -136,7 +146,9 @@ def comparisons(every: Sequence[Pairs], metrics: int) -> Iterator[Comparison]:
         elif each.same:
             change, reason = Change.SAME, f"{interval}, less than {SMALLEST:.0%} is no change"
         else:
-            change, reason, detail = Change.UNSURE, _too_few(pairs, each, pairs_needed(level(metrics))), interval
+            change, reason = Change.UNSURE, _too_few(pairs, each, pairs_needed(level(metrics)))
+            needed = each.needed(level(metrics))
+            detail = f"{interval}, about {needed} would tell" if needed else interval
         base, head = _side(pairs.base), _side(pairs.head)
         yield Comparison(pairs.key, pairs.metric, change, reason, base, head, SMALLEST * base.value, detail=detail)
 

@@ -95,6 +95,24 @@ def test_runs_that_waited_for_a_processor(base: list[float], head: list[float], 
     assert (len(found["cpu_time"].base), found["cpu_time"].waited) == (len(base), 0)
 
 
+@pytest.mark.parametrize(
+    ("ticks", "seconds", "good"), [(1, 0.1, 4), (2, 0.1, 3), (5, 0.1, 3), (2, 1.5, 4), (5, 1.5, 3)]
+)
+def test_runs_whose_processor_was_stolen(ticks: int, seconds: float, good: int) -> None:
+    """They are left out of all times, for the test's own clock went on; a tick alone was stolen from many windows."""
+    base, head = ([[_alone(seconds)] for _ in range(4)] for _ in range(2))
+    head[1][0].notes = [f"interference: ticks of the processor went to other machines ({ticks})"]
+    found = [*noisy.pairs_of(base, head)]
+
+    assert [pairs.metric.name for pairs in found] == ["wall_time", "cpu_time"]
+    assert [len(pairs.base) for pairs in found] == [good] * 2
+
+
+def _alone(seconds: float) -> Result:
+    """Return a result with times alone."""
+    return Result(*KEY[:2], metrics={"wall_time": Measured(TIME, (seconds,)), "cpu_time": Measured(CPU, (seconds,))})
+
+
 def test_unsure_names_what_others_took() -> None:
     """That the test waited for a processor."""
     (found,) = noisy.comparisons([replace(pairs(spread(1.0, by=0.4)), waited=5)], 20)
@@ -160,7 +178,7 @@ def test_unsure_names_the_pairs_that_it_takes() -> None:
     assert found.reason == (
         "the pairs tell neither a change nor that there is none; it takes 14 or more, which --max-time gives"
     )
-    assert found.detail.endswith("% in 6 pairs")
+    assert found.detail.endswith("% in 6 pairs, about 20 would tell")
 
 
 def test_unsure_in_the_same_words() -> None:
@@ -169,7 +187,7 @@ def test_unsure_in_the_same_words() -> None:
     found = [*noisy.comparisons(several, 20)]
     assert len({each.reason for each in found}) == 1
     assert len({each.detail for each in found}) == 3
-    assert found[-1].detail == "3 pairs"
+    assert found[-1].detail.startswith("3 pairs")
 
 
 def test_many_looks_make_an_alarm_dearer() -> None:
