@@ -11,12 +11,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 from pytest_memperf.baseline.store import OfTest
 from pytest_memperf.environment.locks import locked
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.run import Run
+from pytest_memperf.report import checksum
 from pytest_memperf.report.json_file import JsonFile, check_folder
 from pytest_memperf.report.json_reader import read, read_head
 
@@ -82,6 +83,7 @@ class SavedRun:
         self.read()
         try:
             data: dict[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
+            data.pop(checksum.NAME, None)  # is of this file, not of what it holds
         except (OSError, ValueError) as error:  # it was whole right now
             raise UsageMistake(f"{self.path} cannot be read ({error}): leave it alone meanwhile") from error
         return data
@@ -172,7 +174,7 @@ class RunFile(JsonFile):
         """Return the error of another method as one line with its mend."""
         return _cannot_write(Path(self.path), error)
 
-    def _opened(self) -> tuple[TextIO, Path]:
+    def _opened(self) -> tuple[BinaryIO, Path]:
         if self._file is None:
             Path(self._folder).mkdir(parents=True, exist_ok=True)
         return super()._opened()

@@ -10,11 +10,12 @@ import re
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.result import FORMAT
 from pytest_memperf.model.run import Run
+from pytest_memperf.report import checksum
 from pytest_memperf.report.whole_file import new_temporary, remove_abandoned, sync_folder
 
 _NAME, _, _VERSION = FORMAT.partition("/")
@@ -84,7 +85,8 @@ class JsonFile:
         self._folder, self._name = os.path.split(os.path.realpath(path))
         self._head = head
         self._temporary: Path | None = None
-        self._file: TextIO | None = None
+        self._file: BinaryIO | None = None
+        self._sum = checksum.Checksum()
         self._lines = 0
 
     def add(self, result: Mapping[str, Any]) -> None:
@@ -96,8 +98,9 @@ class JsonFile:
 
     def finish(self, tail: Mapping[str, Any]) -> None:
         """Write the end, bring all of it to the disk, and put it in the place of an older file."""
-        ending = json.dumps(tail, ensure_ascii=False)[1:]
-        self._write(f"\n],\n{ending}\n" if tail else "\n]}\n")
+        members = json.dumps(tail, ensure_ascii=False)[1:-1]
+        self._write(f"\n],\n{members}{', ' if members else ''}")
+        self._write(f'"{checksum.NAME}": "{self._sum}"}}\n')
         file, temporary = self._opened()
         try:
             file.flush()
@@ -131,19 +134,26 @@ class JsonFile:
 
     def _write(self, text: str) -> None:
         try:
-            self._opened()[0].write(text)
+            file, _ = self._opened()
+            self._put(file, text)
         except OSError:
             self.abandon()
             raise
 
-    def _opened(self) -> tuple[TextIO, Path]:
+    def _opened(self) -> tuple[BinaryIO, Path]:
         if self._file is None or self._temporary is None:
             folder = Path(self._folder)
             remove_abandoned(folder)
             self._temporary, descriptor = new_temporary(folder)
-            self._file = os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace")
-            self._file.write(json.dumps({"format": FORMAT, **self._head}, ensure_ascii=False)[:-1] + ', "results": [')
+            self._file, self._sum = os.fdopen(descriptor, "wb"), checksum.Checksum()
+            head = json.dumps({"format": FORMAT, **self._head}, ensure_ascii=False)
+            self._put(self._file, f'{head[:-1]}, "results": [')
         return self._file, self._temporary
+
+    def _put(self, file: BinaryIO, text: str) -> None:
+        data = text.encode(errors="backslashreplace")
+        self._sum.add(data)
+        file.write(data)
 
 
 def write(path: str, run: Run, results: Iterable[Mapping[str, Any]] | None = None) -> None:

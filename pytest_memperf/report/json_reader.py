@@ -11,6 +11,7 @@ from typing import Any
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.result import FORMAT, Result
 from pytest_memperf.model.run import Run
+from pytest_memperf.report.checksum import is_whole
 from pytest_memperf.report.result_lines import WRONG, ResultLines
 
 _NAME, _, _VERSION = FORMAT.partition("/")
@@ -25,7 +26,19 @@ def read(path: str) -> Run:
 
     The results of a file as we write it stay in there until somebody looks at them.
     """
-    return _read_lines(path) or _read_whole(path)
+    run = _read_lines(path) or _read_whole(path)
+    _check_whole(path)  # last, for what cannot be read says what is wrong with it
+    return run
+
+
+def _check_whole(path: str) -> None:
+    try:
+        with open(path, "rb") as file:
+            if is_whole(file):
+                return
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    raise UsageMistake(f"{path} is damaged (its checksum is of other bytes): write it again, or remove it")
 
 
 def _read_lines(path: str) -> Run | None:

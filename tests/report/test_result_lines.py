@@ -104,10 +104,12 @@ class TestDamage:
 
     @pytest.fixture
     def path(self, tmp_path: Path) -> Path:
-        """Return a file with a few results, most of one shape."""
+        """Return a file with a few results, most of one shape, without a checksum."""
         results = [result(f"test_it.py::test_{number}", number, number / 7) for number in range(4)]
         write(str(tmp_path / "in.json"), Run("now", results=[*results, TestSequence.RESULTS[1]], name="main"))
-        return tmp_path / "in.json"
+        path = tmp_path / "in.json"
+        path.write_text(path.read_text().rpartition(', "crc32"')[0] + "}\n")  # which would tell all damage at once
+        return path
 
     @pytest.mark.parametrize("number", range(300))
     def test_a_changed_character(self, path: Path, number: int) -> None:

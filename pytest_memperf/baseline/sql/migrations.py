@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, select, update
+from sqlalchemy.exc import InvalidRequestError
 
 from pytest_memperf.baseline.sql.schema import VERSION
 
@@ -38,10 +39,13 @@ STEPS: Steps = (
 
 
 def version_of(connection: Connection) -> int:
-    """Return how many steps the database has had; 0 for one without our tables."""
+    """Return how many steps the database has had; 0 for one without our tables. SQLAlchemyError where it is damaged."""
     if not connection.exec_driver_sql(_THERE[connection.dialect.name]).scalar_one():
         return 0
-    return int(connection.execute(select(VERSION.c.version)).scalar_one())
+    version = connection.execute(select(VERSION.c.version)).scalar_one()
+    if not isinstance(version, int):  # sqlite keeps whatever it finds in a damaged file
+        raise InvalidRequestError("the version of its tables is malformed")
+    return version
 
 
 def upgrade(connection: Connection, steps: Steps = STEPS) -> None:

@@ -21,6 +21,7 @@ from pytest_memperf.baseline.store import OfTest
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.result import FORMAT, Result
 from pytest_memperf.model.run import Run
+from pytest_memperf.report import checksum
 from pytest_memperf.report.result_lines import WRONG
 
 _LISTED = (RUN.c.id, RUN.c.number, RUN.c.head)
@@ -61,7 +62,10 @@ class SavedRows:
 
     def read(self) -> Run:
         """Return all of it. UsageMistake for a damaged one."""
-        return self.whole(*self._rest())
+        tail, results = self._rest()
+        run = self.whole(tail, results)
+        self._check_whole(tail, results)
+        return run
 
     def whole(self, tail: str, results: Sequence[str]) -> Run:
         """Return it with what it has besides, as JSON. UsageMistake for a damaged one."""
@@ -77,7 +81,10 @@ class SavedRows:
         """Return all of it as plain JSON data. UsageMistake for a damaged one."""
         tail, results = self._rest()
         self.whole(tail, results)
-        return {**json.loads(self._head), "results": [*map(json.loads, results)], **json.loads(tail)}
+        self._check_whole(tail, results)
+        rest = json.loads(tail)
+        rest.pop(checksum.NAME, None)  # is of these rows, not of what they hold
+        return {**json.loads(self._head), "results": [*map(json.loads, results)], **rest}
 
     def remove(self) -> None:
         """Delete it; one that somebody else has deleted is gone. UsageMistake where it cannot be."""
@@ -86,7 +93,7 @@ class SavedRows:
             connection.execute(delete(RUN).where(RUN.c.id == self._id))
 
     def _rest(self) -> tuple[str, Sequence[str]]:
-        """Return the tail and the results."""
+        """Return the tail and the results. UsageMistake where a result has no place."""
         with self._database.reading() as connection:
             tail: str | None = None
             if connection is not None:
@@ -94,8 +101,18 @@ class SavedRows:
             if connection is None or tail is None:
                 raise UsageMistake(f"{self.described} is gone: somebody has deleted it meanwhile")
             query = select(RESULT.c.place, RESULT.c.data).where(RESULT.c.run_id == self._id)
-            rows = sorted((place, data) for place, data in connection.execute(query))
-            return tail, [data for _, data in rows]
+            rows = [(place, data) for place, data in connection.execute(query)]
+        try:
+            return tail, [data for _, data in sorted(rows)]
+        except TypeError as error:  # sqlite keeps whatever it finds in a damaged file
+            raise self._damaged(error) from error
+
+    def _check_whole(self, tail: str, results: Sequence[str]) -> None:
+        """Raise UsageMistake where these are not the rows that the checksum is of."""
+        rest = json.loads(tail)
+        sum = rest.pop(checksum.NAME, None)
+        if sum not in (None, checksum.checksum_of([*results, self._head, json.dumps(rest)])):
+            raise self._damaged("its checksum is of other rows")
 
     def _run(self, tail: Mapping[str, Any]) -> Run:
         try:
@@ -106,8 +123,8 @@ class SavedRows:
             raise self._damaged(error) from error
         raise UsageMistake(f"{self.described} was written by a newer pytest-memperf ({head['format']}): update it")
 
-    def _damaged(self, error: Exception) -> UsageMistake:
-        reason = f"{type(error).__name__}: {error}"
+    def _damaged(self, error: Exception | str) -> UsageMistake:
+        reason = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
         return UsageMistake(f"{self.described} is damaged ({reason}): save it again, and let memperf prune delete it")
 
 

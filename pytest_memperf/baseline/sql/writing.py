@@ -17,6 +17,8 @@ from pytest_memperf.baseline.sql.names import digest, storable
 from pytest_memperf.baseline.sql.schema import PLATFORM, RESULT, RUN, TEST
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.result import FORMAT
+from pytest_memperf.report import checksum
+from pytest_memperf.report.checksum import Checksum
 
 
 class RunRows:
@@ -28,11 +30,13 @@ class RunRows:
         self._platform = platform
         self._head = head
         self._tests: dict[str, str] = {}
+        self._sum = Checksum()
         self._spool: BinaryIO | None = None
 
     def add(self, result: Mapping[str, Any]) -> None:
         """Keep a result aside: in a file without a name, so that no memory of the tests' process is needed for it."""
         line = _json(result)
+        self._sum.add(line.encode())
         test = digest(result["test"])
         self._tests[test] = result["test"]
         if self._spool is None:
@@ -67,7 +71,10 @@ class RunRows:
         with self._database.writing() as connection:
             platform = _id_of_platform(connection, storable(self._platform))
             head = _json({"format": FORMAT, **self._head})
-            row = connection.execute(insert(RUN).values(platform_id=platform, head=head, tail=_json(tail)))
+            for text in (head, _json(tail)):
+                self._sum.add(text.encode())
+            summed = _json({**tail, checksum.NAME: str(self._sum)})
+            row = connection.execute(insert(RUN).values(platform_id=platform, head=head, tail=summed))
             assert row.inserted_primary_key is not None
             run = row.inserted_primary_key[0]
             tests = _ids_of_tests(connection, self._tests)

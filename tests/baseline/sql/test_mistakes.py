@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
+import re
 from pathlib import Path
 
 import pytest
 from disks import on_a_disk
 from mount_namespaces import needs_mounts
 from postgresql_server import USER, Server
-from stored import at, save
+from stored import at, result_of, save
 
 from pytest_memperf.model.errors import UsageMistake
 
@@ -115,6 +118,32 @@ class TestFile:
         file = tmp_path / "runs.db"
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 8192 * 4096])
         assert "malformed" in line_of(address, saves=True)
+
+    def test_random_damage(self, tmp_path: Path) -> None:
+        """100 files with bytes turned over, zeroed, overwritten or cut off: one line, or runs as they were saved."""
+        address, file = f"sqlite:///{tmp_path}/runs.db", tmp_path / "runs.db"
+        for number in range(4):
+            save(at(address), f"run{number}", results=[result_of(f"test_{each}", 600 + number) for each in range(100)])
+        good, saved, read = file.read_bytes(), [run.document() for run in at(address).runs()], 0
+        for number in range(100):
+            file.write_bytes(damaged(good, random.Random(number)))
+            try:
+                for run in at(address).runs():
+                    with contextlib.suppress(UsageMistake):
+                        assert run.document() == saved[run.number - 1]
+                        read += 1
+            except UsageMistake as mistake:
+                assert re.fullmatch(f"{address} cannot be read \\(.+", str(mistake))  # noqa: PT017  it may also be read
+        assert 0 < read < 400
+
+
+def damaged(data: bytes, chance: random.Random) -> bytes:
+    """Return the data, not as it was."""
+    start, size = chance.randrange(len(data)), chance.choice([1, 16, 512, 4096])
+    kinds = [data[:start]]
+    for there in (bytes(size), chance.randbytes(size), bytes(byte ^ 1 for byte in data[start : start + size])):
+        kinds.append(data[:start] + there + data[start + size :])
+    return chance.choice(kinds)
 
 
 STORAGE = "sqlite:///disk/runs.db"
