@@ -19,8 +19,8 @@ def collect(plugins: Mapping[str, str] | None = None, root: Path = Path("/")) ->
     """
     from pytest_memperf.environment import installed, kernel, machine, process
 
+    found = {**machine.collect(root), **kernel.collect(root), **process.collect(root)}
     named = {*(plugins or ()), "numpy"}
+    # Last, for to collect the others loads something too.
     libraries = {name: version for name, version in sorted(installed.loaded().items()) if name not in named}
-    return Environment(
-        **machine.collect(root), **kernel.collect(root), **process.collect(root), plugins=plugins, libraries=libraries
-    )
+    return Environment(**found, plugins=plugins, libraries=libraries)

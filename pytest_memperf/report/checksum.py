@@ -30,10 +30,10 @@ class Checksum:
 
 def checksum_of(pieces: Iterable[str]) -> str:
     """Return that of texts, one after the other."""
-    sum = Checksum()
+    found = Checksum()
     for piece in pieces:
-        sum.add(piece.encode())
-    return str(sum)
+        found.add(piece.encode())
+    return str(found)
 
 
 def is_whole(file: BinaryIO) -> bool:
@@ -46,9 +46,9 @@ def is_whole(file: BinaryIO) -> bool:
     ending = _ENDING.search(file.read())
     if ending is None:
         return True
-    left, sum = size - len(ending[0]), Checksum()
+    left, found = size - len(ending[0]), Checksum()
     file.seek(0)
     while left > 0 and (data := file.read(min(left, _CHUNK))):
-        sum.add(data)
+        found.add(data)
         left -= len(data)
-    return str(sum) == ending[1].decode()
+    return str(found) == ending[1].decode()

@@ -133,7 +133,7 @@ class TestSaving:
     @pytest.fixture
     def validate_head(self) -> list[str]:
         """The keys of a file outside of a repository."""
-        return ["format", "created", "results", "environment"]
+        return ["format", "created", "results", "environment", "crc32"]
 
     def test_both_files_have_the_same_results(self, inline: pytest.Pytester) -> None:
         """--memperf-json beside it changes nothing in either."""

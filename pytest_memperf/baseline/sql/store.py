@@ -110,8 +110,8 @@ class SavedRows:
     def _check_whole(self, tail: str, results: Sequence[str]) -> None:
         """Raise UsageMistake where these are not the rows that the checksum is of."""
         rest = json.loads(tail)
-        sum = rest.pop(checksum.NAME, None)
-        if sum not in (None, checksum.checksum_of([*results, self._head, json.dumps(rest)])):
+        expected = rest.pop(checksum.NAME, None)
+        if expected not in (None, checksum.checksum_of([*results, self._head, json.dumps(rest)])):
             raise self._damaged("its checksum is of other rows")
 
     def _run(self, tail: Mapping[str, Any]) -> Run:
