@@ -58,5 +58,6 @@ class Outcome:
 
     @property
     def undecided(self) -> int:
-        """How many could not, though both sides have them."""
-        return self.counts[Change.UNSURE] + self.counts[Change.NOT_COMPARABLE]
+        """How many could not, though both sides have them; a metric that a test of head has lost is among them."""
+        lost = sum(each.change is Change.GONE and each.metric is not None for each in self.comparisons)
+        return self.counts[Change.UNSURE] + self.counts[Change.NOT_COMPARABLE] + lost
