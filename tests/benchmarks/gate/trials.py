@@ -174,7 +174,7 @@ def planted(repetitions: int, *names: str) -> None:
     with project() as folder:
         for name in names or PLANTED:
             edit, test, metric = PLANTED[name]
-            found_it, took = 0, 0.0
+            found_it, took, missed = 0, 0.0, Counter[str]()
             with committed(folder, MODULE, edit):
                 for _ in range(repetitions):
                     found, seconds = gate(folder, "HEAD~1", "HEAD", "-k", test.rstrip("]"))
@@ -183,7 +183,20 @@ def planted(repetitions: int, *names: str) -> None:
                     ]
                     found_it += bool(right)
                     took += seconds
+                    if not right:
+                        missed.update(_told(found, test, metric))
             print(f"{name}: {found_it} of {repetitions}, {took / repetitions:.1f} s each", flush=True)
+            for told, times in missed.most_common():
+                print(f"    {times} times {told}", flush=True)
+
+
+def _told(found: dict[str, object], test: str, metric: str) -> Iterator[str]:
+    """Yield what was said of the metric, and from which change on it would have been called one."""
+    for each in found["metrics"]:  # type: ignore[attr-defined]
+        if each["metric"] == metric and each["test"].endswith(test):
+            smallest = each["smallest_change"]
+            shown = "none stated" if smallest is None else f"{smallest:,.4g} {each['unit']}"
+            yield f"{each['verdict']} {metric}, smallest change {shown}"
 
 
 def _count(wrong: Counter[str], name: str, found: dict[str, object], seconds: float) -> None:
