@@ -17,13 +17,26 @@ cdef extern from *:
     """
     #include <malloc.h>
     #include <dlfcn.h>
+    #include <stdlib.h>
     #include <unistd.h>
     #if defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 33)
-    /* Another malloc may stand in for glibc's: then malloc's address lies in another library than the C library's. */
+    #include <gnu/libc-version.h>
+    static size_t in_use(void) { struct mallinfo2 found = mallinfo2(); return found.uordblks + found.hblkhd; }
+
+    /* Another malloc may stand in for glibc's, with statistics of its own or without: then a block does not show in the
+       C library's. The address of malloc tells nothing: in an executable without PIE it is that of a stub there. */
     static int malloc_is_glibc(void) {
-        Dl_info of_malloc, of_libc;
-        return dladdr((void *)malloc, &of_malloc) && dladdr((void *)mallinfo2, &of_libc)
-            && of_malloc.dli_fbase == of_libc.dli_fbase;
+        static int known = -1;
+        Dl_info of_statistics, of_libc;
+        if (known < 0) {
+            size_t before = in_use();
+            void *volatile block = malloc(1 << 16); /* volatile, or the compiler leaves the call out */
+            known = block != NULL && in_use() >= before + (1 << 16)
+                && dladdr((void *)mallinfo2, &of_statistics) && dladdr((void *)gnu_get_libc_version, &of_libc)
+                && of_statistics.dli_fbase == of_libc.dli_fbase;
+            free(block);
+        }
+        return known;
     }
     static size_t room_at_top(void) { return mallinfo2().keepcost; }
     #else

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 import re
@@ -11,22 +10,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from pytest_memperf.environment.symbols import library_with
+
 _TUNING = re.compile(
     r"GLIBC_TUNABLES|MALLOC_\w+|_RJEM_MALLOC_CONF|JE_MALLOC_CONF|TCMALLOC_\w+|MIMALLOC_\w+|PYTHONMALLOC\w*"
     r"|PYTHONHASHSEED|NUMPY_MADVISE_HUGEPAGE|LD_PRELOAD"
 )
 _LIBRARY = re.compile(r"lib(jemalloc|tcmalloc\w*|mimalloc)")
-
-
-class _Symbol(ctypes.Structure):
-    """Dl_info of dladdr(3)."""
-
-    _fields_ = (
-        ("file", ctypes.c_char_p),
-        ("base", ctypes.c_void_p),
-        ("name", ctypes.c_char_p),
-        ("address", ctypes.c_void_p),
-    )
 
 
 def collect(root: Path) -> dict[str, Any]:
@@ -43,14 +33,10 @@ def collect(root: Path) -> dict[str, Any]:
 def allocator() -> str | None:
     """Return the name of the library that serves malloc, with the version where that is the C library."""
     try:
-        library = ctypes.CDLL(None)
-        symbol = _Symbol()
-        library.dladdr.argtypes = (ctypes.c_void_p, ctypes.POINTER(_Symbol))
-        if not library.dladdr(ctypes.cast(library.malloc, ctypes.c_void_p), ctypes.byref(symbol)):
-            return None
+        library = library_with("malloc")
     except (OSError, AttributeError):
         return None
-    return _allocator_in(os.fsdecode(symbol.file or b""))
+    return None if library is None else _allocator_in(library)
 
 
 def _allocator_in(file: str) -> str | None:
