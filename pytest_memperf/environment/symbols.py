@@ -44,7 +44,10 @@ _VISIT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(_Loaded), ctypes.c_size_t
 
 
 def library_with(function: str) -> str | None:
-    """Return the file of the library, or of the executable, that serves the function; None where nobody can say."""
+    """Return the file of the library, or of the executable, that serves the function; None where nobody can say.
+
+    OSError or AttributeError where there is no such function.
+    """
     program = ctypes.CDLL(None)
     address = _address(program, function)
     symbol = _symbol(program, address)
