@@ -41,8 +41,10 @@ def loaded() -> dict[str, str]:
 def top_level(distribution: Distribution) -> set[str]:
     """Return the names that the distribution's modules are imported by."""
     names = (distribution.read_text("top_level.txt") or "").split()
-    record = (distribution.read_text("RECORD") or "").splitlines()  # read as it is: to look each file up takes long
-    return modules(names or (line.partition(",")[0].partition("/")[0] for line in record if not line.startswith("..")))
+    if not names:  # then by its files, as they are noted: to look each one up takes long
+        record = (distribution.read_text("RECORD") or "").splitlines()
+        names = [line.partition(",")[0].partition("/")[0] for line in record if not line.startswith("..")]
+    return modules(names)
 
 
 def modules(names: Iterable[str]) -> set[str]:

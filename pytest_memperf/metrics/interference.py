@@ -41,20 +41,25 @@ def growth(begin: Mapping[str, int], end: Mapping[str, int]) -> dict[str, int]:
 
 def notes_on(events: Mapping[str, int]) -> tuple[str, ...]:
     """Return what happened, one sentence for each kind of event."""
-    return tuple([f"{_NOTE}{_WORDS[name]} ({count})" for name, count in events.items()])
+    return tuple([f"{_beginning(name)}{count})" for name, count in events.items()])
 
 
 def spoiling(notes: Iterable[str]) -> list[str]:
     """Return those of such notes that name what moves counts and bytes; a processor taken away only costs time."""
-    moving = tuple(f"{_NOTE}{words} (" for words in _EVENTS.values())
+    moving = tuple(map(_beginning, _EVENTS))
     return [note.removeprefix(_NOTE) for note in notes if note.startswith(moving)]
 
 
 def stolen_seconds(notes: Iterable[str]) -> float:
     """Return how long other machines had the processor, by such notes."""
-    beginning = f"{_NOTE}{_WORDS['steal']} ("
+    beginning = _beginning("steal")
     ticks = (int(note.removeprefix(beginning).removesuffix(")")) for note in notes if note.startswith(beginning))
     return sum(ticks) / os.sysconf("SC_CLK_TCK")
+
+
+def _beginning(name: str) -> str:
+    """Return what the note on an event begins with, up to its number."""
+    return f"{_NOTE}{_WORDS[name]} ("
 
 
 class Interference(Probe):

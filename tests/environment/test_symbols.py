@@ -12,7 +12,7 @@ import pytest
 
 from pytest_memperf.environment import symbols
 
-INTERPRETERS = sorted({sys.executable, *(path for path in ("/usr/bin/python3",) if os.path.exists(path))})
+INTERPRETERS = sorted({sys.executable, *filter(os.path.exists, ["/usr/bin/python3"])})
 CODE = f"import runpy; print(runpy.run_path({symbols.__file__!r})['library_with']({{!r}}))"
 
 

@@ -64,7 +64,7 @@ class SavedRows:
         """Return all of it. UsageMistake for a damaged one."""
         tail, results = self._rest()
         run = self.whole(tail, results)
-        self._check_whole(tail, results)
+        self._checked(tail, results)
         return run
 
     def whole(self, tail: str, results: Sequence[str]) -> Run:
@@ -81,9 +81,7 @@ class SavedRows:
         """Return all of it as plain JSON data. UsageMistake for a damaged one."""
         tail, results = self._rest()
         self.whole(tail, results)
-        self._check_whole(tail, results)
-        rest = json.loads(tail)
-        rest.pop(checksum.NAME, None)  # is of these rows, not of what they hold
+        rest = self._checked(tail, results)
         return {**json.loads(self._head), "results": [*map(json.loads, results)], **rest}
 
     def remove(self) -> None:
@@ -107,12 +105,13 @@ class SavedRows:
         except TypeError as error:  # sqlite keeps whatever it finds in a damaged file
             raise self._damaged(error) from error
 
-    def _check_whole(self, tail: str, results: Sequence[str]) -> None:
-        """Raise UsageMistake where these are not the rows that the checksum is of."""
-        rest = json.loads(tail)
+    def _checked(self, tail: str, results: Sequence[str]) -> dict[str, Any]:
+        """Return the tail without the checksum. UsageMistake where these are not the rows that it is of."""
+        rest: dict[str, Any] = json.loads(tail)
         expected = rest.pop(checksum.NAME, None)
         if expected not in (None, checksum.checksum_of([*results, self._head, json.dumps(rest)])):
             raise self._damaged("its checksum is of other rows")
+        return rest
 
     def _run(self, tail: Mapping[str, Any]) -> Run:
         try:

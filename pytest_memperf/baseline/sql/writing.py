@@ -18,7 +18,6 @@ from pytest_memperf.baseline.sql.schema import PLATFORM, RESULT, RUN, TEST
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.result import FORMAT
 from pytest_memperf.report import checksum
-from pytest_memperf.report.checksum import Checksum
 
 
 class RunRows:
@@ -30,7 +29,7 @@ class RunRows:
         self._platform = platform
         self._head = head
         self._tests: dict[str, str] = {}
-        self._sum = Checksum()
+        self._sum = checksum.Checksum()
         self._spool: BinaryIO | None = None
 
     def add(self, result: Mapping[str, Any]) -> None:
