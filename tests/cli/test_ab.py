@@ -204,6 +204,20 @@ class TestCommits:
         assert (code, errors) == (0, "")
         assert {line.split()[0] for line in output.splitlines() if "::" in line} == {"tests/test_it.py::test_a"}
 
+    def test_annotations_begin_at_the_checkout(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        """Of a project in a folder of it too."""
+        several = Project.new(tmp_path / "several")
+        tests = MARKED + "def test_a():\n    assert False, 'broken'\n"
+        several.commit({"libs/a/src/mypkg/__init__.py": "", "libs/a/tests/test_it.py": tests})
+        os.chdir(several.folder)
+        code, output, _ = run(capsys, "HEAD", "HEAD", "--project=libs/a", "--format=github")
+        annotation, *_ = output.splitlines()
+
+        assert code == 1
+        place = f"file=libs/a/tests/test_it.py,line={MARKED.count(chr(10)) + 1}"
+        assert annotation.startswith(f"::error {place},title=failure of test_a::")
+        assert annotation.endswith("broken")
+
 
 @pytest.fixture(scope="session")
 def pythons(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
@@ -225,17 +239,18 @@ def pythons(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
-def wheel(folder: Path, side: str, pages: int) -> Path:
+def wheel(folder: Path, side: str, pages: int, named: str = "mypkg-1") -> Path:
     """Write a wheel of the package by hand (PEP 427)."""
-    folder.mkdir()
-    path, info = folder / "mypkg-1-py3-none-any.whl", "mypkg-1.dist-info"
+    folder.mkdir(exist_ok=True)
+    path, info = folder / f"{named}-py3-none-any.whl", f"{named}.dist-info"
+    name, _, version = named.partition("-")
     with zipfile.ZipFile(path, "w") as file:
-        file.writestr("mypkg/__init__.py", PACKAGE.format(side=side, pages=pages))
-        file.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: mypkg\nVersion: 1\n")
+        file.writestr(f"{name}/__init__.py", PACKAGE.format(side=side, pages=pages))
+        file.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
         file.writestr(
             f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         )
-        file.writestr(f"{info}/RECORD", f"mypkg/__init__.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
+        file.writestr(f"{info}/RECORD", f"{name}/__init__.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
     return path
 
 
@@ -281,6 +296,22 @@ class TestSides:
         assert code == 1
         assert next(line.split()[1] for line in output.splitlines() if " worse" in line) == "minor_faults"
         assert output.splitlines()[0] == f"base: {tmp_path}/base/mypkg-1-py3-none-any.whl"
+
+    def test_several_requirements_of_a_side(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """In one option: all of them are installed there."""
+        for named, pages in (("mypkg-1", 64), ("mypkg-2", 80), ("beside-1", 1)):
+            wheel(tmp_path / "wheels", "any", pages, named)
+        monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
+        monkeypatch.setenv("PIP_NO_INDEX", "1")
+        Path("test_it.py").write_text(f"import beside\n{TESTS}")
+        words = ("--requirement=mypkg==1 beside", "--requirement=mypkg==2 beside", "--", "-k", "work")
+        code, output, errors = run(capsys, *words)
+
+        assert (code, errors) == (1, "")
+        assert next(line.split()[1] for line in output.splitlines() if " worse" in line) == "minor_faults"
+        assert output.splitlines()[:2] == ["base: mypkg==1 beside", "head: mypkg==2 beside"]
 
     def test_installed_in_place(self, pythons: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
         """Such a side has no state of its own: it is refused, and the mend named."""

@@ -109,6 +109,8 @@ class Host:
         """
         try:
             channel = self._begin(tell)
+            if self._interrupted:  # before there was a program to end
+                return Ending(self.name)
             tell(f"{self.name}: sends {parcel.size:,} bytes")
             channel.send(json.dumps({"parcel": parcel.as_json(), "folder": folder, "task": task.as_json()}))
             for chunk in parcel.chunks():

@@ -3,7 +3,8 @@
 Each folder in FOLDER is a pair: ``workload.py`` with ``run()``, and ``pair.toml`` with the Python version (``python``,
 or ``python_old`` and ``python_new``), what pip installs (``old``, ``new``), the ``metric`` that changes, its
 ``direction`` (``worse``, ``better``, or ``null`` where any report is a false alarm), and what was ``measured`` round
-``run()`` without this project. A run is right where it tells this metric in this direction, and its size up to a tenth.
+``run()`` without this project. A run is right where it tells this metric in this direction, its size up to a tenth, and
+of more counts or bytes where they come from: that is printed, for whether it is the right place a reader has to say.
 Interpreters of these versions are looked for where pyenv has them. Needs Python 3.11 or later.
 """
 
@@ -90,6 +91,8 @@ def wrong(pair: Pair, found: Mapping[str, Any]) -> str:
     if each["verdict"] != pair["direction"]:
         return f"calls {metric} {each['verdict']}"
     before, after = (pair["measured"][side][measured] * unit for side in ("old", "new"))
+    if each["verdict"] == "worse" and metric != "wall_time" and not found.get("explanations"):
+        return f"does not tell where {metric} comes from"
     ours = each["head"]["value"] - each["base"]["value"]
     if metric == "wall_time":
         ratio, wanted = each["head"]["value"] / each["base"]["value"], after / before
