@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import add
 from statistics import NormalDist
 
 SMALLEST = 0.05
@@ -100,13 +101,11 @@ def pairs_needed(level: float) -> int:
 @lru_cache(maxsize=200)
 def _ways(ranks: tuple[int, ...]) -> list[int]:
     """Return in how many ways signs can be given so that the positive ranks sum to 0, 1, 2 and so on."""
-    ways = [1] + [0] * sum(ranks)
-    reached = 0
-    for rank in ranks:
-        reached += rank
-        for total in range(reached, rank - 1, -1):
-            ways[total] += ways[total - rank]
-    return ways
+    if not ranks:
+        return [1]
+    nothing = [0] * ranks[-1]
+    fewer = _ways(ranks[:-1])  # which the pairs before had
+    return [*map(add, fewer + nothing, nothing + fewer)]
 
 
 @lru_cache(maxsize=200)

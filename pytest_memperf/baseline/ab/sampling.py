@@ -15,8 +15,9 @@ LAYOUTS = (3, 8, 12)
 
 Eight a side lie apart by chance once in 6,435, which is too often for hundreds of tests; twelve once in 1,352,078.
 """
-
-
+RENEWED = 4
+"""Of the pairs that are taken for their times, one in so many has another layout: to start one takes as long as two or
+three pairs of a short test, and nothing but their number makes times more certain."""
 WIDE, WIDE_BYTES = 1.5, 1 << 17
 """How many times as uncertain as the best sample's, and how uncertain at least, bytes are that are measured anew."""
 
@@ -35,6 +36,8 @@ class Sampling:
         self.samples: tuple[list[Sample], list[Sample]] = ([], [])
         self.pair_seconds = 0.0
         """How long the last pair took."""
+        self._layouts = 0
+        """How many are ready for it."""
         self._sharpened = 0
         """Pairs that were taken anew, for the test changed its processor."""
 
@@ -59,24 +62,36 @@ class Sampling:
         Args:
             sharp: have bytes as certain as they can be.
         """
-        layouts = {number % LAYOUTS[-1] for number in range(self.pairs, pairs)}
-        for side in self._sides:
-            side.prepare(self.test, layouts)
-        for side in self._sides:
-            side.wait()
-        while self.pairs < pairs:
-            began = time.monotonic()
-            self._keep(self._pair(self.pairs), self.pairs)
-            self.pair_seconds = time.monotonic() - began
-            if self.broken:
-                return False
-        if sharp:
+        self._start(min(pairs, LAYOUTS[-1]))
+        while self.pairs < pairs and not self.broken:
+            self._one_more(self.pairs % LAYOUTS[-1])
+        if sharp and not self.broken:
             self._sharpen()
         return not self.broken
 
-    def _pair(self, number: int) -> tuple[Sample, Sample]:
-        """Run the pair of this number, and return the samples of base and head."""
-        layout = number % LAYOUTS[-1]
+    def time_once_more(self) -> None:
+        """Run one more pair for its times, mostly in a layout of those before."""
+        renewed = self.pairs % RENEWED == 0 and self._layouts < LAYOUTS[-1]
+        if renewed:
+            self._start(self._layouts + 1)
+        self._one_more(self._layouts - 1 if renewed else self.pairs % self._layouts)
+
+    def _start(self, layouts: int) -> None:
+        """Have both sides ready to run it in so many layouts."""
+        for side in self._sides:
+            side.prepare(self.test, range(layouts))
+        for side in self._sides:
+            side.wait()
+        self._layouts = max(layouts, self._layouts)
+
+    def _one_more(self, layout: int) -> None:
+        """Run one more pair."""
+        began = time.monotonic()
+        self._keep(self._pair(self.pairs, layout), self.pairs)
+        self.pair_seconds = time.monotonic() - began
+
+    def _pair(self, number: int, layout: int) -> tuple[Sample, Sample]:
+        """Run the pair of this number in a layout, and return the samples of base and head."""
         for side in self._sides:
             side.fork_ahead(self.test, layout)  # of both at once, and before either runs, which it would disturb
         for side in self._sides:
@@ -105,7 +120,7 @@ class Sampling:
     def _take_anew(self, number: int) -> None:
         """Run a pair once more, in place of the one before; for nothing where base fails or the machine spoils it."""
         self._sharpened += 1
-        pair = self._pair(number)
+        pair = self._pair(number, number)
         for side in self._sides:
             side.retaken += 1
         if pair[1].failure:  # a failure on head is one, whenever it comes

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 from math import inf
+from operator import itemgetter
 
 from pytest_memperf.baseline.ab import noisy
 from pytest_memperf.baseline.ab.sampling import Sampling
 from pytest_memperf.baseline.paired import pairs_needed
 
 LEAST_TIME, MOST_TIME = 8.0, 40.0
-"""Seconds for all tests, where nobody said how many; and for those that are all but told."""
+"""Seconds for all tests, where nobody said how many; and for those that can be told by then."""
 SHARE = 0.1
 """Of the time that counts and bytes took: so long times may take, if that is more."""
 LEAST_EVIDENCE = 1.0, 7.0
 """Where there is no time for all tests that strike: at its beginning and at its end, see ``Pairs.evidence``."""
-STRONG_EVIDENCE = 2.5
-"""Of a test that is all but told."""
+FORETOLD = 2
+"""How many times as many pairs as are taken may be foretold: what few of them foretell is as uncertain as they are."""
 
 
 def usual_seconds(counted: float) -> tuple[float, float]:
@@ -60,35 +62,55 @@ class Times:
 
         Args:
             seconds: for all of them.
-            most: for those that are all but told by then.
+            most: for those whose pairs foretell that they will be told by then.
         """
         began = time.monotonic()
-        while going_on := self._going_on(time.monotonic() - began, seconds, most):
+        while True:
+            spent = time.monotonic() - began
+            going_on, end = self._promising(spent, seconds), seconds
+            if not going_on:
+                going_on, end = self._to_be_told(most - spent), most
+            if not going_on:
+                return
             for sampling in going_on:
-                spent = time.monotonic() - began
-                if spent > most or (spent > seconds and self._evidence(sampling) < STRONG_EVIDENCE):
+                if time.monotonic() - began > end:
                     break
                 tell(f"times: {sampling.test}")
-                sampling.go_on(sampling.pairs + 1)
+                sampling.time_once_more()
                 if not self._undecided(sampling) or sampling.pairs >= noisy.MOST_PAIRS:
                     self.waiting.remove(sampling)
 
-    def _going_on(self, spent: float, seconds: float, most: float) -> list[Sampling]:
-        """Return whose turn it is. Where the time left does not suffice for all, many have to let it go for good."""
+    def _promising(self, spent: float, seconds: float) -> list[Sampling]:
+        """Return whose turn it is while there is time for all. Where it does not suffice, many have to let it go."""
         if spent > seconds:
-            strong = (each for each in self.waiting if self._evidence(each) >= STRONG_EVIDENCE)
-            return [*strong] if spent <= most else []
+            return []
         enough = pairs_needed(self._level)
-        if sum(each.pair_seconds * max(enough - each.pairs, 1) for each in self.waiting) > seconds - spent:
-            first, last = LEAST_EVIDENCE
-            least = first + (last - first) * min(spent / seconds, 1) if seconds else last
-            self.waiting = [each for each in self.waiting if self._evidence(each) >= least]
-        return [*self.waiting]
+        if sum(each.pair_seconds * max(enough - each.pairs, 1) for each in self.waiting) <= seconds - spent:
+            return [*self.waiting]
+        first, last = LEAST_EVIDENCE
+        least = first + (last - first) * min(spent / seconds, 1) if seconds else last
+        return [each for each in self.waiting if self._evidence(each) >= least]
+
+    def _to_be_told(self, seconds: float) -> list[Sampling]:
+        """Return those that will be told within the time, if their pairs to come are like the ones before."""
+        needed = sorted(((self._seconds_needed(each), each) for each in self.waiting), key=itemgetter(0))
+        until = accumulate(each for each, _ in needed)
+        return [sampling for end, (_, sampling) in zip(until, needed, strict=True) if end <= seconds]
+
+    def _seconds_needed(self, sampling: Sampling) -> float:
+        """Return how long the pairs take that would tell the first of its times."""
+        needed = [self._pairs_needed(pairs) for pairs in self._looked_at(sampling) if not self._is_told(pairs)]
+        return sampling.pair_seconds * min(needed, default=0)
+
+    def _pairs_needed(self, pairs: noisy.Pairs) -> float:
+        """Return how many more may tell this one; infinity where far more would than are taken."""
+        whole = pairs.found.needed(self._level) or pairs_needed(self._level)
+        return max(min(whole, noisy.MOST_PAIRS) - len(pairs.base), 1) if whole <= FORETOLD * noisy.MOST_PAIRS else inf
 
     def _evidence(self, sampling: Sampling) -> float:
         """Return the most of its times that are not told; of one that is asked for it is out of question."""
-        first = sampling.samples[1][0].results
         every = (pairs for pairs in self._looked_at(sampling) if not self._is_told(pairs))
+        first = sampling.samples[1][0].results
         return max((inf if noisy.is_asked(first, each.metric.name) else each.evidence for each in every), default=0.0)
 
     @property

@@ -29,6 +29,23 @@ def test_pairs_take_turns(both: Both) -> None:
     assert (bad.pairs, bad.broken) == (1, True)
 
 
+def test_pairs_for_times(both: Both) -> None:
+    """They take turns as well, in the layouts that are there; one pair in four has another."""
+    base, head = both("def test_it(): mypkg.work(32)\n")
+    sampling = Sampling(base, head, head.tests[0], 0)
+    assert sampling.go_on(3)
+    turns: list[tuple[str, int]] = []
+    for side in (base, head):
+        side.run = noted(side, turns)  # type: ignore[method-assign]
+    for _ in range(7):
+        sampling.time_once_more()
+
+    assert [layout for side, layout in turns if side == "base"] == [0, 3, 1, 2, 3, 4, 4]
+    assert [layout for side, layout in turns if side == "head"] == [0, 3, 1, 2, 3, 4, 4]
+    assert [side for side, _ in turns] == ["head", "base", "base", "head"] * 3 + ["head", "base"]
+    assert sampling.pairs == 10
+
+
 @pytest.mark.parametrize("pairs", [1, 2], ids=["base first", "head first"])
 def test_an_interrupt_between_the_two_of_a_pair(both: Both, pairs: int) -> None:
     """What lacks its partner tells nothing."""

@@ -9,9 +9,14 @@ from gates import Both, judged, rows
 
 from pytest_memperf.baseline.ab import noisy
 from pytest_memperf.baseline.ab.sampling import LAYOUTS, Sampling
-from pytest_memperf.baseline.ab.times import LEAST_EVIDENCE, STRONG_EVIDENCE, Times, usual_seconds
-from pytest_memperf.baseline.paired import pairs_needed
+from pytest_memperf.baseline.ab.side import Sample, Side
+from pytest_memperf.baseline.ab.times import LEAST_EVIDENCE, Times, usual_seconds
 from pytest_memperf.model.comparison import Change
+from pytest_memperf.model.metric import Better, Cost, Measured, Metric, Trust
+from pytest_memperf.model.result import Result
+from pytest_memperf.model.units import SECONDS
+
+TIME = Metric("wall_time", SECONDS, Better.LOWER, Trust.NOISY, Cost.ALWAYS, "", "")
 
 
 def test_times(both: Both) -> None:
@@ -77,27 +82,22 @@ STRIKING = (
 def test_where_there_is_no_time_for_all(both: Both) -> None:
     """Those go on that promise something, and in the end nobody may."""
     times, samplings = sampled(both, STRIKING, 100)
-    striking = len(times.waiting)
     promising = [
         sampling
         for sampling in times.waiting
         if max(pairs.evidence for pairs in noisy.pairs_of(*sampling.results)) >= LEAST_EVIDENCE[0]
     ]
-
-    def interrupt(text: str) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        times.decide(0.1, 0.1, interrupt)
-    assert striking > 3
+    told: list[str] = []
+    assert len(times.waiting) > 3
     assert samplings[-1] in promising
-    assert times.waiting == promising
-    times.decide(0.1, 0.1, lambda text: None)
+    times.decide(0.1, 0.1, told.append)
+
+    assert told == [f"times: {promising[0].test}"]
     assert [sampling.pairs for sampling in samplings].count(3) == len(samplings) - 1
 
 
 def test_how_long_times_take_where_nobody_says() -> None:
-    """8 s, or a tenth of what counts took; 40 s at least for tests that are all but told."""
+    """8 s, or a tenth of what counts took; 40 s at least for tests that can be told by then."""
     assert usual_seconds(10.0) == (8.0, 40.0)
     assert usual_seconds(150.0) == (15.0, 40.0)
     assert usual_seconds(1000.0) == (100.0, 100.0)
@@ -115,15 +115,43 @@ def test_what_the_first_pairs_tell_needs_no_more(both: Both) -> None:
     assert told == {"wall_time": True, "cpu_time": True}
 
 
-def test_those_that_are_all_but_told_go_on(both: Both) -> None:
-    """When the time of the others is over, to the end of their own."""
-    times, (*others, slower) = sampled(both, STRIKING, 2)
-    weak = [each for each in others if max(of.evidence for of in noisy.pairs_of(*each.results)) < STRONG_EVIDENCE]
-    times.decide(0.0, 600.0, lambda text: None)
+class Foreseen(Sampling):
+    """A test whose pairs are known; each takes a second.
 
-    assert slower.pairs >= pairs_needed(noisy.level(2))
-    assert weak
-    assert all(sampling.pairs == 3 for sampling in weak)
+    Args:
+        ratios: of head to base, in turns.
+    """
+
+    def __init__(self, test: str, sides: tuple[Side, Side], *ratios: float) -> None:
+        super().__init__(*sides, test, 0)
+        self._ratios = ratios
+        self.pair_seconds = 1.0
+        for _ in range(2 * len(ratios)):
+            self.time_once_more()
+
+    def time_once_more(self) -> None:
+        """Take the next pair."""
+        ratio = self._ratios[self.pairs % len(self._ratios)]
+        for samples, seconds in zip(self.samples, (1.0, ratio), strict=True):
+            samples.append(Sample([Result(self.test, "call", metrics={"wall_time": Measured(TIME, (seconds,))})]))
+
+
+def test_those_go_on_that_can_be_told(both: Both) -> None:
+    """When the time of the others is over, by what their pairs foretell: the cheapest first, while there is time."""
+    sides = both("def test_it(): pass\n")
+    slower, hopeless = Foreseen("slower", sides, 1.09, 1.1, 1.11), Foreseen("hopeless", sides, 0.6, 1.1, 1.8)
+    times = Times(2)
+    for sampling in (hopeless, slower):
+        times.add(sampling)
+    assert times.waiting == [hopeless, slower]
+    times.decide(0.0, 5.0, lambda text: None)
+    assert (slower.pairs, hopeless.pairs) == (6, 6)
+    times.decide(0.0, 30.0, lambda text: None)
+
+    assert times.waiting == [hopeless]
+    assert hopeless.pairs == 6
+    (found,) = noisy.pairs_of(*slower.results)
+    assert found.found.different(noisy.level(2))
 
 
 def test_round_by_round(both: Both) -> None:
