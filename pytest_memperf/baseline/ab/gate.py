@@ -25,6 +25,7 @@ from pytest_memperf.model.outcome import Outcome
 from pytest_memperf.model.result import Result
 from pytest_memperf.model.run import Run
 from pytest_memperf.report.comparison import json
+from pytest_memperf.report.result_lines import by_key
 
 NOISY_METRICS = 2
 """Of a usual test, its times: so many looks at chance each adds to the run."""
@@ -232,13 +233,19 @@ def _differ(sampling: Sampling) -> bool:
 def _compared(
     base: list[Result], head: Sequence[Result], limits: Limits | None = None, keep_same: bool = False
 ) -> Outcome:
-    """Compare the results whatever the environments: what differs between the sides is what is looked for."""
-    return compare([Run("", results=base)], head, Environment(), limits, keep_same)
+    """Compare the results whatever the environments: what differs between the sides is what is looked for.
+
+    Times are judged otherwise, where both sides have them.
+    """
+    ours, theirs = by_key(base), by_key(head)
+    before = Run("", results=[_exact_part(result, theirs.get(result.key)) for result in base])
+    after = [_exact_part(result, ours.get(result.key)) for result in head]
+    return compare([before], after, Environment(), limits, keep_same)
 
 
 def agree(base: Sample, head: Sample) -> bool:
     """Tell whether all counts and bytes of a pair, in one layout, are the same: as far as their uncertainty goes."""
-    ours, theirs = ({each.key: each.metrics for each in _exact_part(sample.results)} for sample in (base, head))
+    ours, theirs = ({each.key: _exact_part(each).metrics for each in sample.results} for sample in (base, head))
     return ours.keys() == theirs.keys() and all(
         metrics.keys() == theirs[key].keys()
         and all(_is_alike(measured, theirs[key][name]) for name, measured in metrics.items())
@@ -253,21 +260,23 @@ def _is_alike(ours: Measured, theirs: Measured) -> bool:
 
 
 def _joined(samples: Sequence[Sample]) -> list[Result]:
-    """Return the results of all layouts as one for each window, without what is judged otherwise."""
+    """Return the results of all layouts as one for each window."""
     results = [sample.results for sample in samples if sample.results]
-    return _exact_part(join_results(results) if len(results) > 1 else results[0] if results else [])
+    return join_results(results) if len(results) > 1 else results[0] if results else []
 
 
-def _exact_part(results: Sequence[Result]) -> list[Result]:
-    """Return the results without times, and without what is about the whole process."""
-    return [
-        replace(
-            result,
-            metrics={
-                name: measured
-                for name, measured in result.metrics.items()
-                if measured.metric.trust is not Trust.NOISY and not measured.metric.level
-            },
-        )
-        for result in results
-    ]
+def _exact_part(result: Result, other: Result | None = None) -> Result:
+    """Return the result without times, and without what is about the whole process.
+
+    Args:
+        other: that of the other side; a time that this one has not got is new, or gone, and stays.
+    """
+    both = result.metrics if other is None else other.metrics
+    return replace(
+        result,
+        metrics={
+            name: measured
+            for name, measured in result.metrics.items()
+            if not measured.metric.level and (measured.metric.trust is not Trust.NOISY or name not in both)
+        },
+    )

@@ -19,9 +19,9 @@ from pytest_memperf.report.result_lines import by_key
 
 FALSE_DISCOVERIES = 0.01
 """The share of alarms that may be false, over all tests of the run."""
-LOOKS = 6
+LOOKS = 8
 """Pairs are added until they tell: looking again and again finds chance too, as if so many looked once."""
-MOST_PAIRS = 96
+MOST_PAIRS = 144
 WAITED = 0.02
 """The share of its time that a test may have waited for a processor; what others took says nothing of its speed."""
 STOLEN = 0.02

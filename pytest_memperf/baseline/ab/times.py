@@ -20,6 +20,8 @@ LEAST_EVIDENCE = 1.0, 7.0
 """Where there is no time for all tests that strike: at its beginning and at its end, see ``Pairs.evidence``."""
 FORETOLD = 2
 """How many times as many pairs as are taken may be foretold: what few of them foretell is as uncertain as they are."""
+FEW = 2
+"""So many tests go on as long as there is time, whatever is foretold."""
 
 
 def usual_seconds(counted: float) -> tuple[float, float]:
@@ -92,7 +94,9 @@ class Times:
         return [each for each in self.waiting if self._evidence(each) >= least]
 
     def _to_be_told(self, seconds: float) -> list[Sampling]:
-        """Return those that will be told within the time, if their pairs to come are like the ones before."""
+        """Return those that will be told in time, if their pairs to come are like the ones before; and the last few."""
+        if len(self.waiting) <= FEW:
+            return [*self.waiting] if seconds > 0 else []
         needed = sorted(((self._seconds_needed(each), each) for each in self.waiting), key=itemgetter(0))
         until = accumulate(each for each, _ in needed)
         return [sampling for end, (_, sampling) in zip(until, needed, strict=True) if end <= seconds]

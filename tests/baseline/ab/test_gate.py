@@ -52,6 +52,18 @@ def test_the_side_decides(both: Both) -> None:
     assert gate.runs >= 2 * (LAYOUTS[0] + 2 * LAYOUTS[-1])  # more where the machine makes times worth a look
 
 
+def test_a_rate_that_one_side_has(both: Both) -> None:
+    """It is new or gone, as a count is."""
+    text = "".join(
+        f"@pytest.mark.memperf(**({{'bytes': '1 MiB'}} if mypkg.SIDE == {side!r} else {{}}))\n"
+        f"def test_{side}(): mypkg.work(32)\n"
+        for side in ("base", "head")
+    )
+    found = {test: change for test, metric, change in rows(judged(both(text))) if metric == "throughput"}
+
+    assert found == {"test_base": Change.GONE, "test_head": Change.NEW}
+
+
 def test_what_is_not_measured_on_both(both: Both) -> None:
     """A test that base cannot run is new and says why; one that fails on head is a failure, whatever base does.
 

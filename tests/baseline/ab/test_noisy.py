@@ -190,7 +190,7 @@ def test_unsure_in_the_same_words() -> None:
     found = [*noisy.comparisons(several, 20)]
     assert len({each.reason for each in found}) == 1
     assert len({each.detail for each in found}) == 3
-    assert found[-1].detail == "3 pairs, about 103 would tell"
+    assert found[-1].detail == "3 pairs, about 106 would tell"
 
 
 def test_many_looks_make_an_alarm_dearer() -> None:

@@ -139,19 +139,33 @@ class Foreseen(Sampling):
 def test_those_go_on_that_can_be_told(both: Both) -> None:
     """When the time of the others is over, by what their pairs foretell: the cheapest first, while there is time."""
     sides = both("def test_it(): pass\n")
-    slower, hopeless = Foreseen("slower", sides, 1.09, 1.1, 1.11), Foreseen("hopeless", sides, 0.6, 1.1, 1.8)
-    times = Times(2)
-    for sampling in (hopeless, slower):
+    hopeless = [Foreseen(f"hopeless {number}", sides, 0.6, 1.1, 1.8) for number in range(2)]
+    slower, times = Foreseen("slower", sides, 1.09, 1.1, 1.11), Times(2)
+    for sampling in (*hopeless, slower):
         times.add(sampling)
-    assert times.waiting == [hopeless, slower]
+    assert times.waiting == [*hopeless, slower]
     times.decide(0.0, 5.0, lambda text: None)
-    assert (slower.pairs, hopeless.pairs) == (6, 6)
-    times.decide(0.0, 30.0, lambda text: None)
+    assert (slower.pairs, hopeless[0].pairs) == (6, 6)
+    first: list[str] = []
+    times.decide(0.0, 30.0, first.append)
 
-    assert times.waiting == [hopeless]
-    assert hopeless.pairs == 6
+    assert {*first[: first.count("times: slower")]} == {"times: slower"}
+    assert slower not in times.waiting
     (found,) = noisy.pairs_of(*slower.results)
     assert found.found.different(noisy.level(2))
+
+
+def test_the_last_few_go_on_in_any_case(both: Both) -> None:
+    """To the most pairs that are taken, while there is time."""
+    hopeless = Foreseen("hopeless", both("def test_it(): pass\n"), 0.6, 1.1, 1.8)
+    times = Times(2)
+    times.add(hopeless)
+    times.decide(0.0, 0.0, lambda text: None)
+    assert hopeless.pairs == 6
+    times.decide(0.0, 600.0, lambda text: None)
+
+    assert times.waiting == []
+    assert hopeless.pairs == noisy.MOST_PAIRS
 
 
 def test_round_by_round(both: Both) -> None:
