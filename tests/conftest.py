@@ -144,6 +144,15 @@ def suite(pytester: pytest.Pytester) -> Callable[[str], None]:
 
 
 @pytest.fixture
+def one_processor() -> Iterator[None]:
+    """Stay on one processor, with all that the test starts."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    yield
+    os.sched_setaffinity(0, before)
+
+
+@pytest.fixture
 def disk(tmp_path: Path) -> Path:
     """Return a folder on a disk; skip where there is none."""
     if page_cache.memory_file_system(tmp_path):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,12 +19,3 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 @pytest.fixture(autouse=True)
 def only_this_plugin() -> None:
     """Have the sessions of the benchmarks load what is installed, as those of users do."""
-
-
-@pytest.fixture
-def one_processor() -> Iterator[None]:
-    """Have all sides run on the same processor."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(before)})
-    yield
-    os.sched_setaffinity(0, before)

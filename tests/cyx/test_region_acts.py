@@ -60,15 +60,6 @@ def guard(region: Region, offset: int, length: int) -> None:
 
 
 @pytest.fixture
-def one_processor() -> Iterator[None]:
-    """Stay on one: the pages that another has just brought in wait in a list of its own, and are not paged out."""
-    processors = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(processors)})
-    yield
-    os.sched_setaffinity(0, processors)
-
-
-@pytest.fixture
 def memory() -> Iterator[Region]:
     """Return anonymous memory on small pages, all there."""
     region = Region(PAGES * PAGE)
@@ -172,7 +163,7 @@ class TestAdvice:
 
         assert memory.array.sum() == PAGES * PAGE
 
-    @pytest.mark.usefixtures("one_processor")
+    @pytest.mark.usefixtures("one_processor")  # pages that another has just brought in wait in a list of its own
     def test_page_out_writes_a_file_out(self, file: Region) -> None:
         """Clean pages of a file leave memory at once."""
         assert bytes(file)

@@ -71,10 +71,12 @@ class Sampling:
 
     def time_once_more(self) -> None:
         """Run one more pair for its times, mostly in a layout of those before."""
-        renewed = self.pairs % RENEWED == 0 and self._layouts < LAYOUTS[-1]
-        if renewed:
-            self._start(self._layouts + 1)
-        self._one_more(self._layouts - 1 if renewed else self.pairs % self._layouts)
+        if self.pairs % RENEWED == 0 and self._layouts < LAYOUTS[-1]:
+            layout = self._layouts
+            self._start(layout + 1)
+        else:
+            layout = self.pairs % self._layouts
+        self._one_more(layout)
 
     def _start(self, layouts: int) -> None:
         """Have both sides ready to run it in so many layouts."""
@@ -120,7 +122,7 @@ class Sampling:
     def _take_anew(self, number: int) -> None:
         """Run a pair once more, in place of the one before; for nothing where base fails or the machine spoils it."""
         self._sharpened += 1
-        pair = self._pair(number, number)
+        pair = self._pair(number, number % LAYOUTS[-1])
         for side in self._sides:
             side.retaken += 1
         if pair[1].failure:  # a failure on head is one, whenever it comes

@@ -10,7 +10,7 @@ from operator import itemgetter
 
 from pytest_memperf.baseline.ab import noisy
 from pytest_memperf.baseline.ab.sampling import Sampling
-from pytest_memperf.baseline.paired import pairs_needed
+from pytest_memperf.baseline.paired import Paired, pairs_needed
 
 LEAST_TIME, MOST_TIME = 8.0, 40.0
 """Seconds for all tests, where nobody said how many; and for those that can be told by then."""
@@ -103,18 +103,19 @@ class Times:
 
     def _seconds_needed(self, sampling: Sampling) -> float:
         """Return how long the pairs take that would tell the first of its times."""
-        needed = [self._pairs_needed(pairs) for pairs in self._looked_at(sampling) if not self._is_told(pairs)]
+        every = (pairs.found for pairs in self._looked_at(sampling))
+        needed = [self._pairs_needed(found) for found in every if not self._is_told(found)]
         return sampling.pair_seconds * min(needed, default=0)
 
-    def _pairs_needed(self, pairs: noisy.Pairs) -> float:
+    def _pairs_needed(self, found: Paired) -> float:
         """Return how many more may tell this one; infinity where far more would than are taken."""
-        whole = pairs.found.needed(self._level) or pairs_needed(self._level)
-        return max(min(whole, noisy.MOST_PAIRS) - len(pairs.base), 1) if whole <= FORETOLD * noisy.MOST_PAIRS else inf
+        whole = found.needed(self._level) or pairs_needed(self._level)
+        return max(min(whole, noisy.MOST_PAIRS) - found.pairs, 1) if whole <= FORETOLD * noisy.MOST_PAIRS else inf
 
     def _evidence(self, sampling: Sampling) -> float:
         """Return the most of its times that are not told; of one that is asked for it is out of question."""
-        every = (pairs for pairs in self._looked_at(sampling) if not self._is_told(pairs))
         first = sampling.samples[1][0].results
+        every = (pairs for pairs in self._looked_at(sampling) if not self._is_told(pairs.found))
         return max((inf if noisy.is_asked(first, each.metric.name) else each.evidence for each in every), default=0.0)
 
     @property
@@ -129,10 +130,9 @@ class Times:
                 yield from self._looked_at(sampling)
 
     def _undecided(self, sampling: Sampling) -> bool:
-        return not sampling.broken and any(not self._is_told(pairs) for pairs in self._looked_at(sampling))
+        return not sampling.broken and any(not self._is_told(pairs.found) for pairs in self._looked_at(sampling))
 
-    def _is_told(self, pairs: noisy.Pairs) -> bool:
-        found = pairs.found
+    def _is_told(self, found: Paired) -> bool:
         return found.same or found.different(self._level)
 
     def _looked_at(self, sampling: Sampling) -> Iterator[noisy.Pairs]:

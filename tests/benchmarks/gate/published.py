@@ -90,9 +90,9 @@ def wrong(pair: Pair, found: Mapping[str, Any]) -> str:
     each = told[metric]
     if each["verdict"] != pair["direction"]:
         return f"calls {metric} {each['verdict']}"
-    before, after = (pair["measured"][side][measured] * unit for side in ("old", "new"))
     if each["verdict"] == "worse" and metric != "wall_time" and not found.get("explanations"):
         return f"does not tell where {metric} comes from"
+    before, after = (pair["measured"][side][measured] * unit for side in ("old", "new"))
     ours = each["head"]["value"] - each["base"]["value"]
     if metric == "wall_time":
         ratio, wanted = each["head"]["value"] / each["base"]["value"], after / before
