@@ -58,7 +58,7 @@ class TestClosestWins:
         result = pytester.runpytest()
 
         result.assert_outcomes(passed=1, failed=1)
-        result.stdout.fnmatch_lines(["MEMORY *::test_in - minor_faults 0 is under min_minor_faults = 9"])
+        result.stdout.fnmatch_lines(["MEMORY *::test_in - minor_faults * is under min_minor_faults = 9"])
 
     @pytest.mark.parametrize("value", ["None", "3", "[None, 'memperf']", "pytest.mark", "pytest.Mark", "[object()]"])
     def test_package_with_another_use_of_the_name(self, pytester: pytest.Pytester, value: str) -> None:

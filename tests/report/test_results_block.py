@@ -71,20 +71,22 @@ class TestTable:
         assert lines[0][-5:] == ["minor_faults", "peak_rss", "retained_rss", "wall_time", "uss"]
         assert float(lines[-1][-1])
 
-    def test_windows_have_a_column_where_there_are_several(self, pytester: pytest.Pytester) -> None:
+    def test_windows_have_a_column_where_there_are_several(self, tokens: pytest.Pytester) -> None:
         """A named window is a row of its own."""
-        pytester.makepyfile(
+        tokens.makepyfile(
             test_it="""
+            from tokens import spend
+
             def test_parts(memperf):
                 with memperf.window("parse"):
-                    pass
+                    spend(512)
+                spend(256)
             """
         )
-        lines = block(pytester.runpytest("--memperf-columns=minor_faults").outlines)
-        assert lines == [
-            "test                    window  minor_faults",
-            "test_it.py::test_parts  call               0",
-            "test_it.py::test_parts  parse              0",
+        assert block(tokens.runpytest("--memperf-columns=tokens").outlines) == [
+            "test                    window  tokens",
+            "test_it.py::test_parts  call       768",
+            "test_it.py::test_parts  parse      512",
         ]
 
     def test_odd_names_leave_it_whole(self, tokens: pytest.Pytester) -> None:

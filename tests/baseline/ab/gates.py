@@ -13,9 +13,9 @@ MARKED = "import os, pytest, mypkg\npytestmark = pytest.mark.memperf\n"
 Both = Callable[..., tuple[Side, Side]]
 
 
-def judged(sides: tuple[Side, Side], keep_same: bool = False) -> Gate:
+def judged(sides: tuple[Side, Side], keep_same: bool = False, max_time: float = 8.0) -> Gate:
     """Run the gate, without much time for times."""
-    return run(*sides, Request(Limits(), keep_same, max_time=8.0), lambda text: None)
+    return run(*sides, Request(Limits(), keep_same, max_time=max_time), lambda text: None)
 
 
 def rows(gate: Gate) -> Iterator[tuple[str, str, Change]]:

@@ -16,6 +16,8 @@ from pytest_memperf.model.metric import Better, Cost, Measured, Metric, Trust
 from pytest_memperf.model.result import Result
 from pytest_memperf.model.units import SECONDS
 
+ENOUGH = 120.0
+"""Seconds in which a busy machine, too, comes to the end of a test that ends by itself."""
 TIME = Metric("wall_time", SECONDS, Better.LOWER, Trust.NOISY, Cost.ALWAYS, "", "")
 
 
@@ -25,7 +27,7 @@ def test_times(both: Both) -> None:
         "def test_slower(): sum(range(2_000_000 * (2 if mypkg.SIDE == 'head' else 1)))\n"
         "def test_short(): sum(range(1_000))\n"
     )
-    gate = judged(both(text), keep_same=True)
+    gate = judged(both(text), keep_same=True, max_time=ENOUGH)
     found = {(test, metric): change for test, metric, change in rows(gate)}
 
     assert found["test_slower", "wall_time"] is Change.WORSE
@@ -55,7 +57,7 @@ def test_a_test_that_fails_while_its_times_are_looked_at(both: Both, tmp_path: P
         "    time.sleep(random.SystemRandom().random() / 10)\n"
         f"    assert mypkg.SIDE == 'base' or runs.stat().st_size <= {LAYOUTS[-1]}, 'worn out'\n"
     )
-    gate = judged(both(text))
+    gate = judged(both(text), max_time=ENOUGH)
 
     assert gate.failed == [("test_it.py::test_it", "AssertionError: worn out")]
     assert not [each for each in gate.outcome.comparisons if each.metric and each.metric.name == "wall_time"]
