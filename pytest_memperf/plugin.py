@@ -76,7 +76,8 @@ def pytest_configure(config: pytest.Config) -> None:
             check_names(config, named)
         path = resolve(config, "json")
         shows_only = any(config.getoption(name, False) for name in _SHOW_ONLY)
-        reports = not (shows_only or resolve(config, "disable") or manager.hasplugin("memperf-template"))
+        elsewhere = any(map(manager.hasplugin, ("memperf-template", "memperf-serving")))
+        reports = not (shows_only or resolve(config, "disable") or elsewhere)
         if path and reports:
             from pytest_memperf.report.json_report import register_json
 

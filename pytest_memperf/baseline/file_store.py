@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -176,7 +177,11 @@ class RunFile(JsonFile):
 
     def _opened(self) -> tuple[BinaryIO, Path]:
         if self._file is None:
-            Path(self._folder).mkdir(parents=True, exist_ok=True)
+            folder = Path(self._folder)
+            is_new = not folder.parent.exists()
+            folder.mkdir(parents=True, exist_ok=True)
+            if is_new:
+                _keep_out_of_git(folder.parent)
         return super()._opened()
 
     def _place(self, temporary: Path) -> None:
@@ -186,6 +191,12 @@ class RunFile(JsonFile):
             target = folder / run_name(number, self._run)
             os.rename(temporary, target)
         self.path = str(target)
+
+
+def _keep_out_of_git(folder: Path) -> None:
+    """Have git not see a folder of runs: it is no change of the project, which the gate would look at."""
+    with suppress(OSError):  # the run itself will tell
+        (folder / ".gitignore").write_text("# Runs of pytest-memperf. Remove this file to have them in git.\n*\n")
 
 
 def _cannot_write(folder: Path, error: OSError) -> UsageMistake:

@@ -60,6 +60,16 @@ def _check_command(arguments: Sequence[str]) -> None:
         raise UsageMistake(f"there is no command {first!r}{nearest(first, names)} (see memperf --help)")
 
 
+def _check_empty(arguments: Sequence[str]) -> None:
+    """Refuse what a variable of a script that is not set leaves: it would mean everything, or the current folder."""
+    for before, word in zip(("", *arguments), arguments, strict=False):
+        option, sign, value = word.partition("=")
+        if word and not (option.startswith("--") and sign and not value):
+            continue
+        name = option or (before if before.startswith("--") and "=" not in before else "an argument")
+        raise UsageMistake(f"{name} is empty: give it a value, or leave it out")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code; a user's mistake is one line on standard error and 2."""
     words = sys.argv[1:] if arguments is None else list(arguments)
@@ -68,6 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         own, others = _split(words)
         _check_command(own)
+        _check_empty(own)
         options = _parser().parse_args(own)
         if others and not hasattr(options, PYTEST_ARGUMENTS):
             raise UsageMistake(f"memperf {options.command} takes nothing behind --: leave that out")

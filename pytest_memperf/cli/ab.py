@@ -160,7 +160,7 @@ def _task(options: argparse.Namespace) -> Task:
         if options.requirement and len(options.requirement) != len(NAMES):
             raise UsageMistake("--requirement: give it twice, for base and for head")
     elif len(words) not in (0, 2):
-        raise UsageMistake("give BASE and HEAD, or neither (memperf ab --help)")
+        raise UsageMistake("give BASE and HEAD, or neither; what pytest is to get stands behind -- (memperf ab --help)")
     else:
         repository = Repository(Path.cwd())
         base, head = [repository.state(word) for word in words] or repository.chosen()

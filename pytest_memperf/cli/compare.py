@@ -85,6 +85,8 @@ def _run(options: argparse.Namespace) -> int:
             run = head.runs[0]
             outcome = compare(base.runs, run.results, run.environment, limits, keeps_same(options))
             outcome.base, outcome.head = base.described, head.described
+            if base.described == head.described and options.base != name:
+                tell(f"{base.described} is compared with itself")
             outcomes.append(outcome)
         for each in alone:
             unpaired = True

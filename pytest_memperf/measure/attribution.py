@@ -20,10 +20,12 @@ from dataclasses import dataclass, field
 from types import CodeType, FrameType
 from typing import Any, TypeAlias
 
+import cyx
 from cyx.probes import procfs
 
 _HEAD = re.compile(r"[0-9a-f]+-[0-9a-f]+ \S+ \S+ \S+ \d+ *(.*)$")
 _TOOL = "pytest-memperf"
+_OURS = os.path.join(os.path.realpath(os.path.dirname(cyx.__file__)), "")
 LARGEST = 200
 """Lines that are kept."""
 SMALLEST_STEP = 256 << 10
@@ -82,7 +84,8 @@ def attributed() -> Iterator[Attribution]:
 
 
 def _growth(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
-    growth = {name: after.get(name, 0) - before.get(name, 0) for name in {*before, *after}}
+    # Of our own modules a run may be the first to use a part.
+    growth = {name: after.get(name, 0) - before.get(name, 0) for name in {*before, *after} - {_TOOL}}
     return {name: size for name, size in growth.items() if size}
 
 
@@ -210,6 +213,13 @@ def _tracing(counter: _Counter) -> Iterator[None]:
             frame.f_trace = its_former
 
 
+def _mapping_named(path: str) -> str:
+    """Return what a mapping is called, all of our modules by one name."""
+    if path.startswith(_OURS):
+        return _TOOL
+    return os.path.basename(path) if path.startswith("/") else path or "anonymous"
+
+
 def resident_by_mapping() -> Mapping[str, int]:
     """Return the bytes of this process that are resident, by what is mapped; see proc_pid_smaps(5)."""
     found: defaultdict[str, int] = defaultdict(int)
@@ -219,7 +229,7 @@ def resident_by_mapping() -> Mapping[str, int]:
             for line in smaps:
                 head = _HEAD.match(line)
                 if head:
-                    name = os.path.basename(head[1]) if head[1].startswith("/") else head[1] or "anonymous"
+                    name = _mapping_named(head[1])
                 elif line.startswith("Rss:"):
                     found[name] += int(line.split()[1]) * 1024
     except OSError:

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import re
+import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
@@ -129,6 +130,15 @@ class TestListing:
         """No folder, no runs, and looking makes none."""
         assert store_in(tmp_path).runs() == []
         assert os.listdir(tmp_path) == []
+
+    def test_git_does_not_see_them(self, tmp_path: Path) -> None:
+        """A folder that the first run makes; one that was there is its owner's."""
+        subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+        (tmp_path / "own").mkdir()
+        for folder in ("new", "own"):
+            save(FileStore(tmp_path / folder, PLATFORM), run_of())
+        status = ["git", "-C", tmp_path, "status", "--porcelain"]
+        assert subprocess.run(status, check=True, capture_output=True, text=True).stdout == "?? own/\n"
 
     def test_a_run_that_is_not_finished_is_none(self, tmp_path: Path) -> None:
         """It has no number before its end; abandoned, it leaves nothing but the folder."""

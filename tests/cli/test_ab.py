@@ -273,6 +273,21 @@ class TestSides:
         assert (base, head) == (f"base: {pythons['base']}", f"head: {pythons['head']}")
         assert any(row.startswith("test_it.py::test_same") and "minor_faults" in row for row in rows)
 
+    def test_nothing_is_kept_of_its_sessions(
+        self, pythons: dict[str, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        """Whatever the project's own sessions keep and compare: a storage that is no side's is not even opened."""
+        ini = (
+            "[pytest]\nmemperf_storage = sqlite:////nowhere/runs.db\nmemperf_autosave = true\n"
+            "addopts = --memperf-compare=main --memperf-json=out.json\n"
+        )
+        Path("pytest.ini").write_text(ini)
+        words = (f"--side={side}={pythons[side]}" for side in ("base", "head"))
+        code, _, errors = run(capsys, *words, "--", "-k", "same")
+
+        assert (code, errors) == (0, "")
+        assert {path.name for path in Path().iterdir()} - {"__pycache__"} == {"pytest.ini", "test_it.py"}
+
     def test_what_else_differs(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         """Other versions of what is installed beside the project are named; the project's own, from here, are not."""
         sides = []

@@ -101,6 +101,13 @@ class TestExitCodes:
         assert " same" in call.out.splitlines()[-1]
         assert "minor_faults of" not in call.out
 
+    def test_a_run_with_itself_is_said_so(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """By two names: a run with a regression is not kept, so the latest one may be the base."""
+        last = str(len(stored(project)))
+        call = Call(capsys, last, "latest")
+        assert call.code == 0
+        assert call.err.startswith("memperf: run 00") and call.err.endswith(" is compared with itself\n")
+
     def test_with_one_it_is_1(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """Twenty times as many pages; the renamed test is told and not compared."""
         call = Call(capsys, "before", "after")
@@ -205,11 +212,11 @@ class TestNoBaseline:
             "save one with pytest --memperf-save\n"
         )
 
-    @pytest.mark.parametrize("base", ["base.json", "results", ""])
+    @pytest.mark.parametrize("base", ["base.json", "results"])
     def test_a_path_is_none_that_could_be_saved(
         self, empty: Path, capsys: pytest.CaptureFixture[str], base: str
     ) -> None:
-        """A file that is not there, a folder without files and an empty word are mistakes without any run too."""
+        """A file that is not there and a folder without files are mistakes without any run too."""
         (empty / "results").mkdir()
         call = Call(capsys, base, "latest")
         assert (call.code, call.out) == (2, "")

@@ -40,6 +40,9 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         (["doctor", "--foo"], "memperf: unrecognized arguments: --foo (see memperf --help)"),
         (["doctor", "--js"], "memperf: unrecognized arguments: --js (see memperf --help)"),
         (["doctor", "--json=1"], "memperf: argument --json: ignored explicit argument '1' (see memperf doctor --help)"),
+        (["compare", "", "after"], "memperf: an argument is empty: give it a value, or leave it out"),
+        (["compare", "1", "2", "--storage="], "memperf: --storage is empty: give it a value, or leave it out"),
+        (["history", "--branch", ""], "memperf: --branch is empty: give it a value, or leave it out"),
     ],
 )
 def test_a_mistake_is_one_line(arguments: Sequence[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:

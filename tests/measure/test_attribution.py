@@ -138,6 +138,17 @@ def test_growth_by_mapping(tmp_path: Path) -> None:
     assert all(found.growth.values())
 
 
+def test_our_own_modules_are_no_growth() -> None:
+    """They have one name, which no line of a test is to blame for."""
+    names = resident_by_mapping()
+    assert any(name.startswith("libc.so") for name in names)
+    assert not any(name.startswith("interval.") for name in names)
+    assert names["pytest-memperf"]
+    with attributed() as found:
+        pass
+    assert "pytest-memperf" not in found.growth
+
+
 def test_the_peak() -> None:
     """It belongs to the line in which it rose, what was resident there to its mapping; all is gone at the end."""
     with attributed() as found:

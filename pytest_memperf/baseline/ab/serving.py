@@ -50,8 +50,11 @@ def main(arguments: Sequence[str]) -> int:
     return int(pytest.main(["-p", PLUGIN, *arguments]))
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Serve, unless this is a template of such a session."""
+    """Serve, unless this is a template of such a session; nothing of it is kept in the project's folder."""
+    if hasattr(config.option, "benchmark_storage"):  # pytest-benchmark makes it at once
+        config.option.benchmark_storage = str(Path(os.environ[TOOLS]).parent / "benchmarks")
     if _connection is not None:
         config.pluginmanager.register(Serving(_connection), "memperf-serving")
 
