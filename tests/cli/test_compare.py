@@ -106,7 +106,8 @@ class TestExitCodes:
         last = str(len(stored(project)))
         call = Call(capsys, last, "latest")
         assert call.code == 0
-        assert call.err.startswith("memperf: run 00") and call.err.endswith(" is compared with itself\n")
+        assert call.err.startswith("memperf: run 00")
+        assert call.err.endswith(" is compared with itself\n")
 
     def test_with_one_it_is_1(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """Twenty times as many pages; the renamed test is told and not compared."""
