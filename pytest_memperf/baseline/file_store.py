@@ -160,6 +160,11 @@ def stores(folder: Path) -> list[FileStore]:
     return [FileStore(folder, name) for name in platforms]
 
 
+def is_of_one_platform(folder: Path) -> bool:
+    """Tell whether this is one of the folders in which a store has its runs."""
+    return folder.is_dir() and bool(_runs(folder))
+
+
 class RunFile(JsonFile):
     """A file of the store while it is written: it gets its number last, so that there are no gaps.
 

@@ -14,7 +14,9 @@ from pytest_memperf.baseline.lineage import lineage
 from pytest_memperf.baseline.series import Point, Series, Step, series
 from pytest_memperf.baseline.store import StoredRun
 from pytest_memperf.cli.command import Command
-from pytest_memperf.cli.storage import add_storage, store_of
+from pytest_memperf.cli.sides import tell
+from pytest_memperf.cli.storage import add_storage, store_of, stores_of, where
+from pytest_memperf.environment.commit import commits_between
 from pytest_memperf.model.comparison import Change
 from pytest_memperf.model.errors import UsageMistake, nearest
 from pytest_memperf.model.run import Run
@@ -53,6 +55,12 @@ def run(options: argparse.Namespace) -> int:
         raise UsageMistake("give --branch or --all-branches: not both")
     store = store_of(options.storage)
     saved = {each.number: each for each in store.runs()}
+    if not saved:
+        place = where(store, stores_of(options.storage))
+        tell(f"no run is kept yet in {place}: save one with pytest --memperf-save")
+        if options.json:
+            print(json.dumps({"series" if options.test else "runs": []}, indent=1))
+        return NOT_FOUND if options.test else 0
     if options.all_branches or (options.test is None and not options.branch):
         wanted, remark = list(saved)[-options.last :], ""
         heads = dict(_heads([saved[number] for number in wanted])) if options.test is None else {}
@@ -157,10 +165,17 @@ def _sentence(step: Step) -> str:
     """Return whose change a step is."""
     first, last = SINCE[step.change]
     size = change_text(step.first.measured.metric, step.after - step.before, _ratio(step))
-    among = ""
+    among, between = "", _unmeasured(step)
     if step.earliest is not step.latest:
         among = f" (or one of runs {step.earliest.number:04} to {step.latest.number:04})"
+    elif between:
+        among = f" (or one of {between:,} commit{'s' if between > 1 else ''} before it of which no run is kept)"
     return f"{first}: {_named(step.first)}{among}, {size}; {last}: {_named(step.last)}"
+
+
+def _unmeasured(step: Step) -> int:
+    """Return how many commits lie between the last run before a step and the first one after it."""
+    return commits_between(step.last.run.commit, step.first.run.commit, Path.cwd())
 
 
 def _named(point: Point) -> str:
@@ -203,6 +218,7 @@ def _step(step: Step) -> dict[str, Any]:
         "run": step.first.number,
         "commit": step.first.run.commit.as_json() if step.first.run.commit else None,
         "last_before": step.last.number,
+        "unmeasured_commits": _unmeasured(step),
         "earliest": step.earliest.number,
         "latest": step.latest.number,
         "before": step.before,

@@ -11,7 +11,7 @@ from pytest_memperf.baseline.folders import is_folder, read_folder
 from pytest_memperf.baseline.reference import Baseline, find, find_saved, none_kept
 from pytest_memperf.baseline.storage import is_address
 from pytest_memperf.baseline.store import Store
-from pytest_memperf.cli.storage import store_named, store_of
+from pytest_memperf.cli.storage import store_named, store_of, stores_of, where
 from pytest_memperf.environment.commit import commit_named
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.run import LATEST
@@ -37,7 +37,7 @@ def sides(reference: str, storage: str | None) -> list[Baseline]:
     else:
         store = store_of(storage)
         is_none = not reference or os.path.isdir(reference) or reference.endswith(".json")
-        found = [_not_empty(find(reference, store, Path.cwd()), reference, store, is_none)]
+        found = [_not_empty(find(reference, store, Path.cwd()), reference, store, storage, is_none)]
     for side in found:
         for remark in side.remarks:
             tell(remark)
@@ -55,14 +55,15 @@ def _at_address(reference: str) -> Baseline:
     if not mark or "@" in name.replace("@{", ""):  # that of a password, which ends with an @
         address, name = reference, LATEST
     store = store_named(address)
-    found = _not_empty(find_saved(name, store, Path.cwd()), name, store, is_none=not name)
+    found = _not_empty(find_saved(name, store, Path.cwd()), name, store, address, is_none=not name)
     return replace(found, described=f"{found.described}, in {store.described}")
 
 
-def _not_empty(found: Baseline, reference: str, store: Store, is_none: bool) -> Baseline:
+def _not_empty(found: Baseline, reference: str, store: Store, storage: str | None, is_none: bool) -> Baseline:
     """Return what is found. NoRunYet or UsageMistake where that is nothing.
 
     Args:
+        storage: where the store is; None for the project's.
         is_none: whether it is no name of a run that could be saved, unless git knows it: a path, or nothing at all.
     """
     if found.runs:
@@ -71,5 +72,5 @@ def _not_empty(found: Baseline, reference: str, store: Store, is_none: bool) -> 
         tell(remark)
     names = (reference, f"origin/{reference}")  # the latter is all that a checkout in CI has of another branch
     if any(commit_named(name, Path.cwd()) for name in names) or not (is_none or store.runs()):
-        raise NoRunYet(f"{none_kept(reference)} in {store.described}: {_SAVE}")
+        raise NoRunYet(f"{none_kept(reference)} in {where(store, stores_of(storage))}: {_SAVE}")
     raise UsageMistake(f"no file and no run in {store.described} is called {reference!r}: {_SAVE}")

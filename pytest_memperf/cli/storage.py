@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_memperf.baseline.file_store import FOLDER, platform
-from pytest_memperf.baseline.storage import missing, store_at, stores_at
+from pytest_memperf.baseline.file_store import FOLDER, is_of_one_platform, platform
+from pytest_memperf.baseline.storage import is_address, missing, store_at, stores_at
 from pytest_memperf.baseline.store import Store
 from pytest_memperf.model.errors import UsageMistake
 
@@ -41,6 +41,16 @@ def stores_of(given: str | None) -> Sequence[Store]:
     return stores_at(*_storage(given))
 
 
+def where(store: Store, stores: Sequence[Store]) -> str:
+    """Return where a store is, for a reader who finds nothing there, and of which other platforms there are runs.
+
+    Args:
+        stores: of the same storage, of each platform.
+    """
+    others = [each.platform for each in stores if each.platform != store.platform and each.runs()]
+    return f"{store.described} (there are runs of {', '.join(others)})" if others else store.described
+
+
 def _storage(given: str | None) -> tuple[str, Path]:
     """Return what names the storage, and where that begins if it is a relative path."""
     if given is not None:
@@ -57,6 +67,8 @@ def _checked(shown: str, storage: str, folder: Path) -> tuple[str, Path]:
     lacking = missing(storage, folder)
     if lacking:
         raise UsageMistake(f"{shown}: there is no such {lacking}: name one of --memperf-storage")
+    if not is_address(storage) and is_of_one_platform(folder / storage):
+        raise UsageMistake(f"{shown}: this folder has the runs of one platform: name the one above it")
     return storage, folder
 
 

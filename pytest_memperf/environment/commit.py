@@ -58,6 +58,14 @@ def commit_named(name: str, folder: Path) -> str | None:
     return answer.strip() if answer and _ID.fullmatch(answer.strip()) else None
 
 
+def commits_between(first: Commit | None, last: Commit | None, folder: Path) -> int:
+    """Return how many commits lie between two, by first parents; 0 where git does not know them."""
+    if first is None or last is None:
+        return 0
+    answer = _git(folder, "rev-list", "--count", "--first-parent", f"{first.id}..{last.id}")
+    return max(int(answer) - 1, 0) if answer else 0
+
+
 def line_of_commits(name: str, folder: Path) -> list[str] | None:
     """Return the commits that lead to the one of this name, first parents only, the oldest first.
 

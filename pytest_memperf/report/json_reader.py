@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -113,7 +114,8 @@ def read_head(path: str) -> Run:
 
 
 def _unreadable(path: str, error: OSError) -> UsageMistake:
-    return UsageMistake(f"{path} cannot be read ({error.strerror}): name a file of --memperf-json")
+    mend = "mend its rights" if error.errno == errno.EACCES else "name a file of --memperf-json"
+    return UsageMistake(f"{path} cannot be read ({error.strerror}): {mend}")
 
 
 def _damaged(path: str, error: Exception) -> UsageMistake:

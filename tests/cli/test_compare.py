@@ -19,7 +19,7 @@ from xml.etree import ElementTree
 import pytest
 from projects import Project
 
-from pytest_memperf.baseline.file_store import FOLDER, platform
+from pytest_memperf.baseline.file_store import FOLDER, FileStore, platform
 from pytest_memperf.cli import main
 from pytest_memperf.cli.outcomes import FORMATS
 from pytest_memperf.model.run import Run
@@ -212,6 +212,15 @@ class TestNoBaseline:
             f"memperf: there is no baseline yet: no run is kept yet that '{base}' names in {FOLDER}/{platform()}: "
             "save one with pytest --memperf-save\n"
         )
+
+    def test_runs_of_another_platform(self, empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """After an update of Python, say: none of this one is there yet, and a reader should know of the others."""
+        save_as = FileStore(empty / FOLDER, "Linux-other").save(Run("2026-11-22T10:00:00+00:00"))
+        save_as.finish({})
+        assert Call(capsys, "main", "latest").code == 0
+        call = Call(capsys, "main", "latest", "--strict")
+        assert (call.code, call.out) == (3, "")
+        assert f"in {FOLDER}/{platform()} (there are runs of Linux-other): save one" in call.err
 
     @pytest.mark.parametrize("base", ["base.json", "results"])
     def test_a_path_is_none_that_could_be_saved(

@@ -118,6 +118,7 @@ def test_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
             "run": 3,
             "commit": {"id": "3" * 40, "branch": "main", "dirty": False},
             "last_before": 2,
+            "unmeasured_commits": 0,
             "earliest": 3,
             "latest": 3,
             "before": 100,
@@ -197,10 +198,48 @@ def test_branches(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatc
     assert capsys.readouterr().out.splitlines()[0].endswith(" ▁█▅▁▅")
 
 
+def test_commits_without_a_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have been one of them: how many there are is said."""
+    project = Project.new(tmp_path / "project")
+    monkeypatch.chdir(project.folder)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    ids = [project.commit({"file": str(number)}) for number in range(4)]
+    for number, (commit, faults) in enumerate([(ids[0], 100), (ids[3], 500)], 1):
+        save(number, Commit(commit, "main"), minor_faults=faults)
+
+    assert main(["history", "test_x"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        f"  first bad commit: {ids[3][:12]} of run 0002 (or one of 2 commits before it of which no run is kept), "
+        f"+400 (5.00 x); last good one: {ids[0][:12]} of run 0001"
+    )
+
+
 def test_no_such_test(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A line, and exit code 3."""
     assert main(["history", "test_y"]) == 3
     assert capsys.readouterr().err == "memperf: none of the last 5 runs has a test 'test_y'\n"
+
+
+def test_where_nothing_is_kept(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line says where that is, and of which platforms there are runs; of a test the exit code is 3."""
+    (folder / ".memperf" / platform()).rename(folder / ".memperf" / "Linux-other")
+    line = (
+        f"memperf: no run is kept yet in .memperf/{platform()} (there are runs of Linux-other): "
+        "save one with pytest --memperf-save\n"
+    )
+    assert main(["history"]) == 0
+    assert capsys.readouterr() == ("", line)
+    assert main(["history", "test_x", "--json"]) == 3
+    assert capsys.readouterr() == ('{\n "series": []\n}\n', line)
+
+
+def test_a_folder_of_one_platform(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Is no storage: below it nothing would be found."""
+    assert main(["history", f"--storage=.memperf/{platform()}"]) == 2
+    told = "this folder has the runs of one platform: name the one above it"
+    assert capsys.readouterr().err == f"memperf: --storage=.memperf/{platform()}: {told}\n"
 
 
 def test_a_damaged_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
