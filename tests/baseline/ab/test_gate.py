@@ -172,7 +172,7 @@ def test_all_that_is_the_same_where_asked_for(both: Both) -> None:
     assert "minor_faults" in found
     assert "duration" not in found
     assert all(each.smallest is not None for each in found.values())
-    assert gate.runs == 2 * LAYOUTS[0]
+    assert gate.runs - gate.retaken == 2 * LAYOUTS[0]
 
 
 def test_interrupted(both: Both) -> None:

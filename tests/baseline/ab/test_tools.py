@@ -7,6 +7,8 @@ import subprocess
 from importlib.metadata import distributions
 from pathlib import Path
 
+from pytest_memperf.baseline.ab.tools import link_tools
+
 CODE = """
 import importlib.util, json, sys
 sys.path[:] = [*filter(None, sys.path), sys.argv[1]]
@@ -37,6 +39,8 @@ def test_the_plugins_are_found_by_their_entry_points(tools: Path) -> None:
     assert {"pytest", "pytest-memperf", "pytest-benchmark", "numpy", "psutil"} <= names
 
 
-def test_no_search_path_is_added(tools: Path) -> None:
+def test_no_search_path_is_added(tmp_path: Path) -> None:
     """Files that add to the search path stay away, as those of an editable installation."""
-    assert [path.name for path in tools.iterdir() if path.suffix == ".pth" or path.name == "__pycache__"] == []
+    links = tmp_path / "links"
+    link_tools(links)
+    assert [path.name for path in links.iterdir() if path.suffix == ".pth" or path.name == "__pycache__"] == []
