@@ -48,17 +48,17 @@ class TestClosestWins:
     def test_package(self, pytester: pytest.Pytester) -> None:
         """A mark of a package holds where nothing closer speaks."""
         package = pytester.mkpydir("pack")
-        (package / "__init__.py").write_text("import pytest\npytestmark = pytest.mark.memperf(min_minor_faults=9)\n")
+        (package / "__init__.py").write_text("import pytest\npytestmark = pytest.mark.memperf(min_open_files=9)\n")
         inner = package / "inner"
         inner.mkdir()
         (inner / "__init__.py").write_text("")
         (inner / "test_in.py").write_text(
-            "import pytest\ndef test_in(): ...\n@pytest.mark.memperf(min_minor_faults=0)\ndef test_closer(): ...\n"
+            "import pytest\ndef test_in(): ...\n@pytest.mark.memperf(min_open_files=0)\ndef test_closer(): ...\n"
         )
         result = pytester.runpytest()
 
         result.assert_outcomes(passed=1, failed=1)
-        result.stdout.fnmatch_lines(["MEMORY *::test_in - minor_faults * is under min_minor_faults = 9"])
+        result.stdout.fnmatch_lines(["MEMORY *::test_in - open_files 0 is under min_open_files = 9"])
 
     @pytest.mark.parametrize("value", ["None", "3", "[None, 'memperf']", "pytest.mark", "pytest.Mark", "[object()]"])
     def test_package_with_another_use_of_the_name(self, pytester: pytest.Pytester, value: str) -> None:

@@ -6,6 +6,7 @@ import argparse
 import io
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NoReturn
 
 from pytest_memperf import __version__
@@ -62,7 +63,7 @@ def _check_command(arguments: Sequence[str]) -> None:
 
 def _check_empty(arguments: Sequence[str]) -> None:
     """Refuse what a variable of a script that is not set leaves: it would mean everything, or the current folder."""
-    for before, word in zip(("", *arguments), arguments, strict=False):
+    for before, word in pairwise(("", *arguments)):
         option, sign, value = word.partition("=")
         if word and not (option.startswith("--") and sign and not value):
             continue

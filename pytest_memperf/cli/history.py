@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ from pytest_memperf.baseline.lineage import lineage
 from pytest_memperf.baseline.series import Point, Series, Step, series
 from pytest_memperf.baseline.store import StoredRun
 from pytest_memperf.cli.command import Command
-from pytest_memperf.cli.sides import tell
-from pytest_memperf.cli.storage import add_storage, store_of, stores_of, where
+from pytest_memperf.cli.sides import SAVE, tell
+from pytest_memperf.cli.storage import add_storage, store_of, where
 from pytest_memperf.environment.commit import commits_between
 from pytest_memperf.model.comparison import Change
 from pytest_memperf.model.errors import UsageMistake, nearest
@@ -56,8 +55,7 @@ def run(options: argparse.Namespace) -> int:
     store = store_of(options.storage)
     saved = {each.number: each for each in store.runs()}
     if not saved:
-        place = where(store, stores_of(options.storage))
-        tell(f"no run is kept yet in {place}: save one with pytest --memperf-save")
+        tell(f"no run is kept yet in {where(store, options.storage)}: {SAVE}")
         if options.json:
             print(json.dumps({"series" if options.test else "runs": []}, indent=1))
         return NOT_FOUND if options.test else 0
@@ -73,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     read = store.of_test(wanted, options.test)
     for damage in read.remarks:
-        print(f"memperf: {damage}", file=sys.stderr)
+        tell(damage)
     runs = read.runs
     found = _only(list(series(runs, options.test)), options.metric or ())
     if options.json:
@@ -82,9 +80,9 @@ def run(options: argparse.Namespace) -> int:
         for text in _text(found, options.all, options.plot):
             print(printable(text))
     if remark:
-        print(f"memperf: {printable(remark)}", file=sys.stderr)
+        tell(remark)
     if not found:
-        print(f"memperf: none of the last {len(runs)} runs has a test {options.test!r}", file=sys.stderr)
+        tell(f"none of the last {len(runs)} runs has a test {options.test!r}")
         return NOT_FOUND
     return 0
 
@@ -95,7 +93,7 @@ def _heads(saved: Sequence[StoredRun]) -> Iterator[Numbered]:
         try:
             yield each.number, each.head
         except UsageMistake as mistake:
-            print(f"memperf: {mistake}", file=sys.stderr)
+            tell(str(mistake))
 
 
 def _only(found: list[Series], names: Sequence[str]) -> list[Series]:
@@ -165,10 +163,10 @@ def _sentence(step: Step) -> str:
     """Return whose change a step is."""
     first, last = SINCE[step.change]
     size = change_text(step.first.measured.metric, step.after - step.before, _ratio(step))
-    among, between = "", _unmeasured(step)
+    among = ""
     if step.earliest is not step.latest:
         among = f" (or one of runs {step.earliest.number:04} to {step.latest.number:04})"
-    elif between:
+    elif between := _unmeasured(step):
         among = f" (or one of {between:,} commit{'s' if between > 1 else ''} before it of which no run is kept)"
     return f"{first}: {_named(step.first)}{among}, {size}; {last}: {_named(step.last)}"
 

@@ -11,13 +11,13 @@ from pytest_memperf.baseline.folders import is_folder, read_folder
 from pytest_memperf.baseline.reference import Baseline, find, find_saved, none_kept
 from pytest_memperf.baseline.storage import is_address
 from pytest_memperf.baseline.store import Store
-from pytest_memperf.cli.storage import store_named, store_of, stores_of, where
+from pytest_memperf.cli.storage import store_named, store_of, where
 from pytest_memperf.environment.commit import commit_named
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.run import LATEST
 from pytest_memperf.report.table import printable
 
-_SAVE = "save one with pytest --memperf-save"
+SAVE = "save one with pytest --memperf-save"
 
 
 class NoRunYet(UsageMistake):
@@ -36,7 +36,7 @@ def sides(reference: str, storage: str | None) -> list[Baseline]:
         found = read_folder(reference)
     else:
         store = store_of(storage)
-        is_none = not reference or os.path.isdir(reference) or reference.endswith(".json")
+        is_none = os.path.isdir(reference) or reference.endswith(".json")
         found = [_not_empty(find(reference, store, Path.cwd()), reference, store, storage, is_none)]
     for side in found:
         for remark in side.remarks:
@@ -72,5 +72,5 @@ def _not_empty(found: Baseline, reference: str, store: Store, storage: str | Non
         tell(remark)
     names = (reference, f"origin/{reference}")  # the latter is all that a checkout in CI has of another branch
     if any(commit_named(name, Path.cwd()) for name in names) or not (is_none or store.runs()):
-        raise NoRunYet(f"{none_kept(reference)} in {where(store, stores_of(storage))}: {_SAVE}")
-    raise UsageMistake(f"no file and no run in {store.described} is called {reference!r}: {_SAVE}")
+        raise NoRunYet(f"{none_kept(reference)} in {where(store, storage)}: {SAVE}")
+    raise UsageMistake(f"no file and no run in {store.described} is called {reference!r}: {SAVE}")

@@ -41,13 +41,13 @@ def stores_of(given: str | None) -> Sequence[Store]:
     return stores_at(*_storage(given))
 
 
-def where(store: Store, stores: Sequence[Store]) -> str:
+def where(store: Store, given: str | None) -> str:
     """Return where a store is, for a reader who finds nothing there, and of which other platforms there are runs.
 
     Args:
-        stores: of the same storage, of each platform.
+        given: the storage that it is of; None for the project's.
     """
-    others = [each.platform for each in stores if each.platform != store.platform and each.runs()]
+    others = [each.platform for each in stores_of(given) if each.platform != store.platform and each.runs()]
     return f"{store.described} (there are runs of {', '.join(others)})" if others else store.described
 
 

@@ -7,6 +7,7 @@ import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,6 +59,7 @@ def commit_named(name: str, folder: Path) -> str | None:
     return answer.strip() if answer and _ID.fullmatch(answer.strip()) else None
 
 
+@cache  # many metrics change with one commit
 def commits_between(first: Commit | None, last: Commit | None, folder: Path) -> int:
     """Return how many commits lie between two, by first parents; 0 where git does not know them."""
     if first is None or last is None:

@@ -215,8 +215,8 @@ class TestNoBaseline:
 
     def test_runs_of_another_platform(self, empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """After an update of Python, say: none of this one is there yet, and a reader should know of the others."""
-        save_as = FileStore(empty / FOLDER, "Linux-other").save(Run("2026-11-22T10:00:00+00:00"))
-        save_as.finish({})
+        file = FileStore(empty / FOLDER, "Linux-other").save(Run("2026-11-22T10:00:00+00:00"))
+        file.finish({})
         assert Call(capsys, "main", "latest").code == 0
         call = Call(capsys, "main", "latest", "--strict")
         assert (call.code, call.out) == (3, "")
