@@ -15,6 +15,7 @@ cdef extern from "Python.h":
 
 cdef enum:
     DIGITS = 15  # significant ones that a double keeps, whichever they are
+    RECENT = 8   # forms that are kept
     SCALES = 22  # powers of ten up to this one are doubles themselves: one division by them is rounded once
 
 cdef double[SCALES + 1] POWERS
@@ -80,59 +81,124 @@ cdef Py_ssize_t number(const char *text, double *value) except -1:
     return here - text if end == here and isfinite(value[0]) else 0
 
 
-def split(bytes line not None, Py_ssize_t start=0, dict known=None):
-    """Return the skeleton of a line from ``start`` on, with a ``#`` for each number, and its numbers, 8 bytes each.
+cdef struct Form:
+    # A skeleton that was seen, and the lengths of its pieces before, between and behind the numbers.
+    const char *text
+    Py_ssize_t *pieces
+    Py_ssize_t numbers
 
-    Numbers in strings belong to the skeleton. None where a double does not hold a number as it is (a whole one of more
-    than 15 digits, one beyond all doubles), and where there is a number that JSON does not know, or a ``#``. So
-    of one skeleton's lines all are JSON, or none is.
 
-    Args:
-        known: skeletons by their lengths; one that is the line's is returned itself: it was hashed before.
-    """
-    cdef Py_ssize_t size = len(line)
-    if not 0 <= start <= size:
-        raise ValueError("start lies beyond the line")
-    cdef const char *here = <const char *>line + start
-    cdef const char *end = <const char *>line + size
-    cdef const char *run = here  # what is not copied yet begins here
-    # A number takes at least one character, and one more parts it from the next.
-    cdef char *skeleton = <char *>PyMem_Malloc(size - start + 1)
-    cdef double *numbers = <double *>PyMem_Malloc(((size - start) // 2 + 1) * sizeof(double))
-    cdef Py_ssize_t written = 0, count = 0, length
-    cdef bytes like
-    try:
-        if skeleton == NULL or numbers == NULL:
-            raise MemoryError()
-        while here < end:
-            if here[0] == c'"':
-                here += 1
-                while here < end and here[0] != c'"':
-                    here += 2 if here[0] == c"\\" else 1
-                here += 1
-            elif here[0] == c"-" or is_digit(here[0]):
-                length = number(here, &numbers[count])
-                # A number right behind another is none of JSON's, and there is no room for it.
-                if length == 0 or (count and run == here):
+cdef bint follow(const Form *form, const char *here, const char *end, double *numbers) except -1:
+    """Read the numbers of a text that has this form; False where it has another one."""
+    cdef const char *text = form.text
+    cdef Py_ssize_t place, length
+    for place in range(form.numbers + 1):
+        length = form.pieces[place]
+        if end - here < length or memcmp(here, text, length) != 0:
+            return False
+        here += length
+        text += length + 1  # and the "#"
+        if place < form.numbers:
+            length = number(here, &numbers[place])
+            if length == 0:
+                return False
+            here += length
+    return here == end
+
+
+cdef class Splitter:
+    """Takes lines apart; first it tries the forms of the last few, piece by piece, which is faster."""
+
+    cdef Form forms[RECENT]
+    cdef list skeletons
+    cdef int kept, oldest
+
+    def __cinit__(self):
+        self.skeletons = [None] * RECENT
+
+    def __dealloc__(self):
+        cdef int each
+        for each in range(self.kept):
+            PyMem_Free(self.forms[each].pieces)
+
+    def split(self, bytes line not None, Py_ssize_t start=0):
+        """Return the skeleton of a line from ``start`` on, with a ``#`` for each number, and its numbers, 8 bytes each.
+
+        Numbers in strings belong to the skeleton. None where a double does not hold a number as it is (a whole one of
+        more than 15 digits, one beyond all doubles), and where there is a number that JSON does not know, or a ``#``.
+        So of one skeleton's lines all are JSON, or none is. ValueError where the start lies beyond the line.
+        """
+        cdef Py_ssize_t size = len(line)
+        if not 0 <= start <= size:
+            raise ValueError("start lies beyond the line")
+        cdef const char *here = <const char *>line + start
+        cdef const char *end = <const char *>line + size
+        cdef bytes numbers
+        cdef int each
+        for each in range(self.kept):
+            numbers = PyBytes_FromStringAndSize(NULL, self.forms[each].numbers * <Py_ssize_t>sizeof(double))
+            if follow(&self.forms[each], here, end, <double *><char *>numbers):
+                return self.skeletons[each], numbers
+        return self.take_apart(here, end)
+
+    cdef tuple take_apart(self, const char *here, const char *end):
+        """Do what ``split`` does, for a line of any form, and keep its form."""
+        cdef const char *run = here  # what is not copied yet begins here
+        # A number takes at least one character, and one more parts it from the next.
+        cdef Py_ssize_t most = (end - here) // 2 + 1
+        cdef char *skeleton = <char *>PyMem_Malloc(end - here + 1)
+        cdef double *numbers = <double *>PyMem_Malloc(most * sizeof(double))
+        cdef Py_ssize_t *pieces = <Py_ssize_t *>PyMem_Malloc((most + 1) * sizeof(Py_ssize_t))
+        cdef Py_ssize_t written = 0, count = 0, length
+        try:
+            if skeleton == NULL or numbers == NULL or pieces == NULL:
+                raise MemoryError()
+            while here < end:
+                if here[0] == c'"':
+                    here += 1
+                    while here < end and here[0] != c'"':
+                        here += 2 if here[0] == c"\\" else 1
+                    here += 1
+                elif here[0] == c"-" or is_digit(here[0]):
+                    length = number(here, &numbers[count])
+                    # A number right behind another is none of JSON's, and there is no room for it.
+                    if length == 0 or (count and run == here):
+                        return None
+                    pieces[count] = here - run
+                    memcpy(skeleton + written, run, here - run)
+                    written += here - run
+                    skeleton[written] = c"#"
+                    written += 1
+                    count += 1
+                    here += length
+                    run = here
+                elif here[0] == c"#":
                     return None
-                memcpy(skeleton + written, run, here - run)
-                written += here - run
-                skeleton[written] = c"#"
-                written += 1
-                count += 1
-                here += length
-                run = here
-            elif here[0] == c"#":
-                return None
-            else:
-                here += 1
-        if run < end:
-            memcpy(skeleton + written, run, end - run)
-            written += end - run
-        like = None if known is None else known.get(written)
-        if like is None or len(like) != written or memcmp(<const char *>like, skeleton, written) != 0:
-            like = PyBytes_FromStringAndSize(skeleton, written)
-        return like, PyBytes_FromStringAndSize(<char *>numbers, count * <Py_ssize_t>sizeof(double))
-    finally:
-        PyMem_Free(skeleton)
-        PyMem_Free(numbers)
+                else:
+                    here += 1
+            # A string that does not end takes this beyond the end.
+            pieces[count] = max(end - run, 0)
+            memcpy(skeleton + written, run, pieces[count])
+            apart = (
+                PyBytes_FromStringAndSize(skeleton, written + pieces[count]),
+                PyBytes_FromStringAndSize(<char *>numbers, count * <Py_ssize_t>sizeof(double)),
+            )
+            self.keep(apart[0], pieces, count)
+            pieces = NULL
+            return apart
+        finally:
+            PyMem_Free(skeleton)
+            PyMem_Free(numbers)
+            PyMem_Free(pieces)
+
+    cdef int keep(self, bytes skeleton, Py_ssize_t *pieces, Py_ssize_t numbers) except -1:
+        """Keep a form in the place of the oldest; the pieces are this object's to free."""
+        cdef int place = self.oldest
+        if place < self.kept:
+            PyMem_Free(self.forms[place].pieces)
+        else:
+            self.kept += 1
+        self.skeletons[place] = skeleton
+        self.forms[place] = Form(<const char *>skeleton, pieces, numbers)
+        self.oldest = (place + 1) % RECENT
+        return 0

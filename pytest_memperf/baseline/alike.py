@@ -7,12 +7,12 @@ the values decide, and what is said of the others; and of the values few differ 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_memperf.baseline.judging import ONE_LAYOUT, SHARE, judge
-from pytest_memperf.model.comparison import TOLD_APART, Comparison
+from pytest_memperf.model.comparison import TOLD_APART, Change, Comparison, Several
 from pytest_memperf.model.metric import Measured, Metric
 from pytest_memperf.model.result import Key, Result
 from pytest_memperf.report.result_lines import ByKey, MetricSlots, ResultLines
@@ -37,14 +37,14 @@ class _Group:
 
 def alike(
     base: Mapping[Key, Result], head: Mapping[Key, Result], compare: Callable[[Result], Iterable[Comparison]]
-) -> dict[Key, tuple[Alike, int]]:
-    """Return the results of head that are like another one, which is not among them, and which of its rows each is.
+) -> list[Alike]:
+    """Return the results of head that are like another one, which is not among them.
 
     Args:
         base: the only run that there is to compare with.
         compare: compares a result of head.
     """
-    found: dict[Key, tuple[Alike, int]] = {}
+    found: list[Alike] = []
     if not (isinstance(base, ByKey) and isinstance(head, ByKey)):
         return found
     for (ours, theirs), group in _groups(base.lines, head.lines).items():
@@ -53,16 +53,15 @@ def alike(
         first = base[group.keys[0]], head[group.keys[0]]
         told = list(compare(first[1]))
         sides = _Numbers(base.lines, ours, group.ours), _Numbers(head.lines, theirs, group.theirs)
-        others = [each for each in told if each.change not in TOLD_APART]
         decided = [each.metric for each in told if each.change in TOLD_APART and each.metric is not None]
         different: dict[int, list[Metric]] = {}
         for metric in decided:
             for row in _different(metric, *sides, 1 in (first[0].layouts, first[1].layouts)):
                 different.setdefault(row, []).append(metric)
-        members = Alike(first, told, others, sides, different)
         like_first = (sides[0].like_first & sides[1].like_first).tolist()
         rows = enumerate(zip(group.keys, like_first, strict=True))
-        found.update((key, (members, row)) for row, (key, is_like) in rows if is_like and row)
+        members = {key: row for row, (key, is_like) in rows if is_like and row}
+        found.append(Alike(members, first, told, sides, different))
     return found
 
 
@@ -144,31 +143,37 @@ def _different(metric: Metric, ours: _Numbers, theirs: _Numbers, one_layout: boo
 class Alike:
     """Results of one shape in base and one in head."""
 
+    rows: Mapping[Key, int]
+    """Their keys, and which of the sides' rows each is."""
     first: tuple[Result, Result]
-    """One of them, of base and of head."""
+    """Another one, of base and of head, which they are like."""
     told: Sequence[Comparison]
     """What its comparison says."""
-    others: Sequence[Comparison]
-    """What of that no values decide."""
     sides: tuple[_Numbers, _Numbers]
     different: Mapping[int, Sequence[Metric]]
     """The rows that differ by value, and in which metrics."""
 
-    def comparisons(self, key: Key, row: int) -> list[Comparison]:
-        """Return what is said of another one, but for what is the same."""
-        different = self.different.get(row)
-        if different is None:
-            return [Comparison(key, each.metric, each.change, each.reason) for each in self.others]
-        found = []
+    def by_values(self, key: Key, row: int) -> Iterator[Comparison]:
+        """Yield what is said of one of them by its values, but for what is the same."""
+        different = self.different.get(row, ())
+        for metric in (each.metric for each in self.told if each.change in TOLD_APART):
+            if metric is not None and metric in different:
+                ours, theirs = (side.measured(metric, row) for side in self.sides)
+                of = judge([ours], theirs, *self.first)
+                yield Comparison(key, metric, of.change, of.reason, of.base, of.head, of.smallest)
+
+    def others(self) -> Iterator[Several]:
+        """Yield what is said of all of them, whatever their values."""
+        said: dict[tuple[Change, str], list[Metric]] = {}
         for each in self.told:
             if each.change not in TOLD_APART:
-                found.append(Comparison(key, each.metric, each.change, each.reason))
-            elif each.metric is not None and each.metric in different:
-                ours, theirs = (side.measured(each.metric, row) for side in self.sides)
-                of = judge([ours], theirs, *self.first)
-                found.append(Comparison(key, each.metric, of.change, of.reason, of.base, of.head, of.smallest))
-        return found
+                metrics = said.setdefault((each.change, each.reason), [])
+                metrics += [] if each.metric is None else [each.metric]
+        for (change, reason), metrics in said.items():
+            yield Several([*self.rows], metrics, change, reason)
 
-    def same(self, row: int) -> int:
-        """Return how many metrics are the same by value."""
-        return len(self.told) - len(self.others) - len(self.different.get(row, ()))
+    @property
+    def same(self) -> int:
+        """How many comparisons of values find no difference."""
+        by_value = sum(each.change in TOLD_APART for each in self.told)
+        return by_value * len(self.rows) - sum(len(self.different.get(row, ())) for row in self.rows.values())

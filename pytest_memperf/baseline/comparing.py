@@ -91,7 +91,8 @@ def compare(
     heads = by_key(results)
     gone, new = dict.fromkeys(base.first), []
     # A band is of another size for each test, and who wants to see all values needs them one by one.
-    known = {} if keep_same or len(runs) > 1 else alike(base.first, heads, base.compare)
+    groups = [] if keep_same or len(runs) > 1 else alike(base.first, heads, base.compare)
+    known = {key: (group, row) for group in groups for key, row in group.rows.items()}
 
     for key in heads:
         if key not in gone:
@@ -104,9 +105,13 @@ def compare(
                 outcome.add(_shown(limits.judged(comparison), keep_same), keep_same)
             continue
         group, row = member
-        outcome.counts[Change.SAME] += group.same(row)
-        for comparison in group.comparisons(key, row):
-            outcome.add(limits.judged(comparison) if comparison.base else comparison, keep_same)
+        if row in group.different:
+            for comparison in group.by_values(key, row):
+                outcome.add(limits.judged(comparison))
+    for group in groups:
+        outcome.counts[Change.SAME] += group.same
+        for several in group.others():
+            outcome.add_several(several)
     for comparison in _unpaired(list(gone), new):
         outcome.add(comparison, keep_same)
     return outcome

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NoReturn
+from typing import NoReturn, cast
 
 from pytest_memperf import __version__
-from pytest_memperf.cli.ab import AB
 from pytest_memperf.cli.command import INTERRUPTED, MISTAKE, Command, drop_output, readers_may_leave
-from pytest_memperf.cli.compare import COMPARE
-from pytest_memperf.cli.copy import COPY
-from pytest_memperf.cli.doctor import DOCTOR
-from pytest_memperf.cli.export import EXPORT
-from pytest_memperf.cli.history import HISTORY
-from pytest_memperf.cli.hugepages import HUGEPAGES
-from pytest_memperf.cli.prune import PRUNE
 from pytest_memperf.model.errors import UsageMistake, nearest
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS: tuple[Command, ...] = (AB, COMPARE, COPY, DOCTOR, EXPORT, HISTORY, HUGEPAGES, PRUNE)
+COMMANDS = {
+    "ab": "Run two commits in turns on this machine, and fail on a regression: the gate.",
+    "compare": "Compare saved runs: what became worse, and how sure that is.",
+    "copy": "Copy saved runs from one storage to another, without loss.",
+    "doctor": "Show what this machine can and cannot measure, why, and the mend.",
+    "export": "Write a run in the format of another tool.",
+    "history": "Show a test's metrics over the saved runs, and which commit changed them.",
+    "hugepages": "Show, reserve and mount huge pages, and undo it.",
+    "prune": "Delete saved runs: all but the last ones, or the old ones.",
+}
+"""By name, which is that of its module here, what each is for. Only the one that is called is imported."""
 PYTEST_ARGUMENTS = "pytest_arguments"
 """The attribute of a command's options that holds what stands behind ``--``, where it takes that."""
 
@@ -33,16 +36,19 @@ class _Parser(argparse.ArgumentParser):
         raise UsageMistake(f"{message} (see {self.prog} --help)")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(called: str | None) -> argparse.ArgumentParser:
+    """Return the parser with the arguments of the command that is called."""
     parser = _Parser(
         prog="memperf", description="Memory performance, measured and held to budgets.", allow_abbrev=False
     )
     parser.add_argument("--version", action="version", version=f"pytest-memperf {__version__}")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
-    for command in COMMANDS:
-        row = commands.add_parser(command.name, help=command.help, description=command.help, allow_abbrev=False)
-        command.add_arguments(row)
-        row.set_defaults(run=command.run)
+    for name, purpose in COMMANDS.items():
+        row = commands.add_parser(name, help=purpose, description=purpose, allow_abbrev=False)
+        if name == called:
+            command = cast(Command, importlib.import_module(f"{__name__}.{name}"))
+            command.add_arguments(row)
+            row.set_defaults(run=command.run)
     return parser
 
 
@@ -52,13 +58,14 @@ def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(words[:place]), list(words[place + 1 :])
 
 
-def _check_command(arguments: Sequence[str]) -> None:
-    names = [command.name for command in COMMANDS]
+def _command(arguments: Sequence[str]) -> str | None:
+    """Return the command that is called; None where only options are there. UsageMistake where it is none."""
     first = next((word for word in arguments if not word.startswith("-")), None)
     if first is None and not arguments:
-        raise UsageMistake(f"name a command: {', '.join(names)} (see memperf --help)")
-    if first is not None and first not in names:
-        raise UsageMistake(f"there is no command {first!r}{nearest(first, names)} (see memperf --help)")
+        raise UsageMistake(f"name a command: {', '.join(COMMANDS)} (see memperf --help)")
+    if first is not None and first not in COMMANDS:
+        raise UsageMistake(f"there is no command {first!r}{nearest(first, COMMANDS)} (see memperf --help)")
+    return first
 
 
 def _check_empty(arguments: Sequence[str]) -> None:
@@ -78,9 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # for names that its encoding lacks
     try:
         own, others = _split(words)
-        _check_command(own)
+        called = _command(own)
         _check_empty(own)
-        options = _parser().parse_args(own)
+        options = _parser(called).parse_args(own)
         if others and not hasattr(options, PYTEST_ARGUMENTS):
             raise UsageMistake(f"memperf {options.command} takes nothing behind --: leave that out")
         setattr(options, PYTEST_ARGUMENTS, others)

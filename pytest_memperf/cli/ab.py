@@ -15,7 +15,7 @@ from pytest_memperf.baseline.ab.gate import Gate
 from pytest_memperf.baseline.ab.pair import NAMES
 from pytest_memperf.baseline.ab.repository import Repository
 from pytest_memperf.baseline.ab.task import TESTS, Task, carry_out
-from pytest_memperf.cli.command import INTERRUPTED, MISTAKE, Command
+from pytest_memperf.cli.command import INTERRUPTED, MISTAKE
 from pytest_memperf.cli.hosts import on_hosts
 from pytest_memperf.cli.outcomes import (
     NOTHING_JUDGED,
@@ -191,6 +191,3 @@ def _tell(text: str) -> None:
         width = shutil.get_terminal_size().columns - 1
         sys.stderr.write(f"\r\033[K{text[:width]}")
         sys.stderr.flush()
-
-
-AB = Command("ab", "Run two commits in turns on this machine, and fail on a regression: the gate.", add_arguments, run)

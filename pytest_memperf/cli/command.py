@@ -6,8 +6,8 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import Protocol
 
 MISTAKE = 2
 """Exit code of a call that is wrong."""
@@ -15,15 +15,14 @@ INTERRUPTED = 130
 """Exit code of a command that Ctrl-C has ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
-    """One row of the list of commands."""
+class Command(Protocol):
+    """The module of a command."""
 
-    name: str
-    help: str
-    add_arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int]
-    """Does the work and returns the exit code. UsageMistake is shown as one line, with exit code 2."""
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add its options."""
+
+    def run(self, options: argparse.Namespace) -> int:
+        """Do the work and return the exit code. UsageMistake is shown as one line, with exit code 2."""
 
 
 @contextlib.contextmanager

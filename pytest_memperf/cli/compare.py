@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 from pytest_memperf.baseline.comparing import compare
 from pytest_memperf.baseline.folders import pairs
-from pytest_memperf.cli.command import Command
 from pytest_memperf.cli.outcomes import (
     NOTHING_JUDGED,
     READERS,
@@ -117,6 +116,3 @@ def _order(options: argparse.Namespace) -> Order:
         if word not in words:
             raise UsageMistake(f"--{name}={word}: choose from {', '.join(words)}{nearest(word, words)}")
     return USUAL._replace(**{name: word for name, word in given.items() if word is not None})
-
-
-COMPARE = Command("compare", "Compare saved runs: what became worse, and how sure that is.", add_arguments, run)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from pytest_memperf.baseline.copying import copy
 from pytest_memperf.baseline.storage import missing, store_at, stores_at
-from pytest_memperf.cli.command import Command
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.report.block import counted
 
@@ -43,6 +42,3 @@ def run(options: argparse.Namespace) -> int:
             there += each.target is not None and not each.new
     print(f"{counted(made, 'run')} copied{f', {there} there already' if there else ''}")
     return NOT_ALL if damaged else 0
-
-
-COPY = Command("copy", "Copy saved runs from one storage to another, without loss.", add_arguments, run)

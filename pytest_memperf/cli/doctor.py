@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
-from pytest_memperf.cli.command import Command
 from pytest_memperf.environment import collect
 from pytest_memperf.environment.capabilities import CAPABILITIES
 from pytest_memperf.metrics import BUILT_IN, Registry
@@ -160,6 +159,3 @@ def _shown(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     return str(value)
-
-
-DOCTOR = Command("doctor", "Show what this machine can and cannot measure, why, and the mend.", add_arguments, run)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TextIO
 
 from pytest_memperf.baseline.reference import Baseline
-from pytest_memperf.cli.command import Command
 from pytest_memperf.cli.outcomes import check_file
 from pytest_memperf.cli.sides import sides, tell
 from pytest_memperf.cli.storage import add_storage
@@ -103,6 +102,3 @@ def _check(options: argparse.Namespace, chosen: Format, taken: Sequence[Entry], 
     left = sorted({each.metric.name for each in measured} - {each.metric.name for each in fit})
     if left and chosen.better is not None:
         tell(f"left out, {chosen.better.value} is not better: {', '.join(left)}")
-
-
-EXPORT = Command("export", "Write a run in the format of another tool.", add_arguments, run)

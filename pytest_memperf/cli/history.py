@@ -12,7 +12,6 @@ from typing import Any
 from pytest_memperf.baseline.lineage import lineage
 from pytest_memperf.baseline.series import Point, Series, Step, series
 from pytest_memperf.baseline.store import StoredRun
-from pytest_memperf.cli.command import Command
 from pytest_memperf.cli.sides import SAVE, tell
 from pytest_memperf.cli.storage import add_storage, store_of, where
 from pytest_memperf.environment.commit import commits_between
@@ -225,8 +224,3 @@ def _step(step: Step) -> dict[str, Any]:
         "ratio": _ratio(step),
         "reason": step.reason,
     }
-
-
-HISTORY = Command(
-    "history", "Show a test's metrics over the saved runs, and which commit changed them.", add_arguments, run
-)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from cyx import hugepages
-from pytest_memperf.cli.command import Command
 from pytest_memperf.environment import room
 from pytest_memperf.environment.hugepages import mounts, status
 from pytest_memperf.environment.hugetlbfs import Mounts
@@ -247,6 +246,3 @@ def _table(pairs: Any) -> Iterator[str]:
 def _rows(rows: Sequence[tuple[str, ...]]) -> list[str]:
     cells = [[Cell(text) for text in row] for row in rows]
     return [f"  {line}".rstrip() for line in text_lines(align(cells, left=range(len(rows[0]))))]
-
-
-HUGEPAGES = Command("hugepages", "Show, reserve and mount huge pages, and undo it.", add_arguments, run)

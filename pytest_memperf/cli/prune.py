@@ -6,7 +6,6 @@ import argparse
 import datetime
 
 from pytest_memperf.baseline.pruning import parse_age, unwanted
-from pytest_memperf.cli.command import Command
 from pytest_memperf.cli.storage import add_storage, stores_of
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.values import number_or_text, whole
@@ -41,6 +40,3 @@ def run(options: argparse.Namespace) -> int:
             number += 1
     print(f"{counted(number, 'run')} {'would be ' if options.dry_run else ''}deleted")
     return 0
-
-
-PRUNE = Command("prune", "Delete saved runs: all but the last ones, or the old ones.", add_arguments, run)

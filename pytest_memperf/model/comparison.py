@@ -90,3 +90,18 @@ class Comparison:
         if self.base is None or self.head is None:
             return None
         return self.head.low - self.base.high, self.head.high - self.base.low
+
+
+@dataclass(frozen=True, slots=True)
+class Several:
+    """What is said of many results at once: a verdict that is not over two values, so that the same reason holds."""
+
+    keys: list[Key]
+    metrics: list[Metric]
+    """None where it is about whole results."""
+    change: Change
+    reason: str = ""
+
+    def __len__(self) -> int:
+        """As many comparisons it stands for."""
+        return len(self.keys) * max(len(self.metrics), 1)

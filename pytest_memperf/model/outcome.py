@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-from pytest_memperf.model.comparison import TOLD_APART, Change, Comparison
+from pytest_memperf.model.comparison import TOLD_APART, Change, Comparison, Several
 
 
 @dataclass(slots=True)
@@ -17,6 +17,8 @@ class Outcome:
     head: str = ""
     comparisons: list[Comparison] = field(default_factory=list)
     """In the order of the tests; those without a difference only where they were asked for."""
+    several: list[Several] = field(default_factory=list)
+    """More of them, many at once; none where all were asked for."""
     counts: Counter[Change] = field(default_factory=Counter)
     metrics: set[str] = field(default_factory=set)
     """The names of all metrics that either side has."""
@@ -42,6 +44,12 @@ class Outcome:
         if comparison.change is not Change.SAME or keep_same:
             self.comparisons.append(comparison)
 
+    def add_several(self, several: Several) -> None:
+        """Count and keep many comparisons, which are not over two values."""
+        self.counts[several.change] += len(several)
+        self.metrics.update(metric.name for metric in several.metrics)
+        self.several.append(several)
+
     def different(self) -> Outcome:
         """Return this without the comparisons that found no difference; they stay counted."""
         return replace(self, comparisons=[each for each in self.comparisons if each.change is not Change.SAME])
@@ -60,4 +68,5 @@ class Outcome:
     def undecided(self) -> int:
         """How many could not, though both sides have them; a metric that a test of head has lost is among them."""
         lost = sum(each.change is Change.GONE and each.metric is not None for each in self.comparisons)
+        lost += sum(len(each) for each in self.several if each.change is Change.GONE and each.metrics)
         return self.counts[Change.UNSURE] + self.counts[Change.NOT_COMPARABLE] + lost

@@ -54,13 +54,13 @@ def _read_lines(path: str) -> Run | None:
             first = file.readline(_LONGEST_HEAD)
             if not first.endswith(_BEFORE_LINES):
                 return None
-            begin, more = len(first), True
-            last = file.readline()
-            while last.startswith(b"{") and more:
+            begin, more, last = len(first), True, b""
+            for last in file:
+                if not (last.startswith(b"{") and more):
+                    break
                 more = last.endswith(_COMMA)
                 results.add(last[: -len(_COMMA) if more else -1], begin)
                 begin += len(last)
-                last = file.readline()
             if not last.startswith(b"]") or (more and results):
                 return None
             rest = (last[1:] + file.read()).decode().strip()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import weakref
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,13 +16,13 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import NamedTuple, overload
 
-from cyx.skeleton import split
+from cyx.skeleton import Splitter
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.result import Key, Result
 
 WRONG = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
 """What reading damaged data raises."""
-_TEST = re.compile(rb'\{"test": "([^"\\\x00-\x1f]*)"')
+_TEST = b'{"test": "'
 _SHAPES = 1000
 """Shapes that are kept: where most lines have one of their own, they tell nothing of each other."""
 _DOUBLE = 8
@@ -59,7 +58,7 @@ class ResultLines(Sequence[Result]):
         self._descriptor = descriptor
         self._path = path
         self._known: dict[bytes, int] = {}
-        self._by_length: dict[int, bytes] = {}
+        self._splitter = Splitter()
         self._begins, self._sizes = array("q"), array("q")
         self.shape_of, self.row_of = array("q"), array("q")
         """The number of each result's shape, -1 where it is like no other, and which of its lines it is."""
@@ -69,11 +68,13 @@ class ResultLines(Sequence[Result]):
 
     def add(self, line: bytes, begin: int) -> None:
         """Take the line that begins there, without its end. One of ``WRONG`` where it holds no result."""
-        named = _TEST.match(line)
-        apart = split(line, named.end(), self._by_length) if named else None
-        if named and apart:
+        end = line.find(b'"', len(_TEST)) + 1 if line.startswith(_TEST) else 0
+        test = line[len(_TEST) : end - 1].decode() if end else ""
+        is_plain = end and "\\" not in test and test.isprintable()  # not cut short by an escaped quote, and JSON's
+        apart = self._splitter.split(line, end) if is_plain else None
+        if apart:
             skeleton, numbers = apart
-            test, number = named[1].decode(), self._known.get(skeleton, -1)
+            number = self._known.get(skeleton, -1)
             if number < 0:
                 number = self._learn(skeleton, line, test, len(numbers) // _DOUBLE)
             if number >= 0:
@@ -100,7 +101,6 @@ class ResultLines(Sequence[Result]):
         if key.test != test or not all(isinstance(part, str) for part in key):
             return -1
         number = self._known[skeleton] = len(self.shapes)
-        self._by_length[len(skeleton)] = skeleton
         self.shapes.append(Shape(len(self._begins), key.window, key.allocator, key.isolation, width))
         return number
 

@@ -16,7 +16,7 @@ from pytest_memperf.baseline import alike as module
 from pytest_memperf.baseline.alike import _Numbers, alike
 from pytest_memperf.baseline.comparing import Base, compare
 from pytest_memperf.baseline.judging import side
-from pytest_memperf.model.comparison import Change, Side
+from pytest_memperf.model.comparison import Change, Comparison, Side
 from pytest_memperf.model.environment import Environment
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.limits import Limits
@@ -126,6 +126,16 @@ def in_file(folder: Path, name: str, results: Sequence[Result]) -> Run:
     return read(str(folder / name))
 
 
+def one_by_one(outcome: Outcome) -> Outcome:
+    """Return the outcome with an object for each comparison, in the order of their words."""
+    found = [*outcome.comparisons]
+    for several in outcome.several:
+        for metric in several.metrics or [None]:
+            found += [Comparison(key, metric, several.change, several.reason) for key in several.keys]
+    assert sum(outcome.counts[change] for change in Change if change is not Change.SAME) == len(found)
+    return replace(outcome, comparisons=sorted(found, key=repr), several=[])
+
+
 def both_ways(base: Sequence[Result], head: Sequence[Result], limits: Limits, environment: Environment) -> list[object]:
     """Return what comes of two runs that are in files, and of the same as objects."""
     with TemporaryDirectory() as folder:
@@ -134,7 +144,7 @@ def both_ways(base: Sequence[Result], head: Sequence[Result], limits: Limits, en
         found: list[object] = []
         for ours, theirs in (runs, listed):
             try:
-                found.append(compare([ours], theirs.results, environment, limits))
+                found.append(one_by_one(compare([ours], theirs.results, environment, limits)))
             except UsageMistake as mistake:
                 found.append(str(mistake))
         return found
@@ -166,7 +176,8 @@ def known(folder: Path, base: Sequence[Result], head: Sequence[Result]) -> list[
     """Return the tests that are known to say what another one does."""
     ours, theirs = in_file(folder, "base", base), in_file(folder, "head", head)
     found = alike(by_key(ours.results), by_key(theirs.results), Base([ours], HERE).compare)
-    return [key.test.rpartition("::")[2] for key, (group, row) in found.items() if row not in group.different]
+    quiet = [key for group in found for key, row in group.rows.items() if row not in group.different]
+    return [key.test.rpartition("::")[2] for key in quiet]
 
 
 @given(st.integers(1, 4).flatmap(lambda size: st.lists(st.lists(NUMBERS, min_size=size, max_size=size), min_size=1)))
@@ -202,7 +213,9 @@ class TestKnown:
         head = results([value, value + difference])
         assert known(tmp_path, results([value, value]), head) == (["test[1]"] if same else [])
         found = compare([Run("now", None, HERE, results([value, value]))], head, HERE)
-        assert [each.change is Change.UNSURE for each in found.comparisons].count(False) == (0 if same else 1)
+        assert [each.change for each in found.comparisons if each.change is not Change.UNSURE] == (
+            [] if same else [Change.WORSE if difference > 0 else Change.BETTER]
+        )
 
     def test_another_layout_or_floor_is_another_meaning(self, tmp_path: Path) -> None:
         """They are numbers too, but not values."""
@@ -217,7 +230,7 @@ class TestKnown:
         monkeypatch.setattr(module, "LEAST", 51)
         assert known(tmp_path, results(range(50)), results(range(50))) == []
         run = Run("now", None, HERE, results(range(60)))
-        assert alike(by_key(run.results), by_key(run.results), Base([run], HERE).compare) == {}
+        assert alike(by_key(run.results), by_key(run.results), Base([run], HERE).compare) == []
 
 
 def test_counts_of_many(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cyx.skeleton import split
+from cyx.skeleton import Splitter
 
 NUMBERS = st.integers(-(10**15) + 1, 10**15 - 1) | st.floats(allow_nan=False, allow_infinity=False)
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=8) | st.text('#"\\1-', max_size=5)
@@ -60,6 +60,11 @@ def filled(skeleton: bytes) -> bytes:
         elif character == ord('"'):
             in_string = not in_string
     return b"".join(pieces)
+
+
+def split(line: bytes, start: int = 0) -> tuple[bytes, bytes] | None:
+    """Take a line apart that is like none before."""
+    return Splitter().split(line, start)
 
 
 @given(DOCUMENTS)
@@ -117,17 +122,39 @@ def test_what_has_no_numbers_of_json(line: bytes) -> None:
     assert split(b"[" + line + b"]") is None
 
 
+@given(st.lists(DOCUMENTS, min_size=1, max_size=3), st.data())
+def test_a_line_like_those_before(documents: list[Any], data: st.DataObject) -> None:
+    """It is taken apart as if it were the first, wherever it differs."""
+    splitter, lines = Splitter(), [written(each).encode() for each in documents]
+    for _ in range(12):
+        line = data.draw(st.sampled_from(lines))
+        place = data.draw(st.integers(0, len(line)))
+        changed = line[:place] + data.draw(st.sampled_from([b"", b"0", b"-1.5", b"#", b'"', b" ", b"e"])) + line[place:]
+        for each in (line, changed, line[:place]):
+            assert splitter.split(each) == split(each)
+
+
+def test_more_forms_than_are_kept() -> None:
+    """The oldest ones are forgotten, and are learned anew."""
+    splitter = Splitter()
+    for number in [*range(20), *range(20), 19, 19]:
+        line = f'{{"{"a" * number}": {number}}}'.encode()
+        assert splitter.split(line) == (f'{{"{"a" * number}": #}}'.encode(), array("d", [number]).tobytes())
+
+
 def test_a_known_skeleton_is_the_same_object() -> None:
-    """So that it is hashed once; another one of its length is not taken for it, nor one that is in a wrong place."""
-    first = split(b'{"a": 1}', 1)
+    """So that it is hashed once; another one of its length is not taken for it, nor one from another start."""
+    splitter = Splitter()
+    first = splitter.split(b'{"a": 1}', 1)
     assert first is not None
-    for line, known, same in (
-        (b'{"a": 25}', {7: first[0]}, True),
-        (b'{"b": 25}', {7: first[0]}, False),
-        (b'{"ab": 25}', {8: first[0]}, False),
-        (b'{"a": 25}', {6: first[0]}, False),
+    for line, start, same in (
+        (b'{"a": 25}', 1, True),
+        (b'{"b": 25}', 1, False),
+        (b'{"ab": 25}', 1, False),
+        (b'{"a": 25}', 0, False),
+        (b'{"a": 25}', 1, True),
     ):
-        again = split(line, 1, known)
+        again = splitter.split(line, start)
         assert again is not None
         assert (again[0] is first[0]) is same
-        assert again == split(line, 1)
+        assert again == split(line, start)

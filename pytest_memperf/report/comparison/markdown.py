@@ -66,7 +66,7 @@ def _of(outcome: Outcome, order: Order, most: int) -> Iterator[str]:
             yield f"\n... and {len(found) - most:,} more"
         yield ""
     yield from _listed([_code(line) for line in explanations(outcome)], most)
-    lines = [_escaped(line) for line in together(outcome.comparisons)]
+    lines = [_escaped(line) for line in together(outcome.comparisons, outcome.several)]
     if lines:
         yield f"<details><summary>{len(lines):,} remarks</summary>\n"
         yield from _listed(lines, most)

@@ -42,7 +42,7 @@ def write(write: Callable[..., object], outcome: Outcome, limit: int | None = No
         write(f"{line}\n")
     for line in outcome.notes:
         write(f"{printable(line)}\n", yellow=True)
-    lines = list(together(outcome.comparisons))
+    lines = list(together(outcome.comparisons, outcome.several))
     for line in lines[:limit]:
         write(line + "\n", yellow=True)
     if limit is not None and max(len(found), len(lines)) > limit:

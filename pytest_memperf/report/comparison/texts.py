@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from pytest_memperf.model.comparison import TOLD_APART, Change, Comparison, Side
+from pytest_memperf.model.comparison import TOLD_APART, Change, Comparison, Several, Side
 from pytest_memperf.model.metric import Metric
 from pytest_memperf.model.outcome import Outcome
 from pytest_memperf.model.units import Number
@@ -109,20 +110,37 @@ def smallest_text(metric: Metric, smallest: Number | None) -> str:
     return "" if smallest is None else f"more than {metric.unit.format(smallest)} would show"
 
 
-def together(comparisons: Sequence[Comparison]) -> Iterator[str]:
+@dataclass(slots=True)
+class _Kind:
+    """What has one verdict for one reason; names are the keys of dictionaries, in their order."""
+
+    metrics: dict[str, None] = field(default_factory=dict)
+    tests: dict[str, None] = field(default_factory=dict)
+    words: list[str] = field(default_factory=list)
+    """Of each comparison; one that is alone has a detail of its own."""
+
+
+def together(comparisons: Iterable[Comparison], several: Iterable[Several] = ()) -> Iterator[str]:
     """Yield a line for each reason of what has no two values to compare, with the metrics and tests it holds for."""
-    kinds: dict[tuple[Change, str], list[Comparison]] = {}
+    kinds: dict[tuple[Change, str], _Kind] = {}
     for comparison in comparisons:
         if comparison.change not in TOLD_APART:
-            kinds.setdefault((comparison.change, comparison.reason), []).append(comparison)
+            kind = kinds.setdefault((comparison.change, comparison.reason), _Kind())
+            kind.words.append(comparison.words)
+            kind.tests[comparison.key.place] = None
+            if comparison.metric is not None:
+                kind.metrics[comparison.metric.name] = None
+    for each in several:
+        kind = kinds.setdefault((each.change, each.reason), _Kind())
+        kind.words.append(each.reason)
+        kind.tests.update(dict.fromkeys(key.place for key in each.keys))
+        kind.metrics.update(dict.fromkeys(metric.name for metric in each.metrics))
     for change in Change:
-        for (kind, reason), found in kinds.items():
-            if kind is change:
-                metrics = dict.fromkeys(each.metric.name for each in found if each.metric)
-                tests = dict.fromkeys(each.key.place for each in found)
-                reason = found[0].words if len(found) == 1 else reason
-                of = f"{', '.join(metrics)} of " if metrics else ""
-                yield printable(f"{change.value}: {of}{_some(list(tests))}{': ' if reason else ''}{reason}")
+        for (said, reason), kind in kinds.items():
+            if said is change:
+                of = f"{', '.join(kind.metrics)} of " if kind.metrics else ""
+                reason = kind.words[0] if len(kind.words) == 1 else reason
+                yield printable(f"{change.value}: {of}{_some(list(kind.tests))}{': ' if reason else ''}{reason}")
 
 
 def _some(tests: Sequence[str]) -> str:
