@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -19,6 +20,7 @@ _EVENTS = {
     "pswpout": "pages were swapped out",
 }
 """Counters of /proc/vmstat, and what their growth means."""
+_COUNTS = re.compile(rf"^({'|'.join(_EVENTS)}) (\d+)$".encode(), re.MULTILINE)
 _WORDS = {**_EVENTS, "steal": "ticks of the processor went to other machines"}
 _NOTE = "interference: "
 _STEAL = 8
@@ -27,9 +29,8 @@ _STEAL = 8
 
 def machine_events(root: str | os.PathLike[str] = "/proc") -> dict[str, int]:
     """Return how often each event has happened since the machine started. OSError where /proc hides it."""
-    text = Path(root, "vmstat").read_text(encoding="ascii")
-    ticks = Path(root, "stat").read_text(encoding="ascii").partition("\n")[0].split()
-    counts = {name: int(count) for name, _, count in (line.partition(" ") for line in text.splitlines())}
+    counts = {name.decode(): int(count) for name, count in _COUNTS.findall(Path(root, "vmstat").read_bytes())}
+    ticks = Path(root, "stat").read_bytes().partition(b"\n")[0].split()
     steal = int(ticks[_STEAL]) if len(ticks) > _STEAL else 0
     return {name: counts.get(name, 0) for name in _EVENTS} | {"steal": steal}
 

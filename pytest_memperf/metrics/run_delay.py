@@ -45,7 +45,7 @@ class RunDelay(Probe):
 
     def _delay(self) -> int:
         """Return the nanoseconds so far: the second field (Documentation/scheduler/sched-stats.rst)."""
-        return int(Path(self.root, "schedstat").read_text(encoding="ascii").split()[1])
+        return int(Path(self.root, "schedstat").read_bytes().split()[1])
 
     def start(self) -> None:
         """Read the clock."""

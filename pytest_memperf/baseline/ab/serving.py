@@ -6,6 +6,7 @@ session the plugin looks which modules a test has imported, and from where.
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 import signal
@@ -13,7 +14,7 @@ import site
 import sys
 import sysconfig
 from collections.abc import Generator, Iterable, Sequence
-from functools import partial
+from functools import cache, partial
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,8 @@ class Serving:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Tell what there is to run, and run it whenever asked, to the end of the connection."""
         items = {item.nodeid: item for item in session.items}
+        gc.collect()
+        gc.freeze()  # what is collected stays to the end: to look through it takes a millisecond or two of each test
         self._connection.send(
             {
                 "version": __version__,
@@ -207,11 +210,7 @@ def imported_from_elsewhere(tests: Path, names: Iterable[str]) -> list[str]:
         tests: their folder.
         names: of the modules to look at.
     """
-    paths = sysconfig.get_paths()
-    installed = [paths["purelib"], paths["platlib"], *site.getsitepackages()]
-    # Not all below sys.prefix: that may be /usr, with the project in /usr/src.
-    own = [*installed, paths["stdlib"], paths["platstdlib"], str(tests), *filter(None, [os.environ.get(TOOLS)])]
-    roots, of_tests = _as_roots(own), _as_roots([str(tests)])
+    installed, roots, of_tests = _places(str(tests))
     found = []
     for name in sorted(names):
         file = getattr(sys.modules[name], "__file__", None)
@@ -222,6 +221,16 @@ def imported_from_elsewhere(tests: Path, names: Iterable[str]) -> list[str]:
         ):
             found.append(f"{name} from {file}")
     return found
+
+
+@cache
+def _places(tests: str) -> tuple[Sequence[str], tuple[str, ...], tuple[str, ...]]:
+    """Return where is installed, and the roots of all that a side may import and of its tests; children inherit it."""
+    paths = sysconfig.get_paths()
+    installed = [paths["purelib"], paths["platlib"], *site.getsitepackages()]
+    # Not all below sys.prefix: that may be /usr, with the project in /usr/src.
+    own = [*installed, paths["stdlib"], paths["platstdlib"], tests, *filter(None, [os.environ.get(TOOLS)])]
+    return installed, _as_roots(own), _as_roots([tests])
 
 
 def _as_roots(folders: Sequence[str]) -> tuple[str, ...]:
