@@ -12,8 +12,10 @@ from pytest_memperf.baseline.ab import noisy
 from pytest_memperf.baseline.ab.sampling import Sampling
 from pytest_memperf.baseline.paired import Paired, pairs_needed
 
-LEAST_TIME, MOST_TIME = 8.0, 40.0
-"""Seconds for all tests, where nobody said how many; and for those that can be told by then."""
+LEAST_TIME = 8.0
+"""Seconds for all tests, where nobody said how many."""
+SHORT_RUN = 40.0
+"""Seconds of a run, counts and bytes included, up to which tests get more than that which can be told by then."""
 SHARE = 0.1
 """Of the time that counts and bytes took: so long times may take, if that is more."""
 LEAST_EVIDENCE = 1.0, 7.0
@@ -27,7 +29,7 @@ FEW = 2
 def usual_seconds(counted: float) -> tuple[float, float]:
     """Return how long ``decide`` takes where nobody says so, after so many seconds for counts and bytes."""
     seconds = max(LEAST_TIME, SHARE * counted)
-    return seconds, max(seconds, MOST_TIME)
+    return seconds, max(seconds, SHORT_RUN - counted)
 
 
 class Times:
