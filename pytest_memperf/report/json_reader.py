@@ -20,6 +20,8 @@ _BEFORE_RESULTS = ', "results": ['
 _BEFORE_LINES = f"{_BEFORE_RESULTS}\n".encode()
 _COMMA = b",\n"
 _LONGEST_HEAD = 64 * 1024
+_AT_ONCE = 128 * 1024
+"""Bytes that are read at once: a line may be longer than Python's own buffer."""
 
 
 def read(path: str) -> Run:
@@ -50,7 +52,7 @@ def _read_lines(path: str) -> Run | None:
         return None
     results = ResultLines(descriptor, path)
     try:
-        with open(descriptor, "rb", closefd=False) as file:
+        with open(descriptor, "rb", _AT_ONCE, closefd=False) as file:
             first = file.readline(_LONGEST_HEAD)
             if not first.endswith(_BEFORE_LINES):
                 return None
