@@ -20,7 +20,8 @@ _EVENTS = {
     "pswpout": "pages were swapped out",
 }
 """Counters of /proc/vmstat, and what their growth means."""
-_COUNTS = re.compile(rf"^({'|'.join(_EVENTS)}) (\d+)$".encode(), re.MULTILINE)
+_COUNTS = re.compile(rf"\n({'|'.join(_EVENTS)}) (\d+)".encode())
+"""A line of one of them: it begins with a character, not with ``^``, and is found in half the time."""
 _WORDS = {**_EVENTS, "steal": "ticks of the processor went to other machines"}
 _NOTE = "interference: "
 _STEAL = 8
@@ -29,7 +30,7 @@ _STEAL = 8
 
 def machine_events(root: str | os.PathLike[str] = "/proc") -> dict[str, int]:
     """Return how often each event has happened since the machine started. OSError where /proc hides it."""
-    counts = {name.decode(): int(count) for name, count in _COUNTS.findall(Path(root, "vmstat").read_bytes())}
+    counts = {name.decode(): int(count) for name, count in _COUNTS.findall(b"\n" + Path(root, "vmstat").read_bytes())}
     ticks = Path(root, "stat").read_bytes().partition(b"\n")[0].split()
     steal = int(ticks[_STEAL]) if len(ticks) > _STEAL else 0
     return {name: counts.get(name, 0) for name in _EVENTS} | {"steal": steal}
