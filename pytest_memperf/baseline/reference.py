@@ -91,6 +91,12 @@ def find_saved(reference: str, store: Store, project: Path) -> Baseline:
     return Baseline([], "", remarks)
 
 
+def names(store: Store) -> set[str]:
+    """Return the words that name a run of the store: names and branches."""
+    heads = [candidate.head for candidate in _candidates(store)]
+    return {LATEST, *(name for head in heads for name in (head.name, head.branch) if name)}
+
+
 def none_kept(reference: str) -> str:
     """Return the beginning of what is told where there is no baseline yet."""
     return f"no run is kept yet that {reference!r} names"

@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from pytest_memperf.baseline.folders import is_folder, read_folder
-from pytest_memperf.baseline.reference import Baseline, find, find_saved, none_kept
+from pytest_memperf.baseline.reference import Baseline, find, find_saved, names, none_kept
 from pytest_memperf.baseline.storage import is_address
 from pytest_memperf.baseline.store import Store
 from pytest_memperf.cli.storage import store_named, store_of, where
 from pytest_memperf.environment.commit import commit_named
-from pytest_memperf.model.errors import UsageMistake
+from pytest_memperf.model.errors import UsageMistake, nearest
 from pytest_memperf.model.run import LATEST
 from pytest_memperf.report.table import printable
 
@@ -70,7 +70,8 @@ def _not_empty(found: Baseline, reference: str, store: Store, storage: str | Non
         return found
     for remark in found.remarks:
         tell(remark)
-    names = (reference, f"origin/{reference}")  # the latter is all that a checkout in CI has of another branch
-    if any(commit_named(name, Path.cwd()) for name in names) or not (is_none or store.runs()):
+    of_git = (reference, f"origin/{reference}")  # the latter is all that a checkout in CI has of another branch
+    if any(commit_named(name, Path.cwd()) for name in of_git) or not (is_none or store.runs()):
         raise NoRunYet(f"{none_kept(reference)} in {where(store, storage)}: {SAVE}")
-    raise UsageMistake(f"no file and no run in {store.described} is called {reference!r}: {SAVE}")
+    mend = nearest(reference, names(store)) or f": {SAVE}"
+    raise UsageMistake(f"no file and no run in {store.described} is called {reference!r}{mend}")

@@ -246,14 +246,21 @@ class TestNoBaseline:
         assert call.err.count("\n") == 1
         assert Call(capsys, base, "after", "--strict").code == 3
 
-    @pytest.mark.parametrize("words", [("unsved", "after"), ("unsaved", "aftr"), ("unsaved", "after", "aftr")])
+    @pytest.mark.parametrize(
+        ("words", "mend"),
+        [
+            (("zzz", "after"), "is called 'zzz': save one with pytest --memperf-save\n"),
+            (("unsaved", "aftr"), "is called 'aftr'; did you mean 'after'?\n"),
+            (("unsaved", "after", "aftr"), "is called 'aftr'; did you mean 'after'?\n"),
+        ],
+    )
     def test_what_nothing_knows_is_a_mistake(
-        self, repository: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+        self, repository: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], mend: str
     ) -> None:
         """As a base, and as a head of a base that is not saved yet."""
         call = Call(capsys, *words)
         assert (call.code, call.out) == (2, "")
-        assert "is called " in call.err
+        assert call.err.endswith(mend)
         assert call.err.count("\n") == 1
 
     def test_no_older_report_stays(self, empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
