@@ -87,7 +87,8 @@ class Template:
         if self._uncollected:
             self._fail(self._uncollected[0])
         forwarding = child.Forwarding(session.config)
-        _ = session.items and session.items[0].location  # pytest remembers where the module is
+        if session.items:
+            _ = session.items[0].location  # pytest remembers where the module is: else each child looks
         pages_of_files = prepare_for_forks()
         capture = session.config.pluginmanager.get_plugin("capturemanager")
         # A child that was killed leaves its output in the file that both write to.

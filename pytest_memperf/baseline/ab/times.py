@@ -15,7 +15,7 @@ from pytest_memperf.baseline.paired import Paired, pairs_needed
 LEAST_TIME = 8.0
 """Seconds for all tests, where nobody said how many."""
 SHORT_RUN = 40.0
-"""Seconds of a run, counts and bytes included, up to which tests get more than that which can be told by then."""
+"""Seconds from its beginning that a run may take in any case, for tests that can be told by then."""
 SHARE = 0.1
 """Of the time that counts and bytes took: so long times may take, if that is more."""
 LEAST_EVIDENCE = 1.0, 7.0
