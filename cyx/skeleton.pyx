@@ -84,8 +84,15 @@ cdef Py_ssize_t number(const char *text, double *value) except -1:
 cdef struct Form:
     # A skeleton that was seen, and the lengths of its pieces before, between and behind the numbers.
     const char *text
+    const char *end
     Py_ssize_t *pieces
     Py_ssize_t numbers
+
+
+cdef inline bint may_be(const Form *form, const char *here, const char *end) noexcept:
+    """Tell whether a text ends as this form does: lines of several forms often differ near their end."""
+    cdef Py_ssize_t last = form.pieces[form.numbers]
+    return end - here >= last and memcmp(end - last, form.end - last, last) == 0
 
 
 cdef bint follow(const Form *form, const char *here, const char *end, double *numbers) except -1:
@@ -133,13 +140,53 @@ cdef class Splitter:
             raise ValueError("start lies beyond the line")
         cdef const char *here = <const char *>line + start
         cdef const char *end = <const char *>line + size
+        return self.as_before(here, end) or self.take_apart(here, end)
+
+    def split_all(self, list lines not None, Py_ssize_t first, bytes before not None):
+        """Return (string, (skeleton, numbers)) of the lines from ``first`` on, up to one that is not like the last few.
+
+        Each is ``before``, a string of printable ASCII without escapes that begins there, the rest, which is taken
+        apart, and a comma with the end of the line. ValueError where ``first`` is negative.
+        """
+        if first < 0:
+            raise ValueError("first is negative")
+        cdef list apart = []
+        cdef Py_ssize_t place, size, length = len(before)
+        cdef const char *start = <const char *>before
+        cdef const char *text
+        cdef const char *here
+        cdef const char *end
+        cdef bytes line
+        cdef tuple rest
+        for place in range(first, len(lines)):
+            line = lines[place]
+            size = len(line)
+            text = <const char *>line
+            if size < length + 2 or memcmp(text, start, length) != 0 or memcmp(text + size - 2, b",\n", 2) != 0:
+                break
+            text += length
+            here = text
+            while c" " <= here[0] <= c"~" and here[0] != c'"' and here[0] != c"\\":
+                here += 1
+            end = <const char *>line + size - 2
+            if here[0] != c'"' or here >= end:
+                break
+            rest = self.as_before(here + 1, end)
+            if rest is None:
+                break
+            apart.append((text[: here - text].decode("ascii"), rest))
+        return apart
+
+    cdef tuple as_before(self, const char *here, const char *end):
+        """Take a text apart that has one of the forms that are kept; None where it has another one."""
         cdef bytes numbers
         cdef int each
         for each in range(self.kept):
-            numbers = PyBytes_FromStringAndSize(NULL, self.forms[each].numbers * <Py_ssize_t>sizeof(double))
-            if follow(&self.forms[each], here, end, <double *><char *>numbers):
-                return self.skeletons[each], numbers
-        return self.take_apart(here, end)
+            if may_be(&self.forms[each], here, end):
+                numbers = PyBytes_FromStringAndSize(NULL, self.forms[each].numbers * <Py_ssize_t>sizeof(double))
+                if follow(&self.forms[each], here, end, <double *><char *>numbers):
+                    return self.skeletons[each], numbers
+        return None
 
     cdef tuple take_apart(self, const char *here, const char *end):
         """Do what ``split`` does, for a line of any form, and keep its form."""
@@ -199,6 +246,7 @@ cdef class Splitter:
         else:
             self.kept += 1
         self.skeletons[place] = skeleton
-        self.forms[place] = Form(<const char *>skeleton, pieces, numbers)
+        cdef const char *text = <const char *>skeleton
+        self.forms[place] = Form(text, text + len(skeleton), pieces, numbers)
         self.oldest = (place + 1) % RECENT
         return 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import TYPE_CHECKING
 
 from pytest_memperf.baseline.judging import ONE_LAYOUT, SHARE, judge
@@ -54,14 +55,14 @@ def alike(
         told = list(compare(first[1]))
         sides = _Numbers(base.lines, ours, group.ours), _Numbers(head.lines, theirs, group.theirs)
         decided = [each.metric for each in told if each.change in TOLD_APART and each.metric is not None]
-        different: dict[int, list[Metric]] = {}
+        members = (sides[0].like_first & sides[1].like_first).tolist()
+        members[0] = False
+        different: dict[Key, _Row] = {}
         for metric in decided:
             for row in _different(metric, *sides, 1 in (first[0].layouts, first[1].layouts)):
-                different.setdefault(row, []).append(metric)
-        like_first = (sides[0].like_first & sides[1].like_first).tolist()
-        rows = enumerate(zip(group.keys, like_first, strict=True))
-        members = {key: row for row, (key, is_like) in rows if is_like and row}
-        found.append(Alike(members, first, told, sides, different))
+                if members[row]:
+                    different.setdefault(group.keys[row], _Row(row)).metrics.append(metric)
+        found.append(Alike([*compress(group.keys, members)], first, told, sides, different))
     return found
 
 
@@ -140,27 +141,33 @@ def _different(metric: Metric, ours: _Numbers, theirs: _Numbers, one_layout: boo
 
 
 @dataclass(frozen=True, slots=True)
+class _Row:
+    """Which of the sides' rows a result is, and the metrics in which it differs by value."""
+
+    number: int
+    metrics: list[Metric] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
 class Alike:
     """Results of one shape in base and one in head."""
 
-    rows: Mapping[Key, int]
-    """Their keys, and which of the sides' rows each is."""
+    keys: list[Key]
     first: tuple[Result, Result]
     """Another one, of base and of head, which they are like."""
     told: Sequence[Comparison]
     """What its comparison says."""
     sides: tuple[_Numbers, _Numbers]
-    different: Mapping[int, Sequence[Metric]]
-    """The rows that differ by value, and in which metrics."""
+    different: Mapping[Key, _Row]
+    """Those of them that differ by value."""
 
-    def by_values(self, key: Key, row: int) -> Iterator[Comparison]:
-        """Yield what is said of one of them by its values, but for what is the same."""
-        different = self.different.get(row, ())
-        for metric in (each.metric for each in self.told if each.change in TOLD_APART):
-            if metric is not None and metric in different:
-                ours, theirs = (side.measured(metric, row) for side in self.sides)
-                of = judge([ours], theirs, *self.first)
-                yield Comparison(key, metric, of.change, of.reason, of.base, of.head, of.smallest)
+    def by_values(self, key: Key) -> Iterator[Comparison]:
+        """Yield what is said of one that differs by its values, but for what is the same."""
+        row = self.different[key]
+        for metric in row.metrics:
+            ours, theirs = (side.measured(metric, row.number) for side in self.sides)
+            of = judge([ours], theirs, *self.first)
+            yield Comparison(key, metric, of.change, of.reason, of.base, of.head, of.smallest)
 
     def others(self) -> Iterator[Several]:
         """Yield what is said of all of them, whatever their values."""
@@ -170,10 +177,10 @@ class Alike:
                 metrics = said.setdefault((each.change, each.reason), [])
                 metrics += [] if each.metric is None else [each.metric]
         for (change, reason), metrics in said.items():
-            yield Several([*self.rows], metrics, change, reason)
+            yield Several(self.keys, metrics, change, reason)
 
     @property
     def same(self) -> int:
         """How many comparisons of values find no difference."""
         by_value = sum(each.change in TOLD_APART for each in self.told)
-        return by_value * len(self.rows) - sum(len(self.different.get(row, ())) for row in self.rows.values())
+        return by_value * len(self.keys) - sum(len(row.metrics) for row in self.different.values())

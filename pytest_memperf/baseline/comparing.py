@@ -89,30 +89,25 @@ def compare(
     """
     base, limits, outcome = Base(runs, environment), limits or Limits(), Outcome()
     heads = by_key(results)
-    gone, new = dict.fromkeys(base.first), []
+    before, after = base.first.keys(), heads.keys()
     # A band is of another size for each test, and who wants to see all values needs them one by one.
     groups = [] if keep_same or len(runs) > 1 else alike(base.first, heads, base.compare)
-    known = {key: (group, row) for group in groups for key, row in group.rows.items()}
+    known = {key for group in groups for key in group.keys}
+    different = {key: group for group in groups for key in group.different}
 
-    for key in heads:
-        if key not in gone:
-            new.append(key)
-            continue
-        del gone[key]
-        member = known.get(key)
-        if member is None:
+    for key in after:
+        if key in different:
+            for comparison in different[key].by_values(key):
+                outcome.add(limits.judged(comparison))
+        elif key in before and key not in known:
             for comparison in base.compare(heads[key]):
                 outcome.add(_shown(limits.judged(comparison), keep_same), keep_same)
-            continue
-        group, row = member
-        if row in group.different:
-            for comparison in group.by_values(key, row):
-                outcome.add(limits.judged(comparison))
     for group in groups:
         outcome.counts[Change.SAME] += group.same
         for several in group.others():
             outcome.add_several(several)
-    for comparison in _unpaired(list(gone), new):
+    gone, new = [key for key in before if key not in after], [key for key in after if key not in before]
+    for comparison in _unpaired(gone, new):
         outcome.add(comparison, keep_same)
     return outcome
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from pytest_memperf.environment.commit import line_of_commits
 from pytest_memperf.model.errors import UsageMistake, nearest
 from pytest_memperf.model.run import Run
-from pytest_memperf.report.block import counted
+from pytest_memperf.report.plural import counted
 
 HEAD = "HEAD"
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_memperf.model.run import Run
-from pytest_memperf.report.json_report import Destination
+
+if TYPE_CHECKING:
+    from pytest_memperf.report.json_report import Destination  # with pytest, which the commands do without
 
 
 class StoredRun(Protocol):

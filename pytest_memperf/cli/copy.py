@@ -9,7 +9,7 @@ from pathlib import Path
 from pytest_memperf.baseline.copying import copy
 from pytest_memperf.baseline.storage import missing, store_at, stores_at
 from pytest_memperf.model.errors import UsageMistake
-from pytest_memperf.report.block import counted
+from pytest_memperf.report.plural import counted
 
 NOT_ALL = 3
 

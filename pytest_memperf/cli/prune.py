@@ -9,7 +9,7 @@ from pytest_memperf.baseline.pruning import parse_age, unwanted
 from pytest_memperf.cli.storage import add_storage, stores_of
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.values import number_or_text, whole
-from pytest_memperf.report.block import counted
+from pytest_memperf.report.plural import counted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

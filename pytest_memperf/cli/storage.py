@@ -6,8 +6,6 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
-
 from pytest_memperf.baseline.file_store import FOLDER, is_of_one_platform, platform
 from pytest_memperf.baseline.storage import is_address, missing, store_at, stores_at
 from pytest_memperf.baseline.store import Store
@@ -74,6 +72,7 @@ def _checked(shown: str, storage: str, folder: Path) -> tuple[str, Path]:
 
 def _from_ini(folder: Path) -> tuple[Path, str]:
     """Return what pytest, started in the folder, would read from its ini file, and where that file is."""
+    import pytest  # which takes a tenth of a second, where it is not there yet
     from _pytest.config.findpaths import locate_config  # there is no public way to only look
 
     try:

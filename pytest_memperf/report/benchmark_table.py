@@ -15,8 +15,9 @@ from pytest_memperf.metrics.session import registry_of
 from pytest_memperf.model.metric import Measured
 from pytest_memperf.model.result import Result, metrics_from_json
 from pytest_memperf.model.units import SECONDS, Unit
-from pytest_memperf.report.block import counted, result_table
+from pytest_memperf.report.block import result_table
 from pytest_memperf.report.columns import chosen_columns, default_names
+from pytest_memperf.report.plural import counted
 from pytest_memperf.report.rows import row_of
 from pytest_memperf.report.table import Cell, column_widths, printable, write_rows
 

@@ -152,8 +152,3 @@ class Remarks:
             if limit is not None and len(kind) > limit:
                 lines.append(f"... and {len(kind) - limit:,} more such lines (-v)")
         return [printable(line) for line in lines]
-
-
-def counted(count: int, noun: str) -> str:
-    """Return ``"1 result"`` or ``"2,048 results"``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

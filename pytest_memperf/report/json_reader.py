@@ -7,18 +7,17 @@ import json
 import os
 import re
 from dataclasses import replace
-from typing import Any
+from typing import Any, BinaryIO
 
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.result import FORMAT, Result
 from pytest_memperf.model.run import Run
 from pytest_memperf.report.checksum import is_whole
-from pytest_memperf.report.result_lines import WRONG, ResultLines
+from pytest_memperf.report.result_lines import COMMA, WRONG, ResultLines
 
 _NAME, _, _VERSION = FORMAT.partition("/")
 _BEFORE_RESULTS = ', "results": ['
 _BEFORE_LINES = f"{_BEFORE_RESULTS}\n".encode()
-_COMMA = b",\n"
 _LONGEST_HEAD = 64 * 1024
 _AT_ONCE = 128 * 1024
 """Bytes that are read at once: a line may be longer than Python's own buffer."""
@@ -56,16 +55,10 @@ def _read_lines(path: str) -> Run | None:
             first = file.readline(_LONGEST_HEAD)
             if not first.endswith(_BEFORE_LINES):
                 return None
-            begin, more, last = len(first), True, b""
-            for last in file:
-                if not (last.startswith(b"{") and more):
-                    break
-                more = last.endswith(_COMMA)
-                results.add(last[: -len(_COMMA) if more else -1], begin)
-                begin += len(last)
-            if not last.startswith(b"]") or (more and results):
+            behind = _add_lines(results, file, len(first))
+            if not behind.startswith(b"]"):
                 return None
-            rest = (last[1:] + file.read()).decode().strip()
+            rest = (behind[1:] + file.read()).decode().strip()
         head = json.loads(first.removesuffix(_BEFORE_LINES).decode() + "}")
         tail = json.loads("{" + rest.removeprefix(","))
         if rest.startswith(",") is not bool(tail) or {*head, "results"} & {*tail} or "results" in head:
@@ -75,6 +68,24 @@ def _read_lines(path: str) -> Run | None:
         return replace(Run.from_json(data), results=results)
     except (OSError, *WRONG):
         return None  # the other way tells what is wrong, and where
+
+
+def _add_lines(results: ResultLines, file: BinaryIO, begin: int) -> bytes:
+    """Give the results their lines, the first of which begins there; return what was read behind the last one."""
+    more = True
+    while lines := file.readlines(_AT_ONCE):
+        here = 0
+        while more:
+            here, begin = results.add_alike(lines, here, begin)
+            if here == len(lines) or not lines[here].startswith(b"{"):
+                break
+            more = lines[here].endswith(COMMA)
+            results.add(lines[here][: -len(COMMA) if more else -1], begin)
+            begin += len(lines[here])
+            here += 1
+        if here < len(lines):
+            return b"" if more and results else b"".join(lines[here:])
+    return b""
 
 
 def _read_whole(path: str) -> Run:

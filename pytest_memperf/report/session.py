@@ -11,10 +11,11 @@ from pytest_memperf.model.budget import Verdict
 from pytest_memperf.model.metric import RECORDED
 from pytest_memperf.report import wire
 from pytest_memperf.report.benchmark_table import register_below
-from pytest_memperf.report.block import Remarks, counted, result_table
+from pytest_memperf.report.block import Remarks, result_table
 from pytest_memperf.report.columns import chosen_columns, chosen_order, default_names, unrecorded
 from pytest_memperf.report.failure import colour
 from pytest_memperf.report.junit import JunitProperties
+from pytest_memperf.report.plural import counted
 from pytest_memperf.report.progress import register_progress
 from pytest_memperf.report.rows import BY_NAME, Rows, order
 from pytest_memperf.report.table import write_rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from array import array
 from typing import Any
 
@@ -158,3 +159,59 @@ def test_a_known_skeleton_is_the_same_object() -> None:
         assert again is not None
         assert (again[0] is first[0]) is same
         assert again == split(line, start)
+
+
+class TestManyLines:
+    """Lines that are like those before are taken apart at once, up to one that is not."""
+
+    BEFORE = b'{"test": "'
+
+    @given(
+        st.lists(st.tuples(st.sampled_from(["a", "a[1]", "", "é", '"', "\\", "\t", "\x7f"]), DOCUMENTS), max_size=4),
+        st.data(),
+    )
+    def test_as_one_by_one(self, results: list[tuple[str, Any]], data: st.DataObject) -> None:
+        """Each is taken apart as by itself; where this stops it would have been no other way."""
+        whole = [f'{{"test": {json.dumps(test)}, "is": {written(what)}}},\n'.encode() for test, what in results]
+        cut = [line[: data.draw(st.integers(0, len(line)))] for line in whole]
+        lines = data.draw(st.lists(st.sampled_from([*whole, *cut, b"]"]), max_size=8))
+        first = data.draw(st.integers(0, len(lines)))
+        splitter, begins = Splitter(), [line.find(b'"', len(self.BEFORE)) + 1 for line in whole]
+        known = {splitter.split(line[:-2], begin) for line, begin in zip(whole, begins, strict=True)}
+        skeletons = {apart[0] for apart in known if apart}
+        found = splitter.split_all(lines, first, self.BEFORE)
+        for line, (test, apart) in zip(lines[first:], found, strict=False):
+            assert line.startswith(self.BEFORE + test.encode() + b'"')
+            assert line.endswith(b",\n")
+            assert apart == split(line[:-2], len(self.BEFORE + test.encode()) + 1)
+        for line in lines[first + len(found) :][:1]:
+            plain = re.fullmatch(rb'{"test": "([ !#-\[\]-~]*)"(.*),\n', line)
+            assert plain is None or (split(plain[2]) or b"?")[0] not in skeletons
+
+    def test_what_it_stops_at(self) -> None:
+        """Another beginning, no plain string, another form, no comma; and it goes on from any line."""
+        splitter = Splitter()
+        splitter.split(b'{"test": "a", "b": 1}', 12)
+        good, numbers = b'{"test": "c", "b": 2.5},\n', array("d", [2.5]).tobytes()
+        for bad in (
+            b'{"test": "c", "b": 2.5}\n',
+            b'{"test": "c", "b": x},\n',
+            b'{"test": "c", "c": 2.5},\n',
+            b'{"test": "\xc3\xa9", "b": 2.5},\n',
+            b'{"test": "\\"", "b": 2.5},\n',
+            b'{"test": "c,\n',
+            b'{"test": "c",\n',
+            b'{"rest": "c", "b": 2.5},\n',
+            b"]",
+            b"",
+        ):
+            found = splitter.split_all([good, good, bad, good], 1, self.BEFORE)
+            assert found == [("c", (b', "b": #}', numbers))]
+        assert splitter.split_all([good], 1, self.BEFORE) == []
+        assert Splitter().split_all([good], 0, self.BEFORE) == []
+
+    def test_other_arguments(self) -> None:
+        """What is no line is refused, not read."""
+        for lines, first in (([1], 0), (["text"], 0), (None, 0), ([b"a"], -1)):
+            with pytest.raises((TypeError, ValueError)):
+                Splitter().split_all(lines, first, self.BEFORE)  # type: ignore[arg-type]

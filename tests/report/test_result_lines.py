@@ -16,6 +16,7 @@ from pytest_memperf.model.metric import Better, Cost, Measured, Metric, Trust
 from pytest_memperf.model.result import Key, Result
 from pytest_memperf.model.run import Run
 from pytest_memperf.model.units import COUNT, SECONDS
+from pytest_memperf.report import json_reader
 from pytest_memperf.report.json_file import write
 from pytest_memperf.report.json_reader import _read_whole, read
 from pytest_memperf.report.result_lines import ResultLines, by_key
@@ -102,9 +103,10 @@ def outcome(reader: Callable[[str], Run], path: Path) -> object:
 class TestDamage:
     """What is wrong is found as by one who reads all of it, and told in the same words."""
 
-    @pytest.fixture
-    def path(self, tmp_path: Path) -> Path:
+    @pytest.fixture(params=[300, json_reader._AT_ONCE], ids=["little at once", "all at once"])
+    def path(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
         """Return a file with a few results, most of one shape, without a checksum."""
+        monkeypatch.setattr(json_reader, "_AT_ONCE", request.param)
         results = [result(f"test_it.py::test_{number}", number, number / 7) for number in range(4)]
         write(str(tmp_path / "in.json"), Run("now", results=[*results, TestSequence.RESULTS[1]], name="main"))
         path = tmp_path / "in.json"

@@ -14,7 +14,7 @@ from pytest_memperf.model.comparison import Change, Comparison, Side, direction
 from pytest_memperf.model.metric import Metric, Trust
 from pytest_memperf.model.result import Key, Result
 from pytest_memperf.model.units import SECONDS
-from pytest_memperf.report.block import counted
+from pytest_memperf.report.plural import counted
 from pytest_memperf.report.result_lines import by_key
 
 FALSE_DISCOVERIES = 0.01

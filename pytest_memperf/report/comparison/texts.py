@@ -11,7 +11,7 @@ from pytest_memperf.model.comparison import TOLD_APART, Change, Comparison, Seve
 from pytest_memperf.model.metric import Metric
 from pytest_memperf.model.outcome import Outcome
 from pytest_memperf.model.units import Number
-from pytest_memperf.report.block import counted
+from pytest_memperf.report.plural import counted
 from pytest_memperf.report.rows import natural
 from pytest_memperf.report.table import printable
 
