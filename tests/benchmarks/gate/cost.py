@@ -1,7 +1,8 @@
 """What the gate costs: ``python tests/benchmarks/gate/cost.py [ROUNDS]``.
 
 Fifty tests of some 100 ms that nothing changed, alone and under ``memperf ab HEAD HEAD`` in turns, environments built;
-then single pairs of samples, what each sample takes beyond the window of its test.
+then single pairs of samples, what each sample takes beyond the window of its test, and what the kernel takes for one
+child of as much memory: that much is left, whatever a child does.
 """
 
 from __future__ import annotations
@@ -47,6 +48,25 @@ def test_work(number):
 PROJECT = '[build-system]\nrequires = ["setuptools>=77"]\nbuild-backend = "setuptools.build_meta"\n\n' + (
     '[project]\nname = "hundred"\nversion = "1"\n\n[tool.setuptools]\npy-modules = ["hundred"]\n'
 )
+
+FORKS = """import mmap, os, statistics, time
+
+memory = mmap.mmap(-1, {size}, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+memory.madvise(mmap.MADV_NOHUGEPAGE)
+for place in range(0, {size}, mmap.PAGESIZE):
+    memory[place] = 1
+taken = []
+for _ in range(20):
+    began = time.perf_counter()
+    if not (child := os.fork()):
+        memory.madvise(23)  # MADV_POPULATE_WRITE
+        os._exit(0)
+    os.waitpid(child, 0)
+    taken.append(time.perf_counter() - began)
+print(statistics.median(taken) * 1000)
+"""
+TEMPLATE = 25_000_000
+"""Bytes that a template has of its own: some 21 million are pytest's, before any plugin."""
 
 
 def make(folder: Path) -> None:
@@ -103,6 +123,13 @@ def samples(folder: Path) -> None:
     print(f"another sample: {middle:.1f} ms beyond its test (quartiles {low:.1f} to {high:.1f})")
 
 
+def forks() -> None:
+    """Print what the kernel takes to fork, to give the child all pages as its own, and to end it."""
+    script = FORKS.format(size=TEMPLATE)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    print(f"of that the kernel alone, for a child of {TEMPLATE:,} bytes: {float(done.stdout):.1f} ms")
+
+
 def _beyond(base: Side, head: Side) -> list[float]:
     """Return the milliseconds beyond the windows, by sample, of a pair of each test."""
     beyond = []
@@ -128,3 +155,4 @@ if __name__ == "__main__":
         make(Path(name))
         whole_runs(Path(name), int(sys.argv[1]) if sys.argv[1:] else 3)
         samples(Path(name))
+        forks()
