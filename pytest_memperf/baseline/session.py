@@ -21,7 +21,7 @@ from pytest_memperf.model.outcome import Outcome
 from pytest_memperf.model.result import Result
 from pytest_memperf.options import resolve, spelling
 from pytest_memperf.report.comparison.terminal import write
-from pytest_memperf.report.comparison.texts import summary
+from pytest_memperf.report.comparison.texts import headline, summary
 from pytest_memperf.report.json_report import BROKEN_OFF, JsonReport, MeasuredElsewhere, begun, register_worker
 from pytest_memperf.report.session import LIMIT
 
@@ -166,7 +166,9 @@ class ComparingSession(MeasuredElsewhere):
             told = f"{none_kept(self._reference)}: nothing to compare with"
             terminalreporter.write_line(f"memperf: {told}", yellow=True)
         elif verbosity < 0:
-            terminalreporter.write_line(f"memperf: compared with {outcome.base}: {summary(outcome)}")
+            fails = f". {headline(outcome)}" if outcome.failing else ""
+            told = f"memperf: compared with {outcome.base}: {summary(outcome)}{fails}"
+            terminalreporter.write_line(told, red=bool(fails))
         else:
             terminalreporter.write_sep("=", "memperf: comparison")
             write(terminalreporter.write, outcome, None if verbosity > 0 else LIMIT)

@@ -465,12 +465,13 @@ class TestVerbosity:
     """How much is said."""
 
     def test_quiet_is_a_line(self, larger: pytest.Pytester) -> None:
-        """-q has the counts, and why nothing was saved."""
+        """-q has the counts, how many fail, and why nothing was saved."""
         result = larger.runpytest("--memperf-compare", "--memperf-save", "-q")
         assert result.ret == pytest.ExitCode.TESTS_FAILED
         lines = [line for line in result.outlines if line.startswith("memperf: ")]
         assert sorted(line.split()[1] for line in lines) == ["1", "compared", "not"]
-        assert any(re.fullmatch(r"memperf: compared with run 0001, .*: \d+ worse, .*", line) for line in lines)
+        told = r"memperf: compared with run 0001, .*: \d+ worse, .*\. \d memory regressions? in 1 test"
+        assert any(re.fullmatch(told, line) for line in lines)
         assert "comparison" not in result.stdout.str()
 
     def test_quieter_is_nothing(self, larger: pytest.Pytester) -> None:
