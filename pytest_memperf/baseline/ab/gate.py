@@ -13,7 +13,7 @@ from pytest_memperf.baseline.ab import noisy
 from pytest_memperf.baseline.ab.blame import reasons
 from pytest_memperf.baseline.ab.sampling import LAYOUTS, Sampling
 from pytest_memperf.baseline.ab.side import Sample, Side
-from pytest_memperf.baseline.ab.times import Times, usual_seconds
+from pytest_memperf.baseline.ab.times import Seconds, Times, usual_seconds
 from pytest_memperf.baseline.comparing import compare
 from pytest_memperf.model.comparison import TOLD_APART, Change, Comparison
 from pytest_memperf.model.environment import Environment
@@ -157,9 +157,10 @@ def run(base: Side, head: Side, request: Request, tell: Callable[[str], None]) -
                     findings.unable[test] = why
             findings.add(sampling)
             gate.left -= 1
-        seconds = usual_seconds(time.monotonic() - began) if request.max_time is None else (request.max_time,) * 2
+        most = request.max_time
+        seconds = usual_seconds(time.monotonic() - began) if most is None else Seconds(most, most, most)
         try:
-            times.decide(*seconds, tell)
+            times.decide(seconds, tell)
         except UsageMistake as mistake:  # a side is gone: the counts are known all the same
             gate.mistake = str(mistake)
     except KeyboardInterrupt:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from math import inf
 from operator import itemgetter
+from typing import NamedTuple
 
 from pytest_memperf.baseline.ab import noisy
 from pytest_memperf.baseline.ab.sampling import Sampling
-from pytest_memperf.baseline.paired import Paired, pairs_needed
+from pytest_memperf.baseline.paired import LEAST_PAIRS, Paired, pairs_needed
 
 LEAST_TIME = 8.0
 """Seconds for all tests, where nobody said how many."""
 SHORT_RUN = 40.0
-"""Seconds from its beginning that a run may take in any case, for tests that can be told by then."""
+"""Seconds from its beginning that a run may take in any case, for tests that can be told by then; and seconds that
+times may take in any run, for tests that are all but told."""
 SHARE = 0.1
 """Of the time that counts and bytes took: so long times may take, if that is more."""
 LEAST_EVIDENCE = 1.0, 7.0
@@ -24,12 +26,25 @@ FORETOLD = 2
 """How many times as many pairs as are taken may be foretold: what few of them foretell is as uncertain as they are."""
 FEW = 2
 """So many tests go on as long as there is time, whatever is foretold."""
+ALL_BUT_TOLD = 2.0 ** (1 - LEAST_PAIRS)
+"""How improbable the pairs of such a test are between equal sides: as all are that point one way, of so few."""
 
 
-def usual_seconds(counted: float) -> tuple[float, float]:
+class Seconds(NamedTuple):
+    """How long times may take."""
+
+    all: float
+    """For all tests that strike."""
+    foretold: float
+    """For those whose pairs foretell that they will be told by then."""
+    all_but_told: float
+    """For those that lack but a few pairs more of the same kind."""
+
+
+def usual_seconds(counted: float) -> Seconds:
     """Return how long ``decide`` takes where nobody says so, after so many seconds for counts and bytes."""
     seconds = max(LEAST_TIME, SHARE * counted)
-    return seconds, max(seconds, SHORT_RUN - counted)
+    return Seconds(seconds, max(seconds, SHORT_RUN - counted), max(seconds, SHORT_RUN))
 
 
 class Times:
@@ -58,22 +73,21 @@ class Times:
         if self._undecided(sampling):
             self.waiting.append(sampling)
 
-    def decide(self, seconds: float, most: float, tell: Callable[[str], None]) -> None:
+    def decide(self, seconds: Seconds, tell: Callable[[str], None]) -> None:
         """Take pairs of all that wait, round by round, until each is told or the time is over.
 
         Round by round, for a machine that is slow for a while is so for all of them then; what strikes by chance is
         out after a few.
-
-        Args:
-            seconds: for all of them.
-            most: for those whose pairs foretell that they will be told by then.
         """
         began = time.monotonic()
         while True:
             spent = time.monotonic() - began
-            going_on, end = self._promising(spent, seconds), seconds
+            going_on, end = self._promising(spent, seconds.all), seconds.all
             if not going_on:
-                going_on, end = self._to_be_told(most - spent), most
+                going_on, end = self._to_be_told(self.waiting, seconds.foretold - spent), seconds.foretold
+            if not going_on:
+                nearly = [*filter(self._is_all_but_told, self.waiting)]
+                going_on, end = self._to_be_told(nearly, seconds.all_but_told - spent), seconds.all_but_told
             if not going_on:
                 return
             for sampling in going_on:
@@ -95,13 +109,17 @@ class Times:
         least = first + (last - first) * min(spent / seconds, 1) if seconds else last
         return [each for each in self.waiting if self._evidence(each) >= least]
 
-    def _to_be_told(self, seconds: float) -> list[Sampling]:
+    def _to_be_told(self, samplings: Sequence[Sampling], seconds: float) -> list[Sampling]:
         """Return those that will be told in time, if their pairs to come are like the ones before; and the last few."""
-        if len(self.waiting) <= FEW:
-            return [*self.waiting] if seconds > 0 else []
-        needed = sorted(((self._seconds_needed(each), each) for each in self.waiting), key=itemgetter(0))
+        if len(samplings) <= FEW:
+            return [*samplings] if seconds > 0 else []
+        needed = sorted(((self._seconds_needed(each), each) for each in samplings), key=itemgetter(0))
         until = accumulate(each for each, _ in needed)
         return [sampling for end, (_, sampling) in zip(until, needed, strict=True) if end <= seconds]
+
+    def _is_all_but_told(self, sampling: Sampling) -> bool:
+        every = (pairs.found for pairs in self._looked_at(sampling))
+        return any(found.different(ALL_BUT_TOLD) and not self._is_told(found) for found in every)
 
     def _seconds_needed(self, sampling: Sampling) -> float:
         """Return how long the pairs take that would tell the first of its times."""

@@ -10,7 +10,7 @@ from gates import Both, judged, rows
 from pytest_memperf.baseline.ab import noisy
 from pytest_memperf.baseline.ab.sampling import LAYOUTS, Sampling
 from pytest_memperf.baseline.ab.side import Sample, Side
-from pytest_memperf.baseline.ab.times import LEAST_EVIDENCE, Times, usual_seconds
+from pytest_memperf.baseline.ab.times import LEAST_EVIDENCE, Seconds, Times, usual_seconds
 from pytest_memperf.model.comparison import Change
 from pytest_memperf.model.metric import Better, Cost, Measured, Metric, Trust
 from pytest_memperf.model.result import Result
@@ -92,18 +92,21 @@ def test_where_there_is_no_time_for_all(both: Both) -> None:
     told: list[str] = []
     assert len(times.waiting) > 3
     assert promising[0] is samplings[0]
-    times.decide(0.1, 0.1, told.append)
+    times.decide(Seconds(0.1, 0.1, 0.1), told.append)
 
     assert told == [f"times: {promising[0].test}"]
     assert [sampling.pairs for sampling in samplings].count(3) == len(samplings) - 1
 
 
 def test_how_long_times_take_where_nobody_says() -> None:
-    """8 s, or a tenth of what counts took; where these took little, up to 40 s for tests that can be told by then."""
-    assert usual_seconds(10.0) == (8.0, 30.0)
-    assert usual_seconds(35.0) == (8.0, 8.0)
-    assert usual_seconds(150.0) == (15.0, 15.0)
-    assert usual_seconds(1000.0) == (100.0, 100.0)
+    """8 s, or a tenth of what counts took; where these took little, up to 40 s for tests that can be told by then.
+
+    And 40 s in any case for those that are all but told.
+    """
+    assert usual_seconds(10.0) == (8.0, 30.0, 40.0)
+    assert usual_seconds(35.0) == (8.0, 8.0, 40.0)
+    assert usual_seconds(150.0) == (15.0, 15.0, 40.0)
+    assert usual_seconds(1000.0) == (100.0, 100.0, 100.0)
 
 
 def test_what_the_first_pairs_tell_needs_no_more(both: Both) -> None:
@@ -147,10 +150,10 @@ def test_those_go_on_that_can_be_told(both: Both) -> None:
     for sampling in (*hopeless, slower):
         times.add(sampling)
     assert times.waiting == [*hopeless, slower]
-    times.decide(0.0, 5.0, lambda text: None)
+    times.decide(Seconds(0.0, 5.0, 0.0), lambda text: None)
     assert (slower.pairs, hopeless[0].pairs) == (6, 6)
     first: list[str] = []
-    times.decide(0.0, 30.0, first.append)
+    times.decide(Seconds(0.0, 30.0, 30.0), first.append)
 
     assert {*first[: first.count("times: slower")]} == {"times: slower"}
     assert slower not in times.waiting
@@ -163,12 +166,31 @@ def test_the_last_few_go_on_in_any_case(both: Both) -> None:
     hopeless = Foreseen("hopeless", both("def test_it(): pass\n"), 0.6, 1.1, 1.8)
     times = Times(2)
     times.add(hopeless)
-    times.decide(0.0, 0.0, lambda text: None)
+    times.decide(Seconds(0.0, 0.0, 0.0), lambda text: None)
     assert hopeless.pairs == 6
-    times.decide(0.0, 600.0, lambda text: None)
+    times.decide(Seconds(0.0, 600.0, 600.0), lambda text: None)
 
     assert times.waiting == []
     assert hopeless.pairs == noisy.MOST_PAIRS
+
+
+def test_what_is_all_but_told_is_not_left(both: Both) -> None:
+    """Where every pair but one says the same, the few that lack are taken though the time of the others is over."""
+    sides = both("def test_it(): pass\n")
+    hopeless, noise = Foreseen("hopeless", sides, 0.6, 1.1, 1.8), Foreseen("noise", sides, 1.3, 0.9)
+    slower, times = Foreseen("slower", sides, 1.5, 1.6, 0.98, 1.7), Times(100)
+    for sampling in (hopeless, noise, slower):
+        times.add(sampling)
+    assert times.waiting == [hopeless, noise, slower]
+    times.decide(Seconds(0.0, 0.0, 0.0), lambda text: None)
+    assert slower.pairs == 8
+    times.decide(Seconds(0.0, 0.0, 30.0), lambda text: None)
+
+    assert times.waiting == [hopeless, noise]
+    assert (hopeless.pairs, noise.pairs) == (6, 4)
+    assert slower.pairs < 30
+    (found,) = noisy.pairs_of(*slower.results)
+    assert found.found.different(noisy.level(100))
 
 
 def test_round_by_round(both: Both) -> None:
@@ -188,10 +210,10 @@ def test_round_by_round(both: Both) -> None:
         if len(turns) > 4:
             raise KeyboardInterrupt
 
-    times.decide(0.0, 0.0, tell)
+    times.decide(Seconds(0.0, 0.0, 0.0), tell)
     assert turns == []
     with pytest.raises(KeyboardInterrupt):
-        times.decide(600.0, 600.0, tell)
+        times.decide(Seconds(600.0, 600.0, 600.0), tell)
     assert turns == ["0]", "1]", "0]", "1]", "0]"]
     assert times.waiting == samplings[:2]
     assert [sampling.pairs for sampling in samplings] == [5, 5, 3]
