@@ -5,7 +5,8 @@ or ``python_old`` and ``python_new``), what pip installs (``old``, ``new``), the
 ``direction`` (``worse``, ``better``, or ``null`` where any report is a false alarm), and what was ``measured`` round
 ``run()`` without this project. A run is right where it tells this metric in this direction, its size up to a tenth, and
 of more counts or bytes where they come from: that is printed, for whether it is the right place a reader has to say.
-Interpreters of these versions are looked for where pyenv has them. Needs Python 3.11 or later.
+Of times the size is measured anew after each run, by plain processes in turns: it is another one on another machine,
+and beside other programs. Interpreters of these versions are looked for where pyenv has them. Needs Python 3.11.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import tomllib
@@ -35,7 +37,8 @@ METRICS = {
 OFF = 0.1
 """How far a size may lie from what was measured otherwise."""
 OFF_TIME = 0.3
-"""The same for times: their ratio is of another machine, or another hour."""
+"""The same for times: both ratios are of some pairs, one after the other."""
+PLAIN_PAIRS = 5
 TEST = """import pytest, workload
 
 
@@ -43,6 +46,7 @@ TEST = """import pytest, workload
 def test_run():
     workload.run()
 """
+PLAIN = "import time, workload; began = time.perf_counter(); workload.run(); print(time.perf_counter() - began)"
 Pair = Mapping[str, Any]
 
 
@@ -79,8 +83,32 @@ def sides(pair: Pair, folder: Path, wheels: Path) -> list[str]:
     return [f"--side={name}={python}" for name, python in zip(("base", "head"), made, strict=True)]
 
 
-def wrong(pair: Pair, found: Mapping[str, Any]) -> str:
-    """Return what the gate tells wrongly of the pair; nothing where it is right."""
+def plain_pythons(pair: Pair, folder: Path, wheels: Path) -> list[Path]:
+    """Return interpreters with the old and the new version."""
+    versions = [pair.get("python") or pair[f"python_{side}"] for side in ("old", "new")]
+    return [
+        environment(folder / f"plain-{side}", version, pair[side], wheels)
+        for side, version in zip(("old", "new"), versions, strict=True)
+    ]
+
+
+def plain_ratio(pythons: Sequence[Path], folder: Path) -> float:
+    """Return how many times as long the new version takes, by processes in turns."""
+    ratios = []
+    for _ in range(PLAIN_PAIRS):
+        command = [[python, "-c", PLAIN] for python in pythons]
+        done = [subprocess.run(each, cwd=folder, capture_output=True, text=True, check=True) for each in command]
+        before, after = (float(each.stdout) for each in done)
+        ratios.append(after / before)
+    return median(ratios)
+
+
+def wrong(pair: Pair, found: Mapping[str, Any], ratio: float | None) -> str:
+    """Return what the gate tells wrongly of the pair; nothing where it is right.
+
+    Args:
+        ratio: of its times, where these are what changes.
+    """
     told = {each["metric"]: each for each in found["metrics"] if each["verdict"] in ("worse", "better", "changed")}
     if pair["direction"] == "null":
         return ", ".join(f"{each['verdict']} {name}" for name, each in told.items())
@@ -92,11 +120,11 @@ def wrong(pair: Pair, found: Mapping[str, Any]) -> str:
         return f"calls {metric} {each['verdict']}"
     if each["verdict"] == "worse" and metric != "wall_time" and not found.get("explanations"):
         return f"does not tell where {metric} comes from"
+    if ratio is not None:
+        told_ratio = each["head"]["value"] / each["base"]["value"]
+        return "" if abs(told_ratio - ratio) <= OFF_TIME * ratio else f"{told_ratio:.2f} times as long, not {ratio:.2f}"
     before, after = (pair["measured"][side][measured] * unit for side in ("old", "new"))
     ours = each["head"]["value"] - each["base"]["value"]
-    if metric == "wall_time":
-        ratio, wanted = each["head"]["value"] / each["base"]["value"], after / before
-        return "" if abs(ratio - wanted) <= OFF_TIME * wanted else f"{ratio:.2f} times as long, not {wanted:.2f}"
     wanted = after - before
     return "" if abs(ours - wanted) <= OFF * abs(wanted) else f"{metric} differs by {ours:,.0f}, not {wanted:,.0f}"
 
@@ -122,6 +150,7 @@ def tried(place: Path, repetitions: int, wheels: Path) -> None:
         memperf = Path(sys.executable).with_name("memperf")
         command = [memperf, "ab", *sides(pair, Path(name), wheels), "--format=json", "--", "tests"]
         settings = {**os.environ, "PIP_FIND_LINKS": f"{os.environ.get('PIP_FIND_LINKS', '')} {wheels}".strip()}
+        pythons = plain_pythons(pair, Path(name), wheels) if METRICS[pair["metric"]][0] == "wall_time" else []
         mistakes: Counter[str] = Counter()
         whys: Counter[str] = Counter()
         took = []
@@ -132,7 +161,8 @@ def tried(place: Path, repetitions: int, wheels: Path) -> None:
             if done.returncode not in (0, 1, 3):
                 sys.exit(f"{place.name}: {done.stderr}")
             (found,) = json.loads(done.stdout)["comparisons"]
-            if mistake := wrong(pair, found):
+            ratio = plain_ratio(pythons, folder) if pythons else None
+            if mistake := wrong(pair, found, ratio):
                 mistakes[mistake] += 1
             for lines in found.get("explanations", {}).values():
                 whys[" | ".join(lines)] += 1
