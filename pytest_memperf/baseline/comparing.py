@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, filterfalse
 
 from pytest_memperf.baseline.alike import alike
 from pytest_memperf.baseline.compatibility import differences
@@ -92,21 +93,21 @@ def compare(
     before, after = base.first.keys(), heads.keys()
     # A band is of another size for each test, and who wants to see all values needs them one by one.
     groups = [] if keep_same or len(runs) > 1 else alike(base.first, heads, base.compare)
-    known = {key for group in groups for key in group.keys}
     different = {key: group for group in groups for key in group.different}
+    same = set(chain.from_iterable(group.keys for group in groups)).difference(different)
 
-    for key in after:
+    for key in filterfalse(same.__contains__, after):
         if key in different:
             for comparison in different[key].by_values(key):
                 outcome.add(limits.judged(comparison))
-        elif key in before and key not in known:
+        elif key in before:
             for comparison in base.compare(heads[key]):
                 outcome.add(_shown(limits.judged(comparison), keep_same), keep_same)
     for group in groups:
         outcome.counts[Change.SAME] += group.same
         for several in group.others():
             outcome.add_several(several)
-    gone, new = [key for key in before if key not in after], [key for key in after if key not in before]
+    gone, new = [*filterfalse(after.__contains__, before)], [*filterfalse(before.__contains__, after)]
     for comparison in _unpaired(gone, new):
         outcome.add(comparison, keep_same)
     return outcome
