@@ -169,7 +169,7 @@ cdef class Splitter:
             while c" " <= here[0] <= c"~" and here[0] != c'"' and here[0] != c"\\":
                 here += 1
             end = <const char *>line + size - 2
-            if here[0] != c'"' or here >= end:
+            if here[0] != c'"':  # which is before the comma, for the end of the line stops this
                 break
             rest = self.as_before(here + 1, end)
             if rest is None:

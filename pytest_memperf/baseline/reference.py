@@ -64,9 +64,12 @@ def find(reference: str, store: Store, project: Path) -> Baseline:
     Args:
         project: a folder of the repository, which knows tags and other names of commits.
     """
-    if os.path.isfile(reference):
-        return Baseline([read(reference)], f"the file {reference}")
-    return find_saved(reference, store, project)
+    return of_file(reference) if os.path.isfile(reference) else find_saved(reference, store, project)
+
+
+def of_file(path: str) -> Baseline:
+    """Return the run in a file. UsageMistake where it cannot be read."""
+    return Baseline([read(path)], f"the file {path}")
 
 
 def find_saved(reference: str, store: Store, project: Path) -> Baseline:

@@ -76,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-time", type=_seconds, metavar="TIME",
         help="that times may take until they tell something, such as 60 or '2 min' "
-        "(8 s, or a tenth of what counts and bytes took; up to 40 s for tests that can be told by then)",
+        "(8 s, or a tenth of what counts and bytes took; up to 40 s where that can be foretold to tell them)",
     )  # fmt: skip
     parser.add_argument(
         "--max-retakes", type=_number, default=3, metavar="NUMBER",

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pytest_memperf.baseline.folders import is_folder, read_folder
-from pytest_memperf.baseline.reference import Baseline, find, find_saved, names, none_kept
+from pytest_memperf.baseline.reference import Baseline, find, find_saved, names, none_kept, of_file
 from pytest_memperf.baseline.storage import is_address
 from pytest_memperf.baseline.store import Store
 from pytest_memperf.cli.storage import store_named, store_of, where
@@ -34,6 +34,8 @@ def sides(reference: str, storage: str | None) -> list[Baseline]:
         found = [_at_address(reference)]
     elif is_folder(reference):
         found = read_folder(reference)
+    elif os.path.isfile(reference):
+        found = [of_file(reference)]
     else:
         store = store_of(storage)
         is_none = os.path.isdir(reference) or reference.endswith(".json")

@@ -20,7 +20,7 @@ _BEFORE_RESULTS = ', "results": ['
 _BEFORE_LINES = f"{_BEFORE_RESULTS}\n".encode()
 _LONGEST_HEAD = 64 * 1024
 _AT_ONCE = 128 * 1024
-"""Bytes that are read at once: a line may be longer than Python's own buffer."""
+"""Bytes that are read at once, and whose lines are handed on at once: a line may be longer than Python's own buffer."""
 
 
 def read(path: str) -> Run:

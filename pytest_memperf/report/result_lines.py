@@ -71,11 +71,13 @@ class ResultLines(Sequence[Result]):
     def add_alike(self, lines: list[bytes], first: int, begin: int) -> tuple[int, int]:
         """Take the lines from ``first`` on, with commas and ends, up to one that is not like some of the last before.
 
+        One of ``WRONG`` where one of them holds no result.
+
         Args:
             begin: where the first one begins.
 
         Returns:
-            Which is the next one, and where it begins. One of ``WRONG`` as of ``add``.
+            Which is the next one, and where it begins.
         """
         for test, (skeleton, numbers) in self._splitter.split_all(lines, first, _TEST):
             line = lines[first]
@@ -217,7 +219,7 @@ class ByKey(Mapping[Key, Result]):
         return len(self.lines.places)
 
     def keys(self) -> KeysView[Key]:
-        """Return the keys as a dictionary does, whose own are asked many times faster."""
+        """Return a dictionary's: those of ``Mapping`` call Python for each question."""
         return self.lines.places.keys()
 
 

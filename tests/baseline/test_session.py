@@ -474,6 +474,13 @@ class TestVerbosity:
         assert any(re.fullmatch(told, line) for line in lines)
         assert "comparison" not in result.stdout.str()
 
+    def test_quiet_without_a_regression(self, sized: pytest.Pytester) -> None:
+        """The counts alone."""
+        result = sized.runpytest("--memperf-compare", "-q")
+        assert result.ret == pytest.ExitCode.OK
+        (line,) = (line for line in result.outlines if line.startswith("memperf: compared"))
+        assert re.fullmatch(r"memperf: compared with run 0001, [^.]*: [^.]* same", line)
+
     def test_quieter_is_nothing(self, larger: pytest.Pytester) -> None:
         """-qq: the exit code alone tells."""
         result = larger.runpytest("--memperf-compare", "--memperf-save", "-qq")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from pytest_memperf import __version__
 from pytest_memperf.cli import COMMANDS, main
+from pytest_memperf.model.run import Run
+from pytest_memperf.report.json_file import write
 
 PROGRAM = "import sys; from pytest_memperf.cli import main; sys.exit(main())"
 
@@ -71,6 +74,17 @@ def test_a_full_disk_is_one_line() -> None:
         answer = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert answer.returncode == 2
     assert answer.stderr == "memperf: the output cannot be written (No space left on device)\n"
+
+
+def test_compares_files_without_pytest(tmp_path: Path) -> None:
+    """Which takes longer to import than a small run to compare."""
+    write(str(tmp_path / "a.json"), Run("now"))
+    code = (
+        "import sys; from pytest_memperf.cli import main; main(['compare', 'a.json', 'a.json']); "
+        "print({'pytest', 'numpy'} & {*sys.modules})"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert answer.stdout.splitlines()[-1] == "set()"
 
 
 def test_starts_without_numpy() -> None:

@@ -201,6 +201,8 @@ class TestManyLines:
             b'{"test": "\\"", "b": 2.5},\n',
             b'{"test": "c,\n',
             b'{"test": "c",\n',
+            b'{"test": ",\n',
+            b'{"test": "\n',
             b'{"rest": "c", "b": 2.5},\n',
             b"]",
             b"",

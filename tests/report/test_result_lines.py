@@ -16,7 +16,7 @@ from pytest_memperf.model.metric import Better, Cost, Measured, Metric, Trust
 from pytest_memperf.model.result import Key, Result
 from pytest_memperf.model.run import Run
 from pytest_memperf.model.units import COUNT, SECONDS
-from pytest_memperf.report import json_reader
+from pytest_memperf.report import json_reader, result_lines
 from pytest_memperf.report.json_file import write
 from pytest_memperf.report.json_reader import _read_whole, read
 from pytest_memperf.report.result_lines import ResultLines, by_key
@@ -67,6 +67,18 @@ class TestSequence:
         lines = lines_of(tmp_path, *(result(f"t{number}", number, number / 7) for number in range(50)), self.RESULTS[1])
         assert [shape.rows for shape in lines.shapes] == [50]
         assert lines.shape_of.tolist() == [*[0] * 50, -1]
+
+    @pytest.mark.parametrize("shapes", [0, 1])
+    def test_more_shapes_than_are_kept(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shapes: int) -> None:
+        """Lines of the others are read one by one, in their places."""
+        monkeypatch.setattr(result_lines, "_SHAPES", shapes)
+        results = [result(f"a{number}") for number in range(3)]
+        results += [replace(result(f"b{number}"), notes=["note"]) for number in range(4)]
+        lines = lines_of(tmp_path, *results)
+        assert [shape.rows for shape in lines.shapes] == [3][:shapes]
+        assert lines.shape_of.tolist() == [0 if shapes else -1] * 3 + [-1] * 4
+        assert list(lines) == results
+        assert by_key(lines)[results[4].key] == results[4]
 
     def test_a_file_that_is_closed_or_cut(self, tmp_path: Path) -> None:
         """The results are still those of the file that was read, whatever has its name now; a cut one is told."""

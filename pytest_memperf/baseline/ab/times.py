@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
 from math import inf
 from operator import itemgetter
@@ -16,8 +16,7 @@ from pytest_memperf.baseline.paired import LEAST_PAIRS, Paired, pairs_needed
 LEAST_TIME = 8.0
 """Seconds for all tests, where nobody said how many."""
 SHORT_RUN = 40.0
-"""Seconds from its beginning that a run may take in any case, for tests that can be told by then; and seconds that
-times may take in any run, for tests that are all but told."""
+"""Seconds from its beginning that a run may take in any case, for tests that can be told by then."""
 SHARE = 0.1
 """Of the time that counts and bytes took: so long times may take, if that is more."""
 LEAST_EVIDENCE = 1.0, 7.0
@@ -27,24 +26,27 @@ FORETOLD = 2
 FEW = 2
 """So many tests go on as long as there is time, whatever is foretold."""
 ALL_BUT_TOLD = 2.0 ** (1 - LEAST_PAIRS)
-"""How improbable the pairs of such a test are between equal sides: as all are that point one way, of so few."""
+"""The probability of ``LEAST_PAIRS`` pairs that all point one way, between equal sides: what is as improbable as that
+is all but told."""
+ALL_BUT_TOLD_TIME = 40.0
+"""Seconds that times may take, however long counts took, for tests that are all but told and can be told by then."""
 
 
 class Seconds(NamedTuple):
     """How long times may take."""
 
-    all: float
+    striking: float
     """For all tests that strike."""
     foretold: float
-    """For those whose pairs foretell that they will be told by then."""
+    """For those whose pairs foretell that they will be told by then, and for the last few."""
     all_but_told: float
-    """For those that lack but a few pairs more of the same kind."""
+    """For those of which the same is foretold, and that are all but told."""
 
 
 def usual_seconds(counted: float) -> Seconds:
     """Return how long ``decide`` takes where nobody says so, after so many seconds for counts and bytes."""
     seconds = max(LEAST_TIME, SHARE * counted)
-    return Seconds(seconds, max(seconds, SHORT_RUN - counted), max(seconds, SHORT_RUN))
+    return Seconds(seconds, max(seconds, SHORT_RUN - counted), max(seconds, ALL_BUT_TOLD_TIME))
 
 
 class Times:
@@ -82,12 +84,12 @@ class Times:
         began = time.monotonic()
         while True:
             spent = time.monotonic() - began
-            going_on, end = self._promising(spent, seconds.all), seconds.all
+            going_on, end = self._promising(spent, seconds.striking), seconds.striking
             if not going_on:
-                going_on, end = self._to_be_told(self.waiting, seconds.foretold - spent), seconds.foretold
+                going_on, end = self._foretold_or_last(seconds.foretold - spent), seconds.foretold
             if not going_on:
-                nearly = [*filter(self._is_all_but_told, self.waiting)]
-                going_on, end = self._to_be_told(nearly, seconds.all_but_told - spent), seconds.all_but_told
+                nearly = filter(self._is_all_but_told, self.waiting)
+                going_on, end = self._foretold(nearly, seconds.all_but_told - spent), seconds.all_but_told
             if not going_on:
                 return
             for sampling in going_on:
@@ -109,10 +111,14 @@ class Times:
         least = first + (last - first) * min(spent / seconds, 1) if seconds else last
         return [each for each in self.waiting if self._evidence(each) >= least]
 
-    def _to_be_told(self, samplings: Sequence[Sampling], seconds: float) -> list[Sampling]:
-        """Return those that will be told in time, if their pairs to come are like the ones before; and the last few."""
-        if len(samplings) <= FEW:
-            return [*samplings] if seconds > 0 else []
+    def _foretold_or_last(self, seconds: float) -> list[Sampling]:
+        """Return those that are foretold to be told in time; of the last few all, while there is any."""
+        if len(self.waiting) <= FEW:
+            return [*self.waiting] if seconds > 0 else []
+        return self._foretold(self.waiting, seconds)
+
+    def _foretold(self, samplings: Iterable[Sampling], seconds: float) -> list[Sampling]:
+        """Return those that will be told in time, if their pairs to come are like the ones before."""
         needed = sorted(((self._seconds_needed(each), each) for each in samplings), key=itemgetter(0))
         until = accumulate(each for each, _ in needed)
         return [sampling for end, (_, sampling) in zip(until, needed, strict=True) if end <= seconds]

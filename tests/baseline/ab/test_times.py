@@ -174,23 +174,44 @@ def test_the_last_few_go_on_in_any_case(both: Both) -> None:
     assert hopeless.pairs == noisy.MOST_PAIRS
 
 
-def test_what_is_all_but_told_is_not_left(both: Both) -> None:
-    """Where every pair but one says the same, the few that lack are taken though the time of the others is over."""
-    sides = both("def test_it(): pass\n")
-    hopeless, noise = Foreseen("hopeless", sides, 0.6, 1.1, 1.8), Foreseen("noise", sides, 1.3, 0.9)
-    slower, times = Foreseen("slower", sides, 1.5, 1.6, 0.98, 1.7), Times(100)
-    for sampling in (hopeless, noise, slower):
-        times.add(sampling)
-    assert times.waiting == [hopeless, noise, slower]
-    times.decide(Seconds(0.0, 0.0, 0.0), lambda text: None)
-    assert slower.pairs == 8
-    times.decide(Seconds(0.0, 0.0, 30.0), lambda text: None)
+class TestAllButTold:
+    """Tests of which few pairs more would tell, when the time of the others is over."""
 
-    assert times.waiting == [hopeless, noise]
-    assert (hopeless.pairs, noise.pairs) == (6, 4)
-    assert slower.pairs < 30
-    (found,) = noisy.pairs_of(*slower.results)
-    assert found.found.different(noisy.level(100))
+    def test_they_are_not_left(self, both: Both) -> None:
+        """Where every pair but one of eight points one way; one of four is too many, and noise is noise."""
+        sides = both("def test_it(): pass\n")
+        slower = Foreseen("slower", sides, 1.5, 1.6, 1.7, 0.98, 1.55, 1.65, 1.75, 1.6)
+        doubtful = Foreseen("doubtful", sides, 1.5, 0.6, 1.7, 1.2)
+        others = doubtful, Foreseen("hopeless", sides, 0.6, 1.1, 1.8), Foreseen("noise", sides, 1.3, 0.9)
+        times = Times(100)
+        for sampling in (slower, *others):
+            times.add(sampling)
+        assert times.waiting == [slower, *others]
+        before = [each.pairs for each in others]
+        times.decide(Seconds(0.0, 0.0, 0.0), lambda text: None)
+        assert slower.pairs == 16
+        times.decide(Seconds(0.0, 0.0, 40.0), lambda text: None)
+
+        assert times.waiting == [*others]
+        assert [each.pairs for each in others] == before
+        (found,) = noisy.pairs_of(*slower.results)
+        assert found.found.different(noisy.level(100))
+
+    def test_only_where_they_will_be_told(self, both: Both) -> None:
+        """The cheapest first, as many as there is time for; one that lacks too much is left too, though it is alone."""
+        sides = both("def test_it(): pass\n")
+        every = [Foreseen(f"slower {number}", sides, 1.5, 1.6, 1.7) for number in range(3)]
+        times = Times(100)
+        for sampling in every:
+            times.add(sampling)
+        needed = times._seconds_needed(every[0])
+        times.decide(Seconds(0.0, 0.0, needed / 2), lambda text: None)
+        assert times.waiting == every
+        assert [each.pairs for each in every] == [6, 6, 6]
+        for sampling in every[:2]:
+            sampling.pair_seconds = 100.0
+        times.decide(Seconds(0.0, 0.0, needed * 2), lambda text: None)
+        assert times.waiting == every[:2]
 
 
 def test_round_by_round(both: Both) -> None:

@@ -6,7 +6,8 @@ or ``python_old`` and ``python_new``), what pip installs (``old``, ``new``), the
 ``run()`` without this project. A run is right where it tells this metric in this direction, its size up to a tenth, and
 of more counts or bytes where they come from: that is printed, for whether it is the right place a reader has to say.
 Of times the size is measured anew after each run, by plain processes in turns: it is another one on another machine,
-and beside other programs. Interpreters of these versions are looked for where pyenv has them. Needs Python 3.11.
+and beside other programs. Interpreters of these versions are looked for where pyenv has them. Needs Python 3.11 or
+later.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ METRICS = {
 OFF = 0.1
 """How far a size may lie from what was measured otherwise."""
 OFF_TIME = 0.3
-"""The same for times: both ratios are of some pairs, one after the other."""
+"""The same for times, whose ratios differ as much from one minute to the next beside other programs."""
 PLAIN_PAIRS = 5
 TEST = """import pytest, workload
 
@@ -151,6 +152,7 @@ def tried(place: Path, repetitions: int, wheels: Path) -> None:
         command = [memperf, "ab", *sides(pair, Path(name), wheels), "--format=json", "--", "tests"]
         settings = {**os.environ, "PIP_FIND_LINKS": f"{os.environ.get('PIP_FIND_LINKS', '')} {wheels}".strip()}
         pythons = plain_pythons(pair, Path(name), wheels) if METRICS[pair["metric"]][0] == "wall_time" else []
+        ratios = []
         mistakes: Counter[str] = Counter()
         whys: Counter[str] = Counter()
         took = []
@@ -161,7 +163,9 @@ def tried(place: Path, repetitions: int, wheels: Path) -> None:
             if done.returncode not in (0, 1, 3):
                 sys.exit(f"{place.name}: {done.stderr}")
             (found,) = json.loads(done.stdout)["comparisons"]
-            ratio = plain_ratio(pythons, folder) if pythons else None
+            ratio = None
+            if pythons:
+                ratios.append(ratio := plain_ratio(pythons, folder))
             if mistake := wrong(pair, found, ratio):
                 mistakes[mistake] += 1
             for lines in found.get("explanations", {}).values():
@@ -171,6 +175,9 @@ def tried(place: Path, repetitions: int, wheels: Path) -> None:
     for mistake, times in mistakes.most_common():
         print(f"    {times} times: {mistake}")
     print(f"    at last: {summary(found) or 'nothing told'}")
+    if ratios:
+        before, after = (pair["measured"][side]["fn_wall_s"] for side in ("old", "new"))
+        print(f"    plainly {min(ratios):.2f} to {max(ratios):.2f} times as long; recorded {after / before:.2f}")
     for why, times in whys.most_common():
         print(f"    {times} times because of: {why}", flush=True)
 
