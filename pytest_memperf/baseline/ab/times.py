@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from math import inf
 from operator import itemgetter
@@ -29,7 +29,7 @@ ALL_BUT_TOLD = 2.0 ** (1 - LEAST_PAIRS)
 """The probability of ``LEAST_PAIRS`` pairs that all point one way, between equal sides: what is as improbable as that
 is all but told."""
 ALL_BUT_TOLD_TIME = 40.0
-"""Seconds that times may take, however long counts took, for tests that are all but told and can be told by then."""
+"""Seconds that times may take, however long counts took, for tests that are all but told."""
 
 
 class Seconds(NamedTuple):
@@ -40,7 +40,7 @@ class Seconds(NamedTuple):
     foretold: float
     """For those whose pairs foretell that they will be told by then, and for the last few."""
     all_but_told: float
-    """For those of which the same is foretold, and that are all but told."""
+    """For those of which the same holds, and that are all but told."""
 
 
 def usual_seconds(counted: float) -> Seconds:
@@ -86,10 +86,10 @@ class Times:
             spent = time.monotonic() - began
             going_on, end = self._promising(spent, seconds.striking), seconds.striking
             if not going_on:
-                going_on, end = self._foretold_or_last(seconds.foretold - spent), seconds.foretold
+                going_on, end = self._foretold_or_last(self.waiting, seconds.foretold - spent), seconds.foretold
             if not going_on:
-                nearly = filter(self._is_all_but_told, self.waiting)
-                going_on, end = self._foretold(nearly, seconds.all_but_told - spent), seconds.all_but_told
+                nearly = [*filter(self._is_all_but_told, self.waiting)]
+                going_on, end = self._foretold_or_last(nearly, seconds.all_but_told - spent), seconds.all_but_told
             if not going_on:
                 return
             for sampling in going_on:
@@ -111,14 +111,10 @@ class Times:
         least = first + (last - first) * min(spent / seconds, 1) if seconds else last
         return [each for each in self.waiting if self._evidence(each) >= least]
 
-    def _foretold_or_last(self, seconds: float) -> list[Sampling]:
-        """Return those that are foretold to be told in time; of the last few all, while there is any."""
-        if len(self.waiting) <= FEW:
-            return [*self.waiting] if seconds > 0 else []
-        return self._foretold(self.waiting, seconds)
-
-    def _foretold(self, samplings: Iterable[Sampling], seconds: float) -> list[Sampling]:
-        """Return those that will be told in time, if their pairs to come are like the ones before."""
+    def _foretold_or_last(self, samplings: Sequence[Sampling], seconds: float) -> list[Sampling]:
+        """Return those that will be told in time, if their pairs to come are like the ones before; the last few all."""
+        if len(samplings) <= FEW:
+            return [*samplings] if seconds > 0 else []
         needed = sorted(((self._seconds_needed(each), each) for each in samplings), key=itemgetter(0))
         until = accumulate(each for each, _ in needed)
         return [sampling for end, (_, sampling) in zip(until, needed, strict=True) if end <= seconds]

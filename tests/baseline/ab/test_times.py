@@ -197,8 +197,8 @@ class TestAllButTold:
         (found,) = noisy.pairs_of(*slower.results)
         assert found.found.different(noisy.level(100))
 
-    def test_only_where_they_will_be_told(self, both: Both) -> None:
-        """The cheapest first, as many as there is time for; one that lacks too much is left too, though it is alone."""
+    def test_many_only_where_they_will_be_told(self, both: Both) -> None:
+        """The cheapest first, as many as there is time for; then the last two in any case, while there is time."""
         sides = both("def test_it(): pass\n")
         every = [Foreseen(f"slower {number}", sides, 1.5, 1.6, 1.7) for number in range(3)]
         times = Times(100)
@@ -210,8 +210,10 @@ class TestAllButTold:
         assert [each.pairs for each in every] == [6, 6, 6]
         for sampling in every[:2]:
             sampling.pair_seconds = 100.0
-        times.decide(Seconds(0.0, 0.0, needed * 2), lambda text: None)
-        assert times.waiting == every[:2]
+        turns: list[str] = []
+        times.decide(Seconds(0.0, 0.0, needed * 2), turns.append)
+        assert {*turns[: turns.count("times: slower 2")]} == {"times: slower 2"}
+        assert times.waiting == []
 
 
 def test_round_by_round(both: Both) -> None:
