@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pytest_memperf.baseline.folders import is_folder, read_folder
-from pytest_memperf.baseline.reference import Baseline, find, find_saved, names, none_kept, of_file
+from pytest_memperf.baseline.reference import Baseline, find_saved, names, none_kept, of_file
 from pytest_memperf.baseline.storage import is_address
 from pytest_memperf.baseline.store import Store
 from pytest_memperf.cli.storage import store_named, store_of, where
@@ -39,7 +39,7 @@ def sides(reference: str, storage: str | None) -> list[Baseline]:
     else:
         store = store_of(storage)
         is_none = os.path.isdir(reference) or reference.endswith(".json")
-        found = [_not_empty(find(reference, store, Path.cwd()), reference, store, storage, is_none)]
+        found = [_not_empty(find_saved(reference, store, Path.cwd()), reference, store, storage, is_none)]
     for side in found:
         for remark in side.remarks:
             tell(remark)

@@ -80,13 +80,13 @@ class ResultLines(Sequence[Result]):
             Which is the next one, and where it begins.
         """
         for test, (skeleton, numbers) in self._splitter.split_all(lines, first, _TEST):
-            line = lines[first]
+            size = len(lines[first]) - len(COMMA)
             number = self._known.get(skeleton, -1)
             if number >= 0:
-                self._put_alike(test, number, numbers, len(line) - len(COMMA), begin)
+                self._put_alike(test, number, numbers, size, begin)
             else:
-                self._put(_parse(line[: -len(COMMA)]).key, len(line) - len(COMMA), begin)
-            begin += len(line)
+                self._put(_parse(lines[first][:size]).key, size, begin)
+            begin += size + len(COMMA)
             first += 1
         return first, begin
 
