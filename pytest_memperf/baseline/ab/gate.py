@@ -158,7 +158,7 @@ def run(base: Side, head: Side, request: Request, tell: Callable[[str], None]) -
             findings.add(sampling)
             gate.left -= 1
         most = request.max_time
-        seconds = usual_seconds(time.monotonic() - began) if most is None else Seconds(most, most, most)
+        seconds = usual_seconds(time.monotonic() - began) if most is None else Seconds(most, most, most, most)
         try:
             times.decide(seconds, tell)
         except UsageMistake as mistake:  # a side is gone: the counts are known all the same

@@ -28,8 +28,13 @@ FEW = 2
 ALL_BUT_TOLD = 2.0 ** (1 - LEAST_PAIRS)
 """The probability of ``LEAST_PAIRS`` pairs that all point one way, between equal sides: what is as improbable as that
 is all but told."""
+BY_CHANCE = 0.5
+"""So many tests of a run may be all but told by chance: where few times are looked at, weaker evidence is that."""
 ALL_BUT_TOLD_TIME = 40.0
 """Seconds that times may take, however long counts took, for tests that are all but told."""
+LAST_TIME = 120.0
+"""And for the last few of these, whose pairs take long, until there are ``TIMES_NEEDED`` times the pairs that can tell."""
+TIMES_NEEDED = 2
 
 
 class Seconds(NamedTuple):
@@ -41,12 +46,19 @@ class Seconds(NamedTuple):
     """For those whose pairs foretell that they will be told by then, and for the last few."""
     all_but_told: float
     """For those of which the same holds, and that are all but told."""
+    last: float
+    """For the last few of these, until they have had a fair number of pairs."""
 
 
 def usual_seconds(counted: float) -> Seconds:
     """Return how long ``decide`` takes where nobody says so, after so many seconds for counts and bytes."""
     seconds = max(LEAST_TIME, SHARE * counted)
-    return Seconds(seconds, max(seconds, SHORT_RUN - counted), max(seconds, ALL_BUT_TOLD_TIME))
+    return Seconds(
+        striking=seconds,
+        foretold=max(seconds, SHORT_RUN - counted),
+        all_but_told=max(seconds, ALL_BUT_TOLD_TIME),
+        last=max(seconds, LAST_TIME),
+    )
 
 
 class Times:
@@ -58,6 +70,7 @@ class Times:
 
     def __init__(self, looks: int) -> None:
         self._level = noisy.level(looks)
+        self._nearly = max(ALL_BUT_TOLD, BY_CHANCE / max(looks, 1))
         self._samplings: list[Sampling] = []
         self.waiting: list[Sampling] = []
         """Those that more pairs would tell more of."""
@@ -90,6 +103,9 @@ class Times:
             if not going_on:
                 nearly = [*filter(self._is_all_but_told, self.waiting)]
                 going_on, end = self._foretold_or_last(nearly, seconds.all_but_told - spent), seconds.all_but_told
+                if not going_on and len(nearly) <= FEW and spent < seconds.last:
+                    fair = TIMES_NEEDED * pairs_needed(self._level)
+                    going_on, end = [each for each in nearly if each.pairs < fair], seconds.last
             if not going_on:
                 return
             for sampling in going_on:
@@ -121,7 +137,7 @@ class Times:
 
     def _is_all_but_told(self, sampling: Sampling) -> bool:
         every = (pairs.found for pairs in self._looked_at(sampling))
-        return any(found.different(ALL_BUT_TOLD) and not self._is_told(found) for found in every)
+        return any(found.different(self._nearly) and not self._is_told(found) for found in every)
 
     def _seconds_needed(self, sampling: Sampling) -> float:
         """Return how long the pairs take that would tell the first of its times."""

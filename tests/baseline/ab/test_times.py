@@ -11,6 +11,7 @@ from pytest_memperf.baseline.ab import noisy
 from pytest_memperf.baseline.ab.sampling import LAYOUTS, Sampling
 from pytest_memperf.baseline.ab.side import Sample, Side
 from pytest_memperf.baseline.ab.times import LEAST_EVIDENCE, Seconds, Times, usual_seconds
+from pytest_memperf.baseline.paired import pairs_needed
 from pytest_memperf.model.comparison import Change
 from pytest_memperf.model.metric import Better, Cost, Measured, Metric, Trust
 from pytest_memperf.model.result import Result
@@ -92,7 +93,7 @@ def test_where_there_is_no_time_for_all(both: Both) -> None:
     told: list[str] = []
     assert len(times.waiting) > 3
     assert promising[0] is samplings[0]
-    times.decide(Seconds(0.1, 0.1, 0.1), told.append)
+    times.decide(Seconds(0.1, 0.1, 0.1, 0.1), told.append)
 
     assert told == [f"times: {promising[0].test}"]
     assert [sampling.pairs for sampling in samplings].count(3) == len(samplings) - 1
@@ -101,12 +102,12 @@ def test_where_there_is_no_time_for_all(both: Both) -> None:
 def test_how_long_times_take_where_nobody_says() -> None:
     """8 s, or a tenth of what counts took; where these took little, up to 40 s for tests that can be told by then.
 
-    And 40 s in any case for those that are all but told.
+    And 40 s in any case for those that are all but told, 120 for the last few of these.
     """
-    assert usual_seconds(10.0) == (8.0, 30.0, 40.0)
-    assert usual_seconds(35.0) == (8.0, 8.0, 40.0)
-    assert usual_seconds(150.0) == (15.0, 15.0, 40.0)
-    assert usual_seconds(1000.0) == (100.0, 100.0, 100.0)
+    assert usual_seconds(10.0) == (8.0, 30.0, 40.0, 120.0)
+    assert usual_seconds(35.0) == (8.0, 8.0, 40.0, 120.0)
+    assert usual_seconds(150.0) == (15.0, 15.0, 40.0, 120.0)
+    assert usual_seconds(2000.0) == (200.0, 200.0, 200.0, 200.0)
 
 
 def test_what_the_first_pairs_tell_needs_no_more(both: Both) -> None:
@@ -150,10 +151,10 @@ def test_those_go_on_that_can_be_told(both: Both) -> None:
     for sampling in (*hopeless, slower):
         times.add(sampling)
     assert times.waiting == [*hopeless, slower]
-    times.decide(Seconds(0.0, 5.0, 0.0), lambda text: None)
+    times.decide(Seconds(0.0, 5.0, 0.0, 0.0), lambda text: None)
     assert (slower.pairs, hopeless[0].pairs) == (6, 6)
     first: list[str] = []
-    times.decide(Seconds(0.0, 30.0, 30.0), first.append)
+    times.decide(Seconds(0.0, 30.0, 30.0, 30.0), first.append)
 
     assert {*first[: first.count("times: slower")]} == {"times: slower"}
     assert slower not in times.waiting
@@ -166,9 +167,9 @@ def test_the_last_few_go_on_in_any_case(both: Both) -> None:
     hopeless = Foreseen("hopeless", both("def test_it(): pass\n"), 0.6, 1.1, 1.8)
     times = Times(2)
     times.add(hopeless)
-    times.decide(Seconds(0.0, 0.0, 0.0), lambda text: None)
+    times.decide(Seconds(0.0, 0.0, 0.0, 0.0), lambda text: None)
     assert hopeless.pairs == 6
-    times.decide(Seconds(0.0, 600.0, 600.0), lambda text: None)
+    times.decide(Seconds(0.0, 600.0, 600.0, 600.0), lambda text: None)
 
     assert times.waiting == []
     assert hopeless.pairs == noisy.MOST_PAIRS
@@ -188,9 +189,9 @@ class TestAllButTold:
             times.add(sampling)
         assert times.waiting == [slower, *others]
         before = [each.pairs for each in others]
-        times.decide(Seconds(0.0, 0.0, 0.0), lambda text: None)
+        times.decide(Seconds(0.0, 0.0, 0.0, 0.0), lambda text: None)
         assert slower.pairs == 16
-        times.decide(Seconds(0.0, 0.0, 40.0), lambda text: None)
+        times.decide(Seconds(0.0, 0.0, 40.0, 40.0), lambda text: None)
 
         assert times.waiting == [*others]
         assert [each.pairs for each in others] == before
@@ -205,15 +206,46 @@ class TestAllButTold:
         for sampling in every:
             times.add(sampling)
         needed = times._seconds_needed(every[0])
-        times.decide(Seconds(0.0, 0.0, needed / 2), lambda text: None)
+        times.decide(Seconds(0.0, 0.0, needed / 2, needed / 2), lambda text: None)
         assert times.waiting == every
         assert [each.pairs for each in every] == [6, 6, 6]
         for sampling in every[:2]:
             sampling.pair_seconds = 100.0
         turns: list[str] = []
-        times.decide(Seconds(0.0, 0.0, needed * 2), turns.append)
+        times.decide(Seconds(0.0, 0.0, needed * 2, needed * 2), turns.append)
         assert {*turns[: turns.count("times: slower 2")]} == {"times: slower 2"}
         assert times.waiting == []
+
+    def test_the_last_few_have_a_fair_number_of_pairs(self, both: Both) -> None:
+        """Twice as many as can tell, however long each of them takes; where more are left than a few, none goes on."""
+        sides = both("def test_it(): pass\n")
+        ratios = 1.5, 0.8, 1.7, 1.3, 1.6, 0.9
+        one, two, three = (Foreseen(f"slow {number}", sides, *ratios) for number in range(3))
+        for sampling in (one, two, three):
+            sampling.pair_seconds = 100.0
+        alone, many = Times(2), Times(2)
+        alone.add(one)
+        for sampling in (two, three, Foreseen("slow 3", sides, *ratios)):
+            many.add(sampling)
+        for times in (alone, many):
+            times.decide(Seconds(0.0, 0.0, 0.0, 30.0), lambda text: None)
+
+        (found,) = noisy.pairs_of(*one.results)
+        assert found.found.different(noisy.level(2)) or one.pairs == 2 * pairs_needed(noisy.level(2))
+        assert one.pairs > 12
+        assert two.pairs == three.pairs == 12
+
+    def test_weaker_evidence_where_few_times_are_looked_at(self, both: Both) -> None:
+        """Chance makes one of two strike so seldom, one of a hundred often."""
+        sides = both("def test_it(): pass\n")
+        pairs = []
+        for looks in (2, 100):
+            doubtful, times = Foreseen("doubtful", sides, 1.5, 0.7, 1.7), Times(looks)
+            times.add(doubtful)
+            times.decide(Seconds(0.0, 0.0, 0.0, 30.0), lambda text: None)
+            pairs.append(doubtful.pairs)
+
+        assert pairs[0] > pairs[1] == 6
 
 
 def test_round_by_round(both: Both) -> None:
@@ -233,10 +265,10 @@ def test_round_by_round(both: Both) -> None:
         if len(turns) > 4:
             raise KeyboardInterrupt
 
-    times.decide(Seconds(0.0, 0.0, 0.0), tell)
+    times.decide(Seconds(0.0, 0.0, 0.0, 0.0), tell)
     assert turns == []
     with pytest.raises(KeyboardInterrupt):
-        times.decide(Seconds(600.0, 600.0, 600.0), tell)
+        times.decide(Seconds(600.0, 600.0, 600.0, 600.0), tell)
     assert turns == ["0]", "1]", "0]", "1]", "0]"]
     assert times.waiting == samplings[:2]
     assert [sampling.pairs for sampling in samplings] == [5, 5, 3]
