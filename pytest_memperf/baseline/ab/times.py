@@ -33,7 +33,7 @@ BY_CHANCE = 0.5
 ALL_BUT_TOLD_TIME = 40.0
 """Seconds that times may take, however long counts took, for tests that are all but told."""
 LAST_TIME = 120.0
-"""And for the last few of these, whose pairs take long, until there are ``TIMES_NEEDED`` times the pairs that can tell."""
+"""And for the last few of these, whose pairs take long, until they are ``TIMES_NEEDED`` times those that can tell."""
 TIMES_NEEDED = 2
 
 
