@@ -69,6 +69,7 @@ class Shares(Probe):
         """Read the file."""
         try:
             figures = smaps.rollup(self.root)
+            hidden = smaps.hidden(figures, self.root)
         except OSError as error:
             mend = "mount /proc, and run a kernel with CONFIG_PROC_PAGE_MONITOR"
             reason = f"/proc/self/smaps_rollup cannot be read ({error.strerror}): {mend}"
@@ -79,20 +80,19 @@ class Shares(Probe):
             self._values[name] = (
                 f"this kernel shows no {missing[0]} in /proc/self/smaps_rollup"
                 if missing
-                else Reading(sum(figures[field] for field in fields))
+                else Reading(sum(figures[field] for field in fields) + hidden, hidden)  # a fork may share them
             )
-
-        self._values["huge_coverage"] = _huge_coverage(figures)
+        self._values["huge_coverage"] = _huge_coverage(figures, hidden)
 
     def read(self, observation: Observation) -> Mapping[str, Reading | str]:
         """Return the totals and the share."""
         return self._values
 
 
-def _huge_coverage(figures: Mapping[str, int]) -> Reading | str:
+def _huge_coverage(figures: Mapping[str, int], hidden: int) -> Reading | str:
     """Return the share on huge pages; the kernel counts reserved ones as neither resident nor anonymous."""
     if "AnonHugePages" not in figures:
         return "this kernel shows no AnonHugePages in /proc/self/smaps_rollup: use one with CONFIG_TRANSPARENT_HUGEPAGE"
     reserved = sum(figures.get(field, 0) for field in _RESERVED)
-    whole = figures.get("Anonymous", 0) + reserved
-    return Reading((figures["AnonHugePages"] + reserved) / whole if whole else 0.0)
+    whole = figures.get("Anonymous", 0) + hidden + reserved
+    return Reading((figures["AnonHugePages"] + hidden + reserved) / whole if whole else 0.0)

@@ -21,6 +21,7 @@ from pytest_memperf.fixtures.hugepage_region import HugePageRegions
 from pytest_memperf.measure.settings import Settings
 from pytest_memperf.measure.window import Window
 from pytest_memperf.metrics import BUILT_IN, Registry
+from pytest_memperf.metrics.shares import Shares
 from pytest_memperf.model.metric import Measured
 
 PAGE = mmap.PAGESIZE
@@ -241,6 +242,31 @@ class TestTotals:
 
         assert huge >= region.huge == (0 if kind == "none" else size)
         assert measured == pytest.approx(huge / whole, abs=0.02)
+
+    @pytest.mark.parametrize(("balancing", "hidden"), [("1", 4 * MIB), ("0", 0)])
+    def test_huge_pages_that_the_kernel_leaves_out(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, balancing: str, hidden: int
+    ) -> None:
+        """Where it balances nodes: what numa_maps has more is on huge pages, and may be shared with a fork."""
+        folders = tmp_path / "self", tmp_path / "sys/kernel"
+        for folder in folders:
+            folder.mkdir(parents=True)
+        folders[0].joinpath("smaps_rollup").write_text(
+            "Rss: 10240 kB\nPss: 9216 kB\nPrivate_Clean: 0 kB\nPrivate_Dirty: 8192 kB\n"
+            "Anonymous: 8192 kB\nAnonHugePages: 4096 kB\n"
+        )
+        folders[0].joinpath("numa_maps").write_text(
+            "7f0000000000 default anon=3072 dirty=3072 N0=2048 N1=1024 kernelpagesize_kB=4\n"
+            "7f0010000000 default file=/anon_hugepage huge anon=2 N1=2 kernelpagesize_kB=2048\n"
+            "7f0020000000 default file=/usr/bin/python mapped=600 N0=600 kernelpagesize_kB=4\n"
+        )
+        folders[1].joinpath("numa_balancing").write_text(balancing + "\n")
+        monkeypatch.setattr(Shares, "root", tmp_path)
+        pss, uss, coverage = (measure(name, int) for name in ("pss", "uss", "huge_coverage"))
+
+        assert (pss.value, pss.uncertainty) == (9 * MIB + hidden, hidden)
+        assert (uss.value, uss.uncertainty) == (8 * MIB + hidden, hidden)
+        assert coverage.value == (4 * MIB + hidden) / (8 * MIB + hidden)
 
     def test_uss_holds_a_private_block(self, kept: list[Any]) -> None:
         """Private memory adds its size."""

@@ -68,7 +68,7 @@ MACHINES = (
         processors=(1, 1),
         distances=((10, 21), (21, 10)),
         huge_pages=16,
-        tests=("numa/test_two_nodes.py", "numa/test_huge_pages.py", *ANYWHERE, "../examples"),
+        tests=("numa/test_two_nodes.py", "numa/test_huge_pages.py", "numa/test_balancing.py", *ANYWHERE, "../examples"),
     ),
     Machine(
         "three nodes, one without memory, one without processors",
