@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,8 +10,6 @@ from cyx.probes import smaps
 
 _HEAD = re.compile(rb"([0-9a-f]+)-([0-9a-f]+) ")
 _HUGETLB = ("Shared_Hugetlb", "Private_Hugetlb")
-_HUGE_PAGE = mmap.PAGESIZE // 8 * mmap.PAGESIZE  # what one page of page table entries maps
-_PRESENT = bytes(range(128, 256))  # the highest byte of an entry of pagemap, where its bit for a page in memory is set
 _HUGE = ("AnonHugePages", "ShmemPmdMapped", "FilePmdMapped", *_HUGETLB)
 
 
@@ -51,10 +47,10 @@ def usage(start: int, end: int) -> Usage:
     """
     figures: dict[str, int] = {}
     flags: list[frozenset[str]] = []
-    places: list[tuple[int, int]] = []
+    first = end
     for line in _lines(start, end):
         if head := _HEAD.match(line):
-            places.append((int(head[1], 16), int(head[2], 16)))
+            first = min(first, int(head[1], 16))
             continue
         name, _, rest = line.decode().partition(":")
         if name == "VmFlags":
@@ -65,10 +61,7 @@ def usage(start: int, end: int) -> Usage:
     def total(*names: str) -> int:
         return sum(figures.get(name, 0) for name in names)
 
-    hidden = 0
-    if places and smaps.are_balanced() and not any("ht" in each for each in flags):
-        present = sum(_present(*place) for place in places)
-        hidden = max(present - total("Rss"), 0) // _HUGE_PAGE * _HUGE_PAGE
+    hidden = smaps.hidden(total("Rss"), start=first, end=end)
     of_file = any("sh" in each for each in flags)
     return Usage(
         resident=total("Rss", *_HUGETLB) + hidden,
@@ -96,11 +89,3 @@ def _lines(start: int, end: int) -> Iterator[bytes]:
             inside = int(head[2], 16) > start
             if inside:
                 yield line
-
-
-def _present(start: int, end: int) -> int:
-    """Return how many bytes between these addresses are in the page table; see pagemap of proc(5)."""
-    with open("/proc/self/pagemap", "rb", buffering=0) as file:
-        entries = os.pread(file.fileno(), (end - start) // mmap.PAGESIZE * 8, start // mmap.PAGESIZE * 8)
-    highest = entries[7::8]
-    return (len(highest) - len(highest.translate(None, _PRESENT))) * mmap.PAGESIZE

@@ -197,16 +197,19 @@ def are_balanced(root="/proc"):
         return False
 
 
-def hidden(figures, root="/proc"):
-    """Return the bytes on transparent huge pages that a ``rollup`` leaves out; numa_maps counts them all the same.
+def hidden(resident, root="/proc", start=0, end=1 << 64):
+    """Return the bytes on transparent huge pages that smaps leaves out; numa_maps counts them all the same.
 
-    From Linux 6.1 to 6.5 smaps does not see huge pages whose rights are away, see ``are_balanced``: as
-    follow_trans_huge_pmd refuses them, until "smaps: use vm_normal_page_pmd()". OSError where numa_maps cannot be read.
+    Some kernels, such as Linux 6.1, do not show huge pages in smaps whose rights are away, see ``are_balanced``.
+    OSError where numa_maps cannot be read.
+
+    Args:
+        resident: ``Rss`` of the mappings that begin from ``start`` on and before ``end``, without reserved huge pages.
     """
     if not are_balanced(root):
         return 0
     pages = 0
     for line in read_below(root, "numa_maps").splitlines():
-        if b" huge" not in line:  # reserved ones, which are not in Rss
+        if b" huge" not in line and start <= int(line.split(b" ", 1)[0], 16) < end:
             pages += sum([int(count) for count in PAGES.findall(line)])
-    return max(pages * page - figures["Rss"], 0) // huge_page * huge_page
+    return max(pages * page - resident, 0) // huge_page * huge_page

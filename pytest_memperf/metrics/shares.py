@@ -69,7 +69,7 @@ class Shares(Probe):
         """Read the file."""
         try:
             figures = smaps.rollup(self.root)
-            hidden = smaps.hidden(figures, self.root)
+            hidden = smaps.hidden(figures["Rss"], self.root)
         except OSError as error:
             mend = "mount /proc, and run a kernel with CONFIG_PROC_PAGE_MONITOR"
             reason = f"/proc/self/smaps_rollup cannot be read ({error.strerror}): {mend}"
