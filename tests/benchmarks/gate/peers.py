@@ -1,9 +1,10 @@
-"""Try other gates beside ours: ``python tests/benchmarks/gate/peers.py [REPETITIONS [RUNS OF A/A [CHANGES]]]``.
+"""Try other gates beside ours: ``python tests/benchmarks/gate/peers.py [REPETITIONS [RUNS OF A/A [CHANGES [GATES]]]]``.
 
 pytest-benchmark, pytest-monitor and asv judge the changes of ``trials.py`` and a commit that changes nothing (half of
 the times beside a busy neighbour), in turns with ``memperf ab``. Prints each run, and at the end a table in markdown:
 how often each called the test worse that is, or any at all where nothing changed, and the median of its seconds.
-``CHANGES`` is a part of the names of those to be tried, such as ``peak``.
+``CHANGES`` is a part of the names of those to be tried, such as ``peak``, ``GATES`` of those that try, such as ``asv``. A
+gate that could not do its work ends all of it: nothing found must not mean nothing done.
 """
 
 from __future__ import annotations
@@ -89,6 +90,8 @@ def pytest_benchmark(place: Place, key: str) -> Worse:
     _pytest(place, place.base, *storage, "--benchmark-autosave", file, *_selected(key))
     compared = ["--benchmark-compare", "--benchmark-compare-fail=median:10%"]
     told = _pytest(place, place.head, *storage, *compared, file, *_selected(key))
+    if "Comparing against benchmarks from" not in told:
+        sys.exit(told)
     return {"pytest-benchmark": {(name, "median") for name in re.findall(r"test_work\[(\w+)\].* has failed ", told)}}
 
 
@@ -126,6 +129,8 @@ def asv_continuous(place: Place, key: str) -> Worse:
         "main",
     ]
     told = _run(place, place.asv, {"HOME": str(place.asv)}, *command)  # where it keeps what it knows of the machine
+    if "BENCHMARKS NOT SIGNIFICANTLY CHANGED" not in told and "BENCHMARKS HAVE CHANGED SIGNIFICANTLY" not in told:
+        sys.exit(told)
     return {"asv continuous": set(_regressed(told))}
 
 
@@ -189,6 +194,8 @@ def make(folder: Path, repository: Path) -> Place:
         "branches": ["main"],
         "environment_type": "virtualenv",
         "pythons": [platform.python_version().rpartition(".")[0]],
+        # Its own command builds what the project needs, too, and then does not know which wheel to install.
+        "build_command": ["python -m pip wheel --no-deps -w {build_cache_dir} {build_dir}"],
     }
     (suite.parent / "asv.conf.json").write_text(json.dumps(settings))
     place = Place(repository, folder / "base", folder / "head", install(folder / "environment"), suite.parent)
@@ -208,13 +215,14 @@ def check_out(place: Place) -> None:
 class Score:
     """What each gate was right or wrong about, and how long it took."""
 
-    def __init__(self) -> None:
+    def __init__(self, gates: str) -> None:
+        self.tools = [tool for tool in TOOLS if gates in tool.__name__]
         self.called: dict[str, dict[str, list[bool]]] = {}
         self.seconds: dict[str, dict[str, list[float]]] = {}
 
     def take(self, row: str, place: Place, key: str, counts: Callable[[set[tuple[str, str]]], bool]) -> None:
         """Run each tool once."""
-        for tool in TOOLS:
+        for tool in self.tools:
             began = time.monotonic()
             worse = tool(place, key)
             took = time.monotonic() - began
@@ -270,14 +278,14 @@ def versions(python: Path) -> str:
     )
 
 
-def main(repetitions: int, runs: int, part: str) -> None:
+def main(repetitions: int, runs: int, part: str = "", gates: str = "") -> None:
     """Print all."""
     with tempfile.TemporaryDirectory(prefix="gate-peers-") as name, project() as repository:
         place = make(Path(name), repository)
         print(time.strftime("%Y-%m-%d"), f"Linux {platform.release()}", f"{os.cpu_count()} processors", sep=", ")
         print(f"Python {platform.python_version()}, {versions(place.python)}")
         print(f"load {os.getloadavg()[0]:.1f} at the beginning", flush=True)
-        score = Score()
+        score = Score(gates)
         try:
             planted(place, score, repetitions, part)
             same(place, score, runs)
@@ -288,4 +296,4 @@ def main(repetitions: int, runs: int, part: str) -> None:
 if __name__ == "__main__":
     repetitions = int(sys.argv[1]) if sys.argv[1:] else 3
     runs = int(sys.argv[2]) if sys.argv[2:] else repetitions
-    main(repetitions, runs, "".join(sys.argv[3:4]))
+    main(repetitions, runs, *sys.argv[3:5])

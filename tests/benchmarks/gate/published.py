@@ -5,8 +5,8 @@ or ``python_old`` and ``python_new``), what pip installs (``old``, ``new``), the
 ``direction`` (``worse``, ``better``, or ``null`` where any report is a false alarm), and what was ``measured`` round
 ``run()`` without this project. A run is right where it tells this metric in this direction, its size up to a tenth, and
 of more counts or bytes where they come from: that is printed, for whether it is the right place a reader has to say.
-Of times the size is measured anew after each run, by plain processes in turns: it is another one on another machine,
-and beside other programs. Interpreters of these versions are looked for where pyenv has them. Needs Python 3.11 or
+Of times the size is measured anew before and after each run, by plain processes in turns: it is another one on another
+machine, and from one minute to the next. Interpreters of these versions are looked for where pyenv has them. Needs Python 3.11 or
 later.
 """
 
@@ -40,6 +40,7 @@ OFF = 0.1
 OFF_TIME = 0.3
 """The same for times, whose ratios differ as much from one minute to the next beside other programs."""
 PLAIN_PAIRS = 5
+"""How many before a run of the gate, and how many after it."""
 TEST = """import pytest, workload
 
 
@@ -93,15 +94,15 @@ def plain_pythons(pair: Pair, folder: Path, wheels: Path) -> list[Path]:
     ]
 
 
-def plain_ratio(pythons: Sequence[Path], folder: Path) -> float:
-    """Return how many times as long the new version takes, by processes in turns."""
+def plain_ratios(pythons: Sequence[Path], folder: Path) -> list[float]:
+    """Return how many times as long the new version takes, by processes in turns; nothing where there are no pythons."""
     ratios = []
-    for _ in range(PLAIN_PAIRS):
+    for _ in range(PLAIN_PAIRS if pythons else 0):
         command = [[python, "-c", PLAIN] for python in pythons]
         done = [subprocess.run(each, cwd=folder, capture_output=True, text=True, check=True) for each in command]
         before, after = (float(each.stdout) for each in done)
         ratios.append(after / before)
-    return median(ratios)
+    return ratios
 
 
 def wrong(pair: Pair, found: Mapping[str, Any], ratio: float | None) -> str:
@@ -157,15 +158,16 @@ def tried(place: Path, repetitions: int, wheels: Path) -> None:
         whys: Counter[str] = Counter()
         took = []
         for _ in range(repetitions):
+            plain = plain_ratios(pythons, folder)
             began = time.monotonic()
             done = subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True)
             took.append(time.monotonic() - began)
             if done.returncode not in (0, 1, 3):
                 sys.exit(f"{place.name}: {done.stderr}")
             (found,) = json.loads(done.stdout)["comparisons"]
-            ratio = None
-            if pythons:
-                ratios.append(ratio := plain_ratio(pythons, folder))
+            plain += plain_ratios(pythons, folder)
+            ratio = median(plain) if plain else None
+            ratios += [ratio] if ratio else []
             if mistake := wrong(pair, found, ratio):
                 mistakes[mistake] += 1
             for lines in found.get("explanations", {}).values():
