@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_memperf.allocators import bears_allocators
 from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.model.values import number_or_text
 
@@ -46,8 +47,8 @@ def _inherited(item: pytest.Item) -> tuple[pytest.Mark, ...]:
 
 
 def is_measured(item: pytest.Item) -> bool:
-    """Tell whether the test carries the marker or takes the fixture."""
-    return "memperf" in getattr(item, "fixturenames", ()) or bool(marks_of(item))
+    """Tell whether the test carries a marker of ours or takes the fixture."""
+    return "memperf" in getattr(item, "fixturenames", ()) or bool(marks_of(item)) or bears_allocators(item)
 
 
 def settings_of(item: pytest.Item, registry: Registry) -> Settings:

@@ -11,7 +11,7 @@ import pytest
 from _pytest.unittest import TestCaseFunction
 
 from pytest_memperf.fixtures.benchmark_partner import FIXTURE, join, note_metrics
-from pytest_memperf.isolation.handover import ISOLATED
+from pytest_memperf.isolation.handover import ISOLATED, UNDER
 from pytest_memperf.marker import is_measured, refuse_idle_repeats, settings_of
 from pytest_memperf.measure.frame_room import with_frame_room
 from pytest_memperf.measure.measurement import NOTE, RESULTS, Measurement
@@ -103,6 +103,8 @@ def _unjudged(item: pytest.Item) -> list[Result]:
     results = measurement.results()
     for result in results:
         result.isolation = "process"
+        if UNDER in item.stash:
+            result.allocator = item.stash[UNDER].name
     return results
 
 
@@ -186,6 +188,8 @@ class Measuring:
         if call.when == "call" and RESULTS in item.stash:
             if not isinstance(error, pytest.skip.Exception):  # such a test did nothing that could be measured
                 report.memperf = item.stash[RESULTS]  # type: ignore[attr-defined]
+                if UNDER in item.stash:
+                    report.memperf_among = item.stash[UNDER].among  # type: ignore[attr-defined]
             del item.stash[RESULTS]
         if error is None:
             return report

@@ -118,6 +118,12 @@ OPTIONS: tuple[Option, ...] = (
         metavar="MODE",
     ),
     Option(
+        "allocator",
+        "run each measured test in a process that this library serves malloc for: glibc, jemalloc, tcmalloc, mimalloc",
+        parse=str,
+        metavar="NAME",
+    ),
+    Option(
         "timeout",
         "seconds that a test may take in a child",
         default=300.0,

@@ -62,6 +62,11 @@ def pytest_configure(config: pytest.Config) -> None:
         "memperf(**budgets): measure this test and hold it to budgets such as max_peak_rss='70 MiB', "
         "max_minor_faults=600, min_throughput='1 GiB/s' with bytes='256 MiB'",
     )
+    config.addinivalue_line(
+        "markers",
+        "memperf_allocators(*names): measure this test once under each of these libraries for malloc, "
+        "such as 'glibc', 'jemalloc', 'tcmalloc', 'mimalloc'",
+    )
     manager = config.pluginmanager
     with _usage_errors():
         check_options(config)
@@ -69,6 +74,10 @@ def pytest_configure(config: pytest.Config) -> None:
             from pytest_memperf.marker import ini_defaults
 
             ini_defaults(config)  # for the controller of xdist: its workers could not end the session
+        if resolve(config, "allocator"):
+            from pytest_memperf.allocators import allocator_of_all
+
+            allocator_of_all(config)
         named = resolve(config, "template-plugins")
         if named:
             from pytest_memperf.isolation.plugins import check_names
@@ -96,6 +105,15 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
         with _usage_errors():
             register_reporter(session.config)
+
+
+@pytest.hookimpl(trylast=True)  # its ids come behind those of the test's own parameters
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Have a test run once under each library that its mark names."""
+    if metafunc.definition.get_closest_marker("memperf_allocators") is not None:
+        from pytest_memperf.allocators import parametrize
+
+        parametrize(metafunc)
 
 
 @pytest.hookimpl(trylast=True)
@@ -130,8 +148,8 @@ def _to_the_end_of_the_test(config: pytest.Config, made: C) -> Iterator[C]:
 @pytest.fixture
 def mapped_file(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MappedFiles]:
     """Map a file, new or given, with its page cache cold or warm: ``mapped_file("256 MiB", cache="warm")``."""
-    from pytest_memperf.fixtures.lacking import lacking
     from pytest_memperf.fixtures.mapped_file import MappedFiles
+    from pytest_memperf.lacking import lacking
 
     yield from _to_the_end_of_the_test(
         pytestconfig, MappedFiles(tmp_path_factory.getbasetemp, partial(lacking, pytestconfig))
@@ -142,7 +160,7 @@ def mapped_file(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFa
 def hugepage_region(pytestconfig: pytest.Config) -> Iterator[HugePageRegions]:
     """Map memory on huge pages, reserved or transparent: ``hugepage_region("512 MiB", kind="thp")``."""
     from pytest_memperf.fixtures.hugepage_region import HugePageRegions
-    from pytest_memperf.fixtures.lacking import lacking
+    from pytest_memperf.lacking import lacking
 
     yield from _to_the_end_of_the_test(pytestconfig, HugePageRegions(partial(lacking, pytestconfig)))
 
@@ -150,8 +168,8 @@ def hugepage_region(pytestconfig: pytest.Config) -> Iterator[HugePageRegions]:
 @pytest.fixture
 def numa_buffer(pytestconfig: pytest.Config) -> Iterator[NumaBuffers]:
     """Place memory on NUMA nodes by a policy: ``numa_buffer("128 MiB", policy="bind", nodes=[0])``."""
-    from pytest_memperf.fixtures.lacking import lacking
     from pytest_memperf.fixtures.numa_buffer import NumaBuffers
+    from pytest_memperf.lacking import lacking
 
     yield from _to_the_end_of_the_test(pytestconfig, NumaBuffers(partial(lacking, pytestconfig)))
 
@@ -160,6 +178,6 @@ def numa_buffer(pytestconfig: pytest.Config) -> Iterator[NumaBuffers]:
 def cpu_pinning(pytestconfig: pytest.Config) -> Iterator[CpuPinning]:
     """Run on these processors, or on those of a NUMA node, to the end of the test: ``cpu_pinning(node=0)``."""
     from pytest_memperf.fixtures.cpu_pinning import CpuPinning
-    from pytest_memperf.fixtures.lacking import lacking
+    from pytest_memperf.lacking import lacking
 
     yield from _to_the_end_of_the_test(pytestconfig, CpuPinning(partial(lacking, pytestconfig)))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from pytest_memperf.allocators import allocator_of_all, under_which
 from pytest_memperf.marker import check_defaults, is_measured, settings_of
 from pytest_memperf.metrics.session import registry_of
 from pytest_memperf.model.errors import UsageMistake
@@ -72,7 +73,7 @@ def prepare(config: pytest.Config, measured: list[pytest.Item]) -> None:
     """Parse the settings of each test and register what measures and reports. UsageMistake lists every wrong marker."""
     from pytest_memperf.environment.lists import anything_listed
     from pytest_memperf.environment.process import allocator
-    from pytest_memperf.isolation.handover import isolate
+    from pytest_memperf.isolation.handover import UNDER, isolate
     from pytest_memperf.measure.conditions import CONDITIONS
     from pytest_memperf.measure.perturbation import notes_on_tracers
     from pytest_memperf.measure.settings import Settings, parse_settings
@@ -87,12 +88,16 @@ def prepare(config: pytest.Config, measured: list[pytest.Item]) -> None:
     CONDITIONS.allocator = (allocator() or "unknown").partition(" ")[0]
     CONDITIONS.notes = notes_on_tracers(config.getoption("trace", False))
     registry = registry_of(config)
+    for_all = allocator_of_all(config)
     check_defaults(config, lambda keywords: parse_settings(keywords, registry))
     mistakes: dict[pytest.Item, UsageMistake] = {}
     parsed: list[tuple[pytest.Item, Settings]] = []
     for item in measured:
         try:
             settings = item.stash[SETTINGS] = settings_of(item, registry)
+            under = under_which(item, settings.isolation, for_all)
+            if under is not None:
+                item.stash[UNDER] = under
             parsed.append((item, settings))
         except UsageMistake as mistake:
             mistakes[item] = mistake

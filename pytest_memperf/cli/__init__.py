@@ -18,6 +18,7 @@ __all__ = ["COMMANDS", "main"]
 
 COMMANDS = {
     "ab": "Run two commits in turns on this machine, and fail on a regression: the gate.",
+    "allocators": "Run a command under each library for malloc, in turns, or list the libraries.",
     "compare": "Compare saved runs: what became worse, and how sure that is.",
     "copy": "Copy saved runs from one storage to another, without loss.",
     "doctor": "Show what this machine can and cannot measure, why, and the mend.",

@@ -16,7 +16,7 @@ _TUNING = re.compile(
     r"GLIBC_TUNABLES|MALLOC_\w+|_RJEM_MALLOC_CONF|JE_MALLOC_CONF|TCMALLOC_\w+|MIMALLOC_\w+|PYTHONMALLOC\w*"
     r"|PYTHONHASHSEED|NUMPY_MADVISE_HUGEPAGE|LD_PRELOAD"
 )
-_LIBRARY = re.compile(r"lib(jemalloc|tcmalloc\w*|mimalloc)")
+_LIBRARY = re.compile(r"lib(jemalloc|tcmalloc|mimalloc)")
 
 
 def collect(root: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import fcntl
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import pytest
@@ -23,6 +23,7 @@ from pytest_memperf.isolation.launch import BaseTemplate, ModuleTemplate, Templa
 from pytest_memperf.isolation.playback import ChildRun, Timeout, live_log_level
 from pytest_memperf.isolation.plugins import TemplatePlugins
 from pytest_memperf.isolation.recipe import dump, environment_changes, recipe_for, with_seed
+from pytest_memperf.lacking import lacking
 from pytest_memperf.measure.measurement import RESULTS
 from pytest_memperf.model.joining import join_results
 from pytest_memperf.options import resolve
@@ -48,6 +49,8 @@ class Isolated:
     position: int
     """Among the tests of the same names in its module."""
     timeout: Timeout
+    allocator: str | None = None
+    """The library that serves malloc; None for the one that is there."""
     run: ChildRun | None = None
     """Of the run that is under way."""
 
@@ -64,15 +67,15 @@ class Driver:
         self._plugins = TemplatePlugins(config, limits.template_plugins)
         self._bases: dict[str, BaseTemplate | TemplateFailure] = {}
         self._modules: dict[tuple[str, str], ModuleTemplate | TemplateFailure] = {}
-        self._recipes: dict[tuple[str, ...], tuple[dict[str, Any], str]] = {}
+        self._recipes: dict[tuple[str | None, ...], tuple[dict[str, Any], str]] = {}
         self._children = 0
         self.first_layout = 0
         """The seed of the layout that tests run in, the only one unless --memperf-layouts asks for more."""
         _share_log_file(config)
 
-    def isolate(self, item: pytest.Item, position: int, timeout: Timeout) -> None:
+    def isolate(self, item: pytest.Item, position: int, timeout: Timeout, allocator: str | None = None) -> None:
         """Let this test run in a child for at most so long; see Isolated."""
-        item.stash[_ISOLATED] = Isolated(position, timeout)
+        item.stash[_ISOLATED] = Isolated(position, timeout, allocator)
         item.setup = lambda: self._setup(item)  # type: ignore[method-assign]
         item.runtest = lambda: self._call(item)  # type: ignore[method-assign]
         item.teardown = lambda: self._teardown(item)  # type: ignore[method-assign]
@@ -90,6 +93,9 @@ class Driver:
 
     def _setup(self, item: pytest.Item) -> None:
         isolated = item.stash[_ISOLATED]
+        reason = _lack(isolated.allocator)
+        if reason:
+            lacking(self._config, reason)
         isolated.run = self._start(item, self.first_layout)
         isolated.run.phase("setup")
 
@@ -213,20 +219,34 @@ class Driver:
                 f"the test needs {' or '.join(lacking)}, which its template does not load: "
                 f"add {lacking[0]!r} to memperf_template_plugins"
             )
-        recipe, text = self._recipe(plugins, seed)
+        allocator = item.stash[_ISOLATED].allocator
+        reason = _lack(allocator)
+        if reason:
+            raise TemplateFailure(reason)
+        recipe, text = self._recipe(plugins, seed, allocator)
         base = _once(self._bases, text, lambda: BaseTemplate(recipe, getattr(self._config.option, "capture", "no")))
         module = str(item.path)
         make = partial(ModuleTemplate, base, {"module": module}, self._limits.cow_limit)
         return _once(self._modules, (text, module), make)
 
-    def _recipe(self, plugins: dict[str, Any], seed: int) -> tuple[dict[str, Any], str]:
-        """Return the recipe of a base template, made once for each set of plugins and each layout, and its text."""
-        key = (*plugins, str(seed))
+    def _recipe(self, plugins: dict[str, Any], seed: int, allocator: str | None) -> tuple[dict[str, Any], str]:
+        """Return the recipe of a base template and its text, made once for each set of plugins, layout, allocator."""
+        key = (*plugins, str(seed), allocator)
         if key not in self._recipes:
             recipe = recipe_for(self._config, plugins, self._plugins.installed)
-            recipe = {**with_seed(recipe, seed), "coverage": coverage.settings()}
+            recipe = {**with_seed(recipe, seed), "coverage": coverage.settings(), "allocator": allocator}
             self._recipes[key] = recipe, dump(recipe)
         return self._recipes[key]
+
+
+@cache
+def _lack(allocator: str | None) -> str | None:
+    """Return why no template can be had under this library; None where one can."""
+    if allocator is None:
+        return None
+    from pytest_memperf.malloc import named, preload  # which most sessions can do without
+
+    return preload.lack(named(allocator))
 
 
 def _came_through(report: pytest.TestReport) -> bool:

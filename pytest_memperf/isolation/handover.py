@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import pytest
 
@@ -15,6 +16,17 @@ from pytest_memperf.options import resolve
 
 ISOLATED = pytest.StashKey[bool]()
 """Set for a test that is measured in a process of its own."""
+
+
+class Under(NamedTuple):
+    """The library that is to serve malloc for a test, which then runs in a process of its own."""
+
+    name: str
+    among: tuple[str, ...] = ()
+    """All that the test runs under, the one first that the others are compared with; nothing where it is but one."""
+
+
+UNDER = pytest.StashKey[Under]()
 _IN_THIS_PROCESS = (
     ("--pdb", "usepdb"),
     ("--trace", "trace"),
@@ -28,7 +40,11 @@ _IN_THIS_PROCESS = (
 def isolate(config: pytest.Config, measured: Sequence[tuple[pytest.Item, Settings]]) -> None:
     """Hand the tests over that are to run in a process of their own; in a template there are none."""
     by_default = resolve(config, "isolation")
-    isolated = [(item, settings) for item, settings in measured if (settings.isolation or by_default) == "process"]
+    isolated = [
+        (item, settings)
+        for item, settings in measured
+        if (settings.isolation or by_default) == "process" or UNDER in item.stash
+    ]
     if config.pluginmanager.hasplugin("memperf-template"):
         return
     layouts = resolve(config, "layouts")
@@ -62,5 +78,6 @@ def isolate(config: pytest.Config, measured: Sequence[tuple[pytest.Item, Setting
         name = (str(item.path), *path_of(item))
         item.stash[ISOLATED] = True
         by_argument = Timeout(settings.timeout, "timeout") if settings.timeout else None
-        driver.isolate(item, seen[name], by_argument or by_option)
+        allocator = item.stash[UNDER].name if UNDER in item.stash else None
+        driver.isolate(item, seen[name], by_argument or by_option, allocator)
         seen[name] += 1

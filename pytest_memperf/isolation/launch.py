@@ -53,6 +53,16 @@ def _addresses_fixed() -> Iterator[None]:
         process.set_personality(former)
 
 
+def _environment_for(recipe: Mapping[str, Any]) -> dict[str, str]:
+    """Return the environment of a base template."""
+    environment = environment_of(recipe["seed"])
+    if recipe["allocator"] is None:
+        return environment
+    from pytest_memperf.malloc import named, preload  # which most sessions can do without
+
+    return preload.environment_under(named(recipe["allocator"]), environment)
+
+
 def name_of_signal(number: int) -> str:
     """Return the name of a signal, or its number where it has none."""
     try:
@@ -175,22 +185,26 @@ class BaseTemplate:
                 stdin=there.fileno(),
                 stdout=self._output,
                 stderr=self._output,
-                env=environment_of(recipe["seed"]),
+                env=_environment_for(recipe),
                 cwd=recipe["folder"],
                 start_new_session=True,
             )
         there.close()
         try:
             self._connection.send(dict(recipe))
-            self.notes: list[str] = self._connection.receive(time.monotonic() + START_UP)["notes"]
-            if recipe["lost"]:
-                self.notes.append(f"could not be carried over to the child: {', '.join(recipe['lost'])}")
+            greeting = self._connection.receive(time.monotonic() + START_UP)
         except ConnectionEnded:
             raise TemplateFailure(f"the template interpreter could not start: {self._last_words()}") from None
         except TimeIsUp:
             self._process.kill()
             self._last_words()
             raise TemplateFailure(f"the template interpreter took longer than {START_UP:g} seconds to start") from None
+        if "failed" in greeting:
+            self._last_words()
+            raise TemplateFailure(f"the template interpreter could not start: {greeting['failed']}")
+        self.notes: list[str] = greeting["notes"]
+        if recipe["lost"]:
+            self.notes.append(f"could not be carried over to the child: {', '.join(recipe['lost'])}")
 
     def _last_words(self) -> str:
         """Wait for the end, and return why it ended: what it said, where it ended as a template does that fails."""

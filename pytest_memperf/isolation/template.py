@@ -209,11 +209,23 @@ def end_outside(group: int, pid: int) -> None:
         end_outside(group, each)
 
 
+def _check_allocator(connection: Connection, name: str) -> None:
+    """Go on only where this library serves malloc here: its forks are served by what serves their template."""
+    from pytest_memperf.malloc import named, proof
+
+    reason = proof.refuted(named(name))
+    if reason:
+        connection.send({"failed": reason})
+        os._exit(FAILED)
+
+
 def main() -> None:
     """Be a template, told what to do over standard input; ends the process."""
     try:
         connection = connection_on_stdin()
         recipe = connection.receive()
+        if recipe["allocator"] is not None:
+            _check_allocator(connection, recipe["allocator"])
         layout = Layout(recipe["seed"])
         layout.disturb("before plugins")
         sys.path[:] = recipe["path"]

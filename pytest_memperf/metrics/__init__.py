@@ -6,6 +6,8 @@ from pytest_memperf.metrics.bandwidth import Bandwidth
 from pytest_memperf.metrics.block_reads import BlockReads
 from pytest_memperf.metrics.clocks import Clocks
 from pytest_memperf.metrics.faults import Faults
+from pytest_memperf.metrics.free_memory import FreeMemory
+from pytest_memperf.metrics.heap import HeapOfMalloc
 from pytest_memperf.metrics.interference import Interference
 from pytest_memperf.metrics.leftovers import LiveObjects, OpenFiles, Threads
 from pytest_memperf.metrics.nodes import Nodes
@@ -27,6 +29,8 @@ BUILT_IN: tuple[type[Probe], ...] = (
     Clocks,
     Shares,
     Nodes,
+    HeapOfMalloc,
+    FreeMemory,
     Interference,
     RunDelay,
     BlockReads,

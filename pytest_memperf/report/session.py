@@ -18,6 +18,7 @@ from pytest_memperf.report.junit import JunitProperties
 from pytest_memperf.report.plural import counted
 from pytest_memperf.report.progress import register_progress
 from pytest_memperf.report.rows import BY_NAME, Rows, order
+from pytest_memperf.report.side_by_side import SideBySide
 from pytest_memperf.report.table import write_rows
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Reporter:
         self._rows = Rows(order(sort), self._limit)
         self._remarks = Remarks()
         self._checks = dict.fromkeys(Verdict, 0)
+        self._side_by_side = SideBySide()
         self.wanted: set[str] = set()
         """The metrics that tests have asked for, or have budgets on."""
 
@@ -49,7 +51,10 @@ class Reporter:
         results = report.__dict__.pop("memperf", None)
         if results is None or report.outcome == "rerun":  # type: ignore[comparison-overlap]  # the last run counts
             return
+        among = report.__dict__.get("memperf_among", ())
         for result in results:
+            if among:
+                self._side_by_side.add(result, among)
             self._rows.add(result)
             self._remarks.add(result)
             self.wanted.update(result.requested)
@@ -88,6 +93,9 @@ class Reporter:
             more = self._rows.count - len(rows)
             terminalreporter.write_line(f"... and {more:,} more: -v shows them, --memperf-json=FILE keeps them")
         told = {*self._rows.units, *(name for row in rows for name in row.unavailable)}
+        for table in self._side_by_side.tables(names):
+            terminalreporter.write_line("")
+            write_rows(terminalreporter.write, table)
         for name in unrecorded(names, registry, told):
             terminalreporter.write_line(f"{RECORDED}{name}: no test shown here recorded this", yellow=True)
         for line in self._remarks.lines(self._limit):

@@ -12,7 +12,7 @@ from pathlib import Path
 from situations import AS_NOBODY, in_namespaces, made_by_root, needs, reachable
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-MENDS = ("memperf hugepages reserve ", "qemu -numa ", "echo ", "use a kernel ", ": set ")
+MENDS = ("memperf hugepages reserve ", "qemu -numa ", "echo ", "use a kernel ", ": set ", "apt-get install ")
 """How a skip says that what is missing can be had."""
 
 pytestmark = made_by_root

@@ -3,8 +3,8 @@
 pytest-benchmark, pytest-monitor and asv judge the changes of ``trials.py`` and a commit that changes nothing (half of
 the times beside a busy neighbour), in turns with ``memperf ab``. Prints each run, and at the end a table in markdown:
 how often each called the test worse that is, or any at all where nothing changed, and the median of its seconds.
-``CHANGES`` is a part of the names of those to be tried, such as ``peak``, ``GATES`` of those that try, such as ``asv``. A
-gate that could not do its work ends all of it: nothing found must not mean nothing done.
+``CHANGES`` is a part of the names of those to be tried, such as ``peak``, ``GATES`` of those that try, such as
+``asv``. A gate that could not do its work ends all of it: nothing found must not mean nothing done.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ or ``python_old`` and ``python_new``), what pip installs (``old``, ``new``), the
 ``run()`` without this project. A run is right where it tells this metric in this direction, its size up to a tenth, and
 of more counts or bytes where they come from: that is printed, for whether it is the right place a reader has to say.
 Of times the size is measured anew before and after each run, by plain processes in turns: it is another one on another
-machine, and from one minute to the next. Interpreters of these versions are looked for where pyenv has them. Needs Python 3.11 or
-later.
+machine, and from one minute to the next. Interpreters of these versions are looked for where pyenv has them. Needs
+Python 3.11 or later.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def plain_pythons(pair: Pair, folder: Path, wheels: Path) -> list[Path]:
 
 
 def plain_ratios(pythons: Sequence[Path], folder: Path) -> list[float]:
-    """Return how many times as long the new version takes, by processes in turns; nothing where there are no pythons."""
+    """Return how many times as long the new version takes, by processes in turns; nothing without interpreters."""
     ratios = []
     for _ in range(PLAIN_PAIRS if pythons else 0):
         command = [[python, "-c", PLAIN] for python in pythons]

@@ -1,0 +1,28 @@
+"""Whether a library's count of allocated bytes sees an allocation."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+
+_SIZE = 3 * 2**20
+"""Bytes to allocate: more than other threads do meanwhile."""
+
+
+def sees(allocated: Callable[[], int], malloc: Callable[[int], int]) -> bool:
+    """Tell whether the count grows with an allocation by at least its size.
+
+    Args:
+        allocated: returns the bytes that are allocated, by the library's count.
+        malloc: allocates so many bytes, which are never freed.
+    """
+    before = allocated()
+    malloc(_SIZE)
+    return allocated() - before >= _SIZE
+
+
+def function(program: ctypes.CDLL, name: str, result: type, *arguments: type) -> Callable[..., int]:
+    """Return a function of the program with its types. AttributeError where it has none of that name."""
+    found = program[name]  # each time a new one: the types are nobody else's
+    found.restype, found.argtypes = result, arguments
+    return found
