@@ -39,8 +39,10 @@ def bears_allocators(item: pytest.Item) -> bool:
     callspec = getattr(item, "callspec", None)
     if callspec is not None and PARAMETER in callspec.params:
         return True
-    # What pytest does not parametrise, such as a method of unittest.
-    return not _is_plain(item) and item.get_closest_marker(MARKER) is not None
+    # pytest has seen that of a function when it was collected; elsewhere, as on a method of unittest, it never does.
+    if _is_plain(item):
+        return any(mark.name == MARKER for mark in item.own_markers)
+    return item.get_closest_marker(MARKER) is not None
 
 
 def under_which(item: pytest.Item, isolation: str | None, by_option: str | None) -> Under | None:
@@ -57,6 +59,8 @@ def under_which(item: pytest.Item, isolation: str | None, by_option: str | None)
     if isinstance(chosen, UsageMistake):
         raise chosen
     if chosen is None and bears_allocators(item):
+        if _is_plain(item):
+            raise UsageMistake(f"{MARKER} came after the collection: write it on the test, its class or its module")
         raise UsageMistake(f"{MARKER} is for test functions: a {type(item).__name__} cannot be parametrised")
     if chosen is not None and isolation == "inline":
         raise UsageMistake(f"{MARKER} needs a process for each library: leave out isolation='inline'")
@@ -66,14 +70,17 @@ def under_which(item: pytest.Item, isolation: str | None, by_option: str | None)
 
 
 def allocator_of_all(config: pytest.Config) -> str | None:
-    """Return the library that ``--memperf-allocator`` names, None without it. UsageMistake for one there is not."""
-    from pytest_memperf.malloc import named  # which most sessions can do without
+    """Return the library that ``--memperf-allocator`` names, None without it. UsageMistake where it is not there."""
+    from pytest_memperf.malloc import named, preload  # which most sessions can do without
 
     name = resolve(config, "allocator")
     if name is None:
         return None
     try:
-        return named(name).name
+        reason = preload.lack(named(name))
+        if reason:
+            raise UsageMistake(reason)
+        return str(name)
     except UsageMistake as mistake:
         raise UsageMistake(f"{spelling(config, 'allocator')}={name}: {mistake}") from None
 

@@ -148,11 +148,21 @@ class TestMarker:
                 "@pytest.mark.memperf_allocators('glibc')\ndef test_it(): pass",
                 "memperf_allocators needs a process for each library: leave out isolation='inline'",
             ),
+            (
+                "def test_marked_late(): pass",
+                "memperf_allocators came after the collection: write it on the test, its class or its module",
+            ),
         ],
     )
     def test_where_it_cannot_be(self, pytester: pytest.Pytester, test: str, told: str) -> None:
         """It is never dropped in silence."""
         pytester.makepyfile(f"import pytest, unittest\n{test}")
+        if "marked_late" in test:
+            pytester.makeconftest("""
+                import pytest
+                def pytest_collection_modifyitems(items):
+                    items[0].add_marker(pytest.mark.memperf_allocators("glibc"))
+            """)
         result = pytester.runpytest_subprocess()
         assert result.ret == pytest.ExitCode.USAGE_ERROR
         result.stderr.fnmatch_lines([f"ERROR: *{told}"])
@@ -164,11 +174,15 @@ class TestMissing:
     @pytest.fixture(autouse=True)
     def uninstalled(self, pytester: pytest.Pytester) -> None:
         """Have it nowhere."""
-        pytester.makeconftest(f"""
+        pytester.makeconftest("import patched")
+        pytester.syspathinsert()
+        pytester.makepyfile(
+            patched=f"""
             from pytest_memperf.malloc import preload
             found = preload.path_of
             preload.path_of = lambda malloc: None if malloc.name == {OTHER!r} else found(malloc)
-        """)
+        """
+        )
         pytester.makepyfile(f"""
             import pytest
             @pytest.mark.memperf_allocators("glibc", {OTHER!r})
@@ -181,6 +195,14 @@ class TestMissing:
         result.assert_outcomes(passed=1, skipped=1)
         result.stdout.fnmatch_lines(
             [f"SKIPPED*{OTHER} is not installed: apt-get install {MALLOCS[str(OTHER)].package}"]
+        )
+
+    def test_the_option_ends_the_session(self, pytester: pytest.Pytester) -> None:
+        """Else all tests would be skipped, and the session green."""
+        result = pytester.runpytest_subprocess(f"--memperf-allocator={OTHER}", "-p", "patched")
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines(
+            [f"ERROR: --memperf-allocator={OTHER}: {OTHER} is not installed: apt-get install *"]
         )
 
     def test_fails_under_strict(self, pytester: pytest.Pytester) -> None:
@@ -200,6 +222,14 @@ def test_a_library_that_does_not_serve_fails_the_test(pytester: pytest.Pytester)
     result = pytester.runpytest_subprocess()
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines([f"*could not start: malloc is served by glibc, not by {OTHER}: *"])
+
+
+def test_in_pytests_own_process_a_note_says_so(pytester: pytest.Pytester) -> None:
+    """Where the terminal is needed: neither in a process of its own nor under the library."""
+    pytester.makepyfile(f"import pytest\n@pytest.mark.memperf_allocators({OTHER!r})\ndef test_it(): pass")
+    result = pytester.runpytest_subprocess("--setup-show")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines([f"note: ran inline, not in a process of its own, nor under {OTHER}: --setup-show *"])
 
 
 class TestOption:

@@ -73,8 +73,8 @@ def run(options: argparse.Namespace) -> int:
         rounds = whole(number_or_text(options.rounds), 1) if options.rounds is not None else _ROUNDS
     except UsageMistake as mistake:
         raise UsageMistake(f"--rounds={options.rounds}: {mistake}") from None
-    _check_command(command[0])
-    lacking = {each.name: reason for each in chosen if (reason := preload.lack(each))}
+    file = _found(command[0])
+    lacking = {each.name: reason for each in chosen if (reason := _lack(each, file))}
     if lacking and options.only:
         raise UsageMistake("; ".join(lacking.values()))
     there = [each for each in chosen if each.name not in lacking]
@@ -101,19 +101,29 @@ def _chosen(only: str | None) -> list[Malloc]:
     if only is None:
         return list(MALLOCS.values())
     try:
-        return [named(name.strip()) for name in dict.fromkeys(only.split(","))]
+        return [named(name) for name in dict.fromkeys(name.strip() for name in only.split(","))]
     except UsageMistake as mistake:
         raise UsageMistake(f"--only={only}: {mistake}") from None
 
 
-def _check_command(name: str) -> None:
-    """Raise UsageMistake where the command cannot be started, or not with another library for malloc."""
+def _found(name: str) -> str:
+    """Return the command's file. UsageMistake where it cannot be started, or not with another library for malloc."""
     path = shutil.which(name)
     if path is None:
         raise UsageMistake(f"there is no command {name!r}: give its name on PATH, or its path")
     hindrance = executable.preloading_hindered(path)
     if hindrance:
         raise UsageMistake(f"{path} {hindrance}")
+    return path
+
+
+def _lack(malloc: Malloc, program: str) -> str | None:
+    """Return why a command cannot run under the library: it is not there, serves nobody, or not such programs."""
+    reason = preload.lack(malloc) or _asked(malloc)[0]
+    path = preload.path_of(malloc)
+    if reason is None and path and not executable.fits(executable.behind_scripts(program), path):
+        return f"{path} is for other processors than {program}: install {malloc.name} for those"
+    return reason
 
 
 def _state_of(malloc: Malloc) -> dict[str, str | None]:

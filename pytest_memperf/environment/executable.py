@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import stat
 import struct
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 _MAGIC = b"\x7fELF"
 _64_BITS = 2
+_LONGEST_HEAD = 64
+_LONGEST_TABLE = 2**16
+_LONGEST_NAME = 4096
+"""PATH_MAX."""
 _INTERPRETER = 3
 """PT_INTERP: the entry that names the dynamic loader, which a program linked statically has none of."""
 
@@ -25,26 +29,33 @@ class Head(NamedTuple):
 def head_of(path: str) -> Head | None:
     """Return what the file's head says; None for another kind of file. OSError where it cannot be read."""
     with open(path, "rb") as file:
-        start = file.read(64)
-        if len(start) < 52 or start[:4] != _MAGIC:
+        try:
+            return _head(file)
+        except (struct.error, ValueError, OverflowError):  # it says what cannot be
             return None
-        width, order = start[4], start[5]
-        byte_order = "<" if order == 1 else ">"
-        (architecture,) = struct.unpack_from(f"{byte_order}H", start, 18)
-        wide = width == _64_BITS
-        (table,) = struct.unpack_from(f"{byte_order}{'Q' if wide else 'I'}", start, 32 if wide else 28)
-        size, number = struct.unpack_from(f"{byte_order}HH", start, 54 if wide else 42)
-        file.seek(table)
-        entries = file.read(size * number)
-        loader = None
-        for place in range(0, len(entries) - size + 1, size or 1):
-            (kind,) = struct.unpack_from(f"{byte_order}I", entries, place)
-            if kind == _INTERPRETER:
-                layout = "QQQQ" if wide else "IIII"
-                where, _, _, length = struct.unpack_from(f"{byte_order}{layout}", entries, place + (8 if wide else 4))
-                file.seek(where)
-                loader = os.fsdecode(file.read(length).rstrip(b"\0"))
-        return Head((width, order, architecture), loader)
+
+
+def _head(file: BinaryIO) -> Head | None:
+    """Read Elf64_Ehdr or Elf32_Ehdr, and the table of program headers that it names."""
+    start = file.read(_LONGEST_HEAD)
+    if start[:4] != _MAGIC:
+        return None
+    width, order = struct.unpack_from("BB", start, 4)
+    wide, byte_order = width == _64_BITS, "<" if order == 1 else ">"
+    (architecture,) = struct.unpack_from(f"{byte_order}H", start, 18)
+    (table,) = struct.unpack_from(f"{byte_order}{'Q' if wide else 'I'}", start, 32 if wide else 28)
+    size, number = struct.unpack_from(f"{byte_order}HH", start, 54 if wide else 42)
+    file.seek(table)
+    entries = file.read(min(size * number, _LONGEST_TABLE))
+    loader = None
+    for place in range(0, len(entries), max(size, 1)):
+        (kind,) = struct.unpack_from(f"{byte_order}I", entries, place)
+        if kind == _INTERPRETER:
+            layout = f"{byte_order}{'QQQQ' if wide else 'IIII'}"
+            where, _, _, length = struct.unpack_from(layout, entries, place + (8 if wide else 4))
+            file.seek(where)
+            loader = os.fsdecode(file.read(min(length, _LONGEST_NAME)).rstrip(b"\0"))
+    return Head((width, order, architecture), loader)
 
 
 def fits(program: str, library: str) -> bool:
@@ -61,7 +72,7 @@ def preloading_hindered(program: str) -> str | None:
 
     OSError where it cannot be read.
     """
-    program = _behind_scripts(program)
+    program = behind_scripts(program)
     head = head_of(program)
     if head is None:
         return "is no program of this system: name one"
@@ -69,12 +80,19 @@ def preloading_hindered(program: str) -> str | None:
         return "is linked statically: use one that is linked dynamically"
     if "musl" in head.loader:
         return "is of musl, and the libraries for malloc are built for glibc: use a system with glibc"
-    if os.stat(program).st_mode & (stat.S_ISUID | stat.S_ISGID) and os.geteuid() != 0:
+    if _becomes_another(os.stat(program)):
         return "changes its user or group (setuid), and the loader then loads nothing else: run it as that user"
     return None
 
 
-def _behind_scripts(program: str) -> str:
+def _becomes_another(program: os.stat_result) -> bool:
+    """Tell whether it runs as another user or group than who starts it."""
+    user = program.st_mode & stat.S_ISUID and program.st_uid != os.getuid()
+    group = program.st_mode & stat.S_ISGID and program.st_gid != os.getgid()
+    return bool(user or group)
+
+
+def behind_scripts(program: str) -> str:
     """Return the program that runs a script, which its first line names (execve(2)); else the program itself."""
     for _ in range(4):  # as deep as the kernel goes
         with open(program, "rb") as file:

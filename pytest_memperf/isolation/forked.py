@@ -21,12 +21,12 @@ from _pytest.outcomes import OutcomeException
 from cyx import copy_on_write, process, settling
 from pytest_memperf.isolation import remains
 from pytest_memperf.isolation.child import Settling, measure_settled
-from pytest_memperf.isolation.launch import name_of_signal
 from pytest_memperf.measure.conditions import CONDITIONS
 from pytest_memperf.measure.settings import Settings
 from pytest_memperf.measure.window import Window
 from pytest_memperf.metrics import Registry
 from pytest_memperf.model.metric import Reading
+from pytest_memperf.model.signals import name_of_signal
 
 # pytest's own, which cannot be carried over, by name.
 _OUTCOMES: dict[str, Callable[[str], Any]] = {

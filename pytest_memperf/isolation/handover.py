@@ -55,7 +55,8 @@ def isolate(config: pytest.Config, measured: Sequence[tuple[pytest.Item, Setting
     hindrance = next((flag for flag, option in _IN_THIS_PROCESS if getattr(config.option, option, False)), None)
     if hindrance:
         for item, _ in isolated:
-            item.stash[NOTE] = f"ran inline, not in a process of its own: {hindrance} needs this one"
+            under = f", nor under {item.stash[UNDER].name}" if UNDER in item.stash else ""
+            item.stash[NOTE] = f"ran inline, not in a process of its own{under}: {hindrance} needs this one"
         terminal = config.pluginmanager.get_plugin("terminalreporter")
         if terminal is not None:
             terminal.write_line(f"memperf: {hindrance} needs this process: tests of process isolation run inline")

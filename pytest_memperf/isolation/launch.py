@@ -17,6 +17,7 @@ from typing import Any
 from cyx import process
 from pytest_memperf.isolation.protocol import FAILED, Connection, ConnectionEnded, TimeIsUp, last_line
 from pytest_memperf.isolation.recipe import environment_of, interpreter_flags, package_folder
+from pytest_memperf.model.signals import name_of_signal
 
 START_UP = 120.0
 """Seconds that a template may take to get ready: it imports plugins, conftest files or a test module."""
@@ -61,14 +62,6 @@ def _environment_for(recipe: Mapping[str, Any]) -> dict[str, str]:
     from pytest_memperf.malloc import named, preload  # which most sessions can do without
 
     return preload.environment_under(named(recipe["allocator"]), environment)
-
-
-def name_of_signal(number: int) -> str:
-    """Return the name of a signal, or its number where it has none."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def _how_it_ended(status: int | None) -> str:

@@ -15,8 +15,9 @@ import pytest
 
 from pytest_memperf.isolation import benchmark, coverage, remains
 from pytest_memperf.isolation.child import LOST
-from pytest_memperf.isolation.launch import LAST_WORDS, ModuleTemplate, kill, name_of_signal
+from pytest_memperf.isolation.launch import LAST_WORDS, ModuleTemplate, kill
 from pytest_memperf.isolation.protocol import ConnectionEnded, TimeIsUp
+from pytest_memperf.model.signals import name_of_signal
 
 
 class Timeout(NamedTuple):

@@ -213,7 +213,7 @@ def _check_allocator(connection: Connection, name: str) -> None:
     """Go on only where this library serves malloc here: its forks are served by what serves their template."""
     from pytest_memperf.malloc import named, proof
 
-    reason = proof.refuted(named(name))
+    reason = proof.refuted_apart(named(name))
     if reason:
         connection.send({"failed": reason})
         os._exit(FAILED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Callable
 
 from pytest_memperf.malloc.library import Heap, Malloc
@@ -39,6 +40,11 @@ def _serves(program: ctypes.CDLL, malloc: Callable[[int], int]) -> bool:
 
 def _heap(program: ctypes.CDLL) -> Heap:
     """Visit the areas of the calling thread's heap: there is no count of all threads'."""
+    threads = len(os.listdir("/proc/self/task"))
+    if threads > 1:
+        return Heap(*[f"mimalloc tells of one thread's heap, and this process has {threads} threads"] * 4)
+    if os.environ.get("PYTHONMALLOC", "").startswith("malloc"):
+        return Heap(*["Python's own objects are in mimalloc's heap (PYTHONMALLOC), and a visit would change it"] * 4)
     sums = [0, 0]
 
     def visit(heap: int, area: ctypes._Pointer[_Area], block: int, size: int, argument: int) -> bool:

@@ -52,7 +52,8 @@ def _found(name: str) -> str | None:
         *_listed().get(name, ()),
         *(f"{place}/{name}" for place in _places()),
     ]
-    return next((path for path in candidates if executable.fits("/proc/self/exe", path)), None)
+    usable = (path for path in candidates if not re.search("[ :]", path))  # LD_PRELOAD would take them for two
+    return next((path for path in usable if executable.fits("/proc/self/exe", path)), None)
 
 
 def _places() -> list[str]:

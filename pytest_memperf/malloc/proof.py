@@ -25,6 +25,23 @@ def refuted(malloc: Malloc) -> str | None:
     return None if known else f"{_file()} knows nothing of what malloc returned: use a usual build of {malloc.name}"
 
 
+def refuted_apart(malloc: Malloc) -> str | None:
+    """Return the same of this process, found out in a fork of it: what that allocates is in no heap afterwards."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.write(writing, (refuted(malloc) or "").encode())
+            os._exit(0)
+        finally:
+            os._exit(1)
+    os.close(writing)
+    with open(reading, encoding="utf-8") as pipe:
+        reason = pipe.read()
+    _, status = os.waitpid(pid, 0)
+    return reason or (f"the fork that asked {malloc.name} has died (status {status})" if status else None)
+
+
 def version_of(malloc: Malloc) -> str | None:
     """Return the version of the library that serves this process; None where it does not tell."""
     try:

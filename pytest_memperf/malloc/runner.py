@@ -1,8 +1,8 @@
 """A program of its own: runs a command with LD_PRELOAD set, and prints what the kernel says that it took, as JSON.
 
-``python -I -S runner.py LD_PRELOAD FILE NAME [ARGUMENT ...]``. It imports little, for a process's figures begin with those
-that it had before it became the command (execve(2)). A fork that becomes nothing tells how much that is: its faults are
-taken off, and its peak is told too, below which none can be seen.
+``python -I -S runner.py LD_PRELOAD FILE NAME [ARGUMENT ...]``. It imports little, for a process's figures begin with
+those that it had before it became the command (execve(2)). A fork that becomes nothing tells how much that is: its
+faults are taken off, and its peak is told too, below which none can be seen.
 """
 
 from __future__ import annotations

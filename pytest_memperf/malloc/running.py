@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from cyx import process
 from pytest_memperf.malloc import Malloc, runner
 from pytest_memperf.malloc.preload import VARIABLE, environment_under
+from pytest_memperf.model.signals import name_of_signal
 
 _TAIL = 2_000
 """Bytes of what a command wrote that are kept."""
@@ -95,4 +96,4 @@ def _end_with_us() -> None:
 
 
 def _how(status: int) -> str:
-    return f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+    return f"was killed by {name_of_signal(-status)}" if status < 0 else f"ended with status {status}"

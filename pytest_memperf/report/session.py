@@ -93,9 +93,11 @@ class Reporter:
             more = self._rows.count - len(rows)
             terminalreporter.write_line(f"... and {more:,} more: -v shows them, --memperf-json=FILE keeps them")
         told = {*self._rows.units, *(name for row in rows for name in row.unavailable)}
-        for table in self._side_by_side.tables(names):
+        for ratios, left in self._side_by_side.tables(names, self._limit):
             terminalreporter.write_line("")
-            write_rows(terminalreporter.write, table)
+            write_rows(terminalreporter.write, ratios)
+            if left:
+                terminalreporter.write_line(left)
         for name in unrecorded(names, registry, told):
             terminalreporter.write_line(f"{RECORDED}{name}: no test shown here recorded this", yellow=True)
         for line in self._remarks.lines(self._limit):

@@ -37,7 +37,7 @@ class TestList:
 
     def test_chosen_ones(self, capsys: pytest.CaptureFixture[str]) -> None:
         """In the order that is given."""
-        assert main(["allocators", "list", "--only=mimalloc, glibc"]) == 0
+        assert main(["allocators", "list", "--only=mimalloc, glibc,mimalloc"]) == 0
         assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == ["mimalloc", "glibc"]
 
 
@@ -102,6 +102,20 @@ def test_a_script_without_a_first_line(tmp_path: Path, capsys: pytest.CaptureFix
     script.chmod(0o755)
     assert main(["allocators", "--", str(script)]) == 2
     assert capsys.readouterr().err == f"memperf: {script} is no program of this system: name one\n"
+
+
+def test_a_program_for_another_processor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Cannot load the libraries of this one."""
+    other = next((name for name in HERE if name != "glibc"), None)
+    if other is None:
+        pytest.skip("no other library for malloc is installed: apt-get install libjemalloc2")
+    program = tmp_path / "program"
+    content = bytearray(Path(sys.executable).read_bytes())
+    content[18:20] = b"\xf3\x00"  # RISC-V
+    program.write_bytes(content)
+    program.chmod(0o755)
+    assert main(["allocators", f"--only={other}", "--", str(program)]) == 2
+    assert f"is for other processors than {program}: install {other} for those" in capsys.readouterr().err
 
 
 def test_one_that_is_asked_for_and_not_there(

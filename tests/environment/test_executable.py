@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -48,7 +49,7 @@ def test_the_loader_is_what_readelf_says() -> None:
 
 
 def test_a_usual_program_is_not_hindered() -> None:
-    """The interpreter, and a script for it."""
+    """The interpreter, which a script may name."""
     assert executable.preloading_hindered(sys.executable) is None
 
 
@@ -91,6 +92,53 @@ def test_a_library_fits_a_program_of_its_machine(tmp_path: Path) -> None:
     assert not executable.fits(sys.executable, str(changed(tmp_path / "other", 18, b"\xf3\x00")))
     assert not executable.fits(sys.executable, str(tmp_path / "missing"))
     assert not executable.fits(sys.executable, os.devnull)
+
+
+def test_a_program_of_another_user(tmp_path: Path) -> None:
+    """The loader loads nothing else into it; into one of one's own it does."""
+    program = Path(shutil.copy(sys.executable, tmp_path / "program"))
+    program.chmod(0o6755)
+    assert executable.preloading_hindered(str(program)) is None
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file to another user: run as root")
+    for user, group in ((65534, 0), (0, 65534)):
+        os.chown(program, user, group)
+        program.chmod(0o6755)  # chown took that away
+        assert "changes its user or group" in (executable.preloading_hindered(str(program)) or "")
+
+
+def damaged(**fields: int) -> bytes:
+    """Return an ELF head of 64 bits with these fields, and one entry of its table behind it."""
+    given = {"table": 64, "size": 56, "number": 1, "where": 0, "length": 9, "end": 120} | fields
+    head = b"\x7fELF\x02\x01".ljust(18, b"\0") + struct.pack("<H", 62)
+    head = head.ljust(32, b"\0") + struct.pack("<Q", given["table"])
+    head = head.ljust(54, b"\0") + struct.pack("<HH", given["size"], given["number"])
+    entry = struct.pack("<IIQQQQ", 3, 0, given["where"], 0, 0, given["length"])
+    return (head.ljust(64, b"\0") + entry)[: given["end"]]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        damaged(end=55),
+        damaged(size=1),
+        damaged(size=8),
+        damaged(table=2**64 - 1),
+        damaged(where=2**63),
+    ],
+    ids=["short", "tiny entries", "small entries", "table beyond all", "name beyond all"],
+)
+def test_a_damaged_file(tmp_path: Path, content: bytes) -> None:
+    """Is no program."""
+    (tmp_path / "file").write_bytes(content)
+    assert executable.head_of(str(tmp_path / "file")) is None
+    assert not executable.fits(sys.executable, str(tmp_path / "file"))
+
+
+def test_a_name_without_end(tmp_path: Path) -> None:
+    """Is as long as the file at most."""
+    (tmp_path / "file").write_bytes(damaged(length=2**62))
+    assert executable.head_of(str(tmp_path / "file")) is not None
 
 
 @given(st.binary(max_size=200), st.booleans())

@@ -1,4 +1,4 @@
-"""The examples ``madvise``, ``sliding_window``, ``shared_mapping`` and ``huge_pages``, with less memory."""
+"""The examples about memory that need neither nodes nor a cold cache, with less of it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+from pytest_memperf.malloc import MALLOCS, preload
 
 MIB = 1024 * 1024
 Results = Callable[[], list[dict[str, Any]]]
@@ -100,3 +102,14 @@ def test_pool_loses_nothing(run_example: Run, results: Results) -> None:
     retained = [each["metrics"]["retained_rss"]["value"] for each in results() if each["window"] == "updates"]
     assert len(retained) == outcomes["passed"]
     assert max(retained) < 2 * MIB
+
+
+def test_the_same_work_under_each_library(run_example: Run, results: Results) -> None:
+    """Each that is installed serves its tests, and holds their budgets; another one is skipped with its package."""
+    installed = {name for name, malloc in MALLOCS.items() if preload.lack(malloc) is None}
+    result = run_example("malloc_libraries")
+    skipped = 3 * (len(MALLOCS) - len(installed))
+    result.assert_outcomes(passed=3 * len(installed), skipped=skipped)
+    assert {each["allocator"] for each in results()} == installed
+    if skipped:
+        result.stdout.fnmatch_lines(["SKIPPED*is not installed: apt-get install *"])

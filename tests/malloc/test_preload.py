@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -48,15 +50,25 @@ class TestFinding:
         assert preload.lack(JEMALLOC) == "jemalloc is not installed: apt-get install libjemalloc2"
 
     def test_as_the_loader_finds_it(self) -> None:
-        """ctypes, which asks the compiler and ldconfig in its own way, loads a file of the same content."""
-        installed = [each for each in MALLOCS.values() if preload.path_of(each)]
+        """ld.so, given no more than the name, maps the same file."""
+        installed = {each: path for each in MALLOCS.values() if (path := preload.path_of(each))}
         if not installed:
             pytest.skip("no library for malloc is installed: apt-get install libjemalloc2")
-        listed = preload._listed()
-        for each in installed:
-            path = preload.path_of(each)
-            assert path is not None
-            assert path in listed.get(Path(path).name, [path])
+        code = "print(*{line.split()[-1] for line in open('/proc/self/maps') if '/' in line}, sep='\\n')"
+        for each, path in installed.items():
+            environment = {**os.environ, "LD_PRELOAD": Path(path).name}
+            mapped = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True).splitlines()
+            assert any(os.path.samefile(file, path) for file in mapped if f"lib{each.name}" in file)
+
+    def test_a_path_that_the_variable_cannot_hold(
+        self, nowhere: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """A blank parts two libraries there."""
+        folder = tmp_path / "my libraries"
+        folder.mkdir()
+        shutil.copy(sys.executable, folder / "libjemalloc.so.2")
+        monkeypatch.setenv("LD_LIBRARY_PATH", str(folder))
+        assert preload.path_of(JEMALLOC) is None
 
     def test_no_ldconfig(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The usual folders serve."""

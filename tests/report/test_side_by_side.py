@@ -24,7 +24,7 @@ def lines(results: list[Result], *among: str, names: tuple[str, ...] = ("minor_f
     gathered = SideBySide()
     for each in results:
         gathered.add(each, among)
-    return [text_lines(table) for table in gathered.tables(names)]
+    return [text_lines(table) for table, _ in gathered.tables(names, None)]
 
 
 def test_ratios_to_the_first() -> None:
@@ -77,8 +77,19 @@ def test_each_choice_has_its_table() -> None:
     for test, among in (("one", ("a", "b")), ("two", ("b", "c"))):
         for name in among:
             gathered.add(result(f"{test}[{name}]", name, minor_faults=1), among)
-    heads = [text_lines(table)[0].split()[2:] for table in gathered.tables(["minor_faults"])]
+    heads = [text_lines(table)[0].split()[2:] for table, _ in gathered.tables(["minor_faults"], None)]
     assert heads == [["a", "b"], ["b", "c"]]
+
+
+def test_long_sessions_show_the_first() -> None:
+    """As many tests as the table of results has, and how many more there are."""
+    gathered = SideBySide()
+    for number in range(5):
+        for name in ("a", "b"):
+            gathered.add(result(f"test_{number}[{name}]", name, minor_faults=1), ("a", "b"))
+    ((table, more),) = gathered.tables(["minor_faults"], 3)
+    assert [line.split()[0] for line in text_lines(table)[1:]] == ["test_0", "test_1", "test_2"]
+    assert more == "... and 2 more tests: -v shows all"
 
 
 @pytest.mark.parametrize(
