@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -86,6 +86,7 @@ def prepare(config: pytest.Config, measured: list[pytest.Item]) -> None:
         remains.delete_left_behind()
         remains.give_back_huge_pages()
     CONDITIONS.allocator = (allocator() or "unknown").partition(" ")[0]
+    CONDITIONS.purge = _purging(CONDITIONS.allocator)
     CONDITIONS.notes = notes_on_tracers(config.getoption("trace", False))
     registry = registry_of(config)
     for_all = allocator_of_all(config)
@@ -108,3 +109,12 @@ def prepare(config: pytest.Config, measured: list[pytest.Item]) -> None:
     if mistakes:
         refuse(config, mistakes)
     register_reporter(config)
+
+
+def _purging(allocator: str) -> Callable[[], object] | None:
+    """Return what has the library that serves malloc here give its free memory back; None for glibc."""
+    if allocator == "glibc":
+        return None
+    from pytest_memperf.malloc import MALLOCS, purging
+
+    return purging(MALLOCS[allocator]) if allocator in MALLOCS else None

@@ -224,6 +224,21 @@ def test_a_library_that_does_not_serve_fails_the_test(pytester: pytest.Pytester)
     result.stdout.fnmatch_lines([f"*could not start: malloc is served by glibc, not by {OTHER}: *"])
 
 
+def test_memory_that_the_template_has_freed_serves_no_test(pytester: pytest.Pytester) -> None:
+    """Each library gives it back right before the window: 80 blocks are as many faults as they have pages."""
+    pytester.makepyfile(f"""
+        import pytest
+        freed = [b"x" * 100_000 for _ in range(320)]
+        del freed
+        @pytest.mark.memperf_allocators(*{HERE})
+        def test_it(memperf):
+            with memperf.window("blocks") as window:
+                kept = [b"x" * 100_000 for _ in range(80)]
+            assert window.minor_faults > 0.9 * 80 * 100_000 / 4096
+    """)
+    pytester.runpytest_subprocess().assert_outcomes(passed=len(HERE))
+
+
 def test_in_pytests_own_process_a_note_says_so(pytester: pytest.Pytester) -> None:
     """Where the terminal is needed: neither in a process of its own nor under the library."""
     pytester.makepyfile(f"import pytest\n@pytest.mark.memperf_allocators({OTHER!r})\ndef test_it(): pass")

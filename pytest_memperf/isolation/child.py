@@ -26,7 +26,7 @@ LOST = 70
 
 _NOT_SETTLED = {
     1: "free small blocks were left in place (PYTHONMALLOC sets another allocator than pymalloc): counts may vary",
-    2: "free blocks of malloc were left in place (it is not glibc's): counts may vary",
+    2: "free blocks of malloc were left in place on pages in use (it is not glibc's): counts may vary",
 }
 
 
@@ -49,6 +49,8 @@ class Settling:
             self._began = True
             if not self._own or _has_forked():
                 self.break_copy_on_write()
+        if CONDITIONS.purge is not None:
+            CONDITIONS.purge()
         self.missing = settling.settle()
 
     def break_copy_on_write(self) -> None:

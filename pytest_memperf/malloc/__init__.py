@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Callable
+
 from pytest_memperf.malloc import glibc, jemalloc, mimalloc, tcmalloc
 from pytest_memperf.malloc.library import Malloc
 from pytest_memperf.model.errors import UsageMistake, nearest
 
-__all__ = ["MALLOCS", "Malloc", "named"]
+__all__ = ["MALLOCS", "Malloc", "named", "purging"]
 
 MALLOCS = {each.name: each for each in (glibc.GLIBC, jemalloc.JEMALLOC, tcmalloc.TCMALLOC, mimalloc.MIMALLOC)}
 """By the name that tests and options give."""
+
+
+def purging(malloc: Malloc) -> Callable[[], object] | None:
+    """Return what has the library, which serves this process, give its free memory back; None where it cannot."""
+    try:
+        return malloc.purge and malloc.purge(ctypes.CDLL(None))
+    except AttributeError:  # an older build
+        return None
 
 
 def named(name: object) -> Malloc:

@@ -48,4 +48,14 @@ def _size(program: ctypes.CDLL, name: str) -> int:
     return size.value
 
 
-JEMALLOC = Malloc("jemalloc", ("libjemalloc.so.2", "libjemalloc.so"), "libjemalloc2", _version, _serves, _heap)
+def _purge(program: ctypes.CDLL) -> Callable[[], object]:
+    act = function(program, "mallctl", ctypes.c_int, ctypes.c_char_p, *[ctypes.c_void_p] * 3, ctypes.c_size_t)
+
+    def purge() -> None:
+        act(b"thread.tcache.flush", None, None, None, 0)
+        act(b"arena.4096.purge", None, None, None, 0)  # MALLCTL_ARENAS_ALL
+
+    return purge
+
+
+JEMALLOC = Malloc("jemalloc", ("libjemalloc.so.2", "libjemalloc.so"), "libjemalloc2", _version, _serves, _heap, _purge)

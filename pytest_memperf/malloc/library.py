@@ -51,3 +51,5 @@ class Malloc:
     serves: Serves
     heap: Callable[[ctypes.CDLL], Heap]
     """Returns its statistics of a process that it serves. OSError or AttributeError where it has none."""
+    purge: Callable[[ctypes.CDLL], Callable[[], object]] | None = None
+    """Returns what gives its free memory back to the system; None for glibc, whose heap is settled block by block."""

@@ -67,6 +67,17 @@ def _heap(program: ctypes.CDLL) -> Heap:
     )
 
 
+def _purge(program: ctypes.CDLL) -> Callable[[], object]:
+    collect = function(program, "mi_collect", None, ctypes.c_bool)
+    return lambda: collect(True)
+
+
 MIMALLOC = Malloc(
-    "mimalloc", ("libmimalloc.so.2", "libmimalloc.so.2.0", "libmimalloc.so"), "libmimalloc2.0", _version, _serves, _heap
+    "mimalloc",
+    ("libmimalloc.so.2", "libmimalloc.so.2.0", "libmimalloc.so"),
+    "libmimalloc2.0",
+    _version,
+    _serves,
+    _heap,
+    _purge,
 )

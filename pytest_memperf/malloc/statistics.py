@@ -21,7 +21,7 @@ def sees(allocated: Callable[[], int], malloc: Callable[[int], int]) -> bool:
     return allocated() - before >= _SIZE
 
 
-def function(program: ctypes.CDLL, name: str, result: type, *arguments: type) -> Callable[..., int]:
+def function(program: ctypes.CDLL, name: str, result: type | None, *arguments: type) -> Callable[..., int]:
     """Return a function of the program with its types. AttributeError where it has none of that name."""
     found = program[name]  # each time a new one: the types are nobody else's
     found.restype, found.argtypes = result, arguments

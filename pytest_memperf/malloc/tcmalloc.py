@@ -39,6 +39,17 @@ def _heap(program: ctypes.CDLL) -> Heap:
     )
 
 
+def _purge(program: ctypes.CDLL) -> Callable[[], object]:
+    flush = function(program, "MallocExtension_MarkThreadIdle", None)
+    release = function(program, "MallocExtension_ReleaseFreeMemory", None)
+
+    def purge() -> None:
+        flush()  # its cache goes to the page heap, and from there to the system
+        release()
+
+    return purge
+
+
 TCMALLOC = Malloc(
     "tcmalloc",
     ("libtcmalloc_minimal.so.4", "libtcmalloc.so.4", "libtcmalloc_minimal.so", "libtcmalloc.so"),
@@ -46,4 +57,5 @@ TCMALLOC = Malloc(
     _version,
     _serves,
     _heap,
+    _purge,
 )

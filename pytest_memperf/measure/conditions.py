@@ -13,6 +13,8 @@ class Conditions:
     isolation: str = "inline"
     allocator: str = "unknown"
     """The name of what serves malloc in this process."""
+    purge: Callable[[], object] | None = None
+    """Has another library than glibc give its free memory back; None for glibc, and where nobody knows how."""
     collect: str = "as-is"
     """What ``gc=`` means where a test does not say it."""
     settle: Callable[[], None] | None = None
