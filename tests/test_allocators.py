@@ -225,18 +225,22 @@ def test_a_library_that_does_not_serve_fails_the_test(pytester: pytest.Pytester)
 
 
 def test_memory_that_the_template_has_freed_serves_no_test(pytester: pytest.Pytester) -> None:
-    """Each library gives it back right before the window: 80 blocks are as many faults as they have pages."""
+    """It is given back right before the window, and 80 blocks are as many faults as they have pages.
+
+    Under mimalloc they were 1,484 of 1,953 once: its heap keeps some pages whatever it is asked.
+    """
+    giving = [name for name in HERE if name != "mimalloc"]
     pytester.makepyfile(f"""
         import pytest
         freed = [b"x" * 100_000 for _ in range(320)]
         del freed
-        @pytest.mark.memperf_allocators(*{HERE})
+        @pytest.mark.memperf_allocators(*{giving})
         def test_it(memperf):
             with memperf.window("blocks") as window:
                 kept = [b"x" * 100_000 for _ in range(80)]
             assert window.minor_faults > 0.9 * 80 * 100_000 / 4096
     """)
-    pytester.runpytest_subprocess().assert_outcomes(passed=len(HERE))
+    pytester.runpytest_subprocess().assert_outcomes(passed=len(giving))
 
 
 def test_in_pytests_own_process_a_note_says_so(pytester: pytest.Pytester) -> None:
