@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_memperf.model.errors import UsageMistake
-from pytest_memperf.options import resolve, spelling
+from pytest_memperf.options import spelling
 
 if TYPE_CHECKING:
     from pytest_memperf.isolation.handover import Under
@@ -17,12 +17,10 @@ PARAMETER = "_memperf_allocator"
 """What a test that bears the marker is parametrised by."""
 
 
-def parametrize(metafunc: pytest.Metafunc) -> None:
+def parametrize(metafunc: pytest.Metafunc, mark: pytest.Mark) -> None:
     """Parametrise a test that bears the marker; a mistake in it is a parameter too, and is told with all others."""
     from pytest_memperf.isolation.handover import Under
 
-    mark = metafunc.definition.get_closest_marker(MARKER)
-    assert mark is not None
     chosen: list[Under | UsageMistake]
     try:
         names = _names_in(mark)
@@ -69,18 +67,14 @@ def under_which(item: pytest.Item, isolation: str | None, by_option: str | None)
     return chosen
 
 
-def allocator_of_all(config: pytest.Config) -> str | None:
-    """Return the library that ``--memperf-allocator`` names, None without it. UsageMistake where it is not there."""
-    from pytest_memperf.malloc import named, preload  # which most sessions can do without
+def check_option(config: pytest.Config, name: str) -> None:
+    """Raise UsageMistake where the library that ``--memperf-allocator`` names is not there."""
+    from pytest_memperf.malloc import named, preload
 
-    name = resolve(config, "allocator")
-    if name is None:
-        return None
     try:
         reason = preload.lack(named(name))
         if reason:
             raise UsageMistake(reason)
-        return str(name)
     except UsageMistake as mistake:
         raise UsageMistake(f"{spelling(config, 'allocator')}={name}: {mistake}") from None
 

@@ -74,10 +74,11 @@ def pytest_configure(config: pytest.Config) -> None:
             from pytest_memperf.marker import ini_defaults
 
             ini_defaults(config)  # for the controller of xdist: its workers could not end the session
-        if resolve(config, "allocator"):
-            from pytest_memperf.allocators import allocator_of_all
+        allocator = resolve(config, "allocator")
+        if allocator:
+            from pytest_memperf.allocators import check_option
 
-            allocator_of_all(config)
+            check_option(config, allocator)
         named = resolve(config, "template-plugins")
         if named:
             from pytest_memperf.isolation.plugins import check_names
@@ -110,10 +111,11 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 @pytest.hookimpl(trylast=True)  # its ids come behind those of the test's own parameters
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Have a test run once under each library that its mark names."""
-    if metafunc.definition.get_closest_marker("memperf_allocators") is not None:
+    mark = metafunc.definition.get_closest_marker("memperf_allocators")
+    if mark is not None:
         from pytest_memperf.allocators import parametrize
 
-        parametrize(metafunc)
+        parametrize(metafunc, mark)
 
 
 @pytest.hookimpl(trylast=True)

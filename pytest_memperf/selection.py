@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from pytest_memperf.allocators import allocator_of_all, under_which
+from pytest_memperf.allocators import under_which
 from pytest_memperf.marker import check_defaults, is_measured, settings_of
 from pytest_memperf.metrics.session import registry_of
 from pytest_memperf.model.errors import UsageMistake
@@ -72,7 +72,7 @@ def refuse(config: pytest.Config, mistakes: Mapping[pytest.Item, UsageMistake]) 
 def prepare(config: pytest.Config, measured: list[pytest.Item]) -> None:
     """Parse the settings of each test and register what measures and reports. UsageMistake lists every wrong marker."""
     from pytest_memperf.environment.lists import anything_listed
-    from pytest_memperf.environment.process import allocator
+    from pytest_memperf.environment.process import serving
     from pytest_memperf.isolation.handover import UNDER, isolate
     from pytest_memperf.measure.conditions import CONDITIONS
     from pytest_memperf.measure.perturbation import notes_on_tracers
@@ -85,11 +85,11 @@ def prepare(config: pytest.Config, measured: list[pytest.Item]) -> None:
 
         remains.delete_left_behind()
         remains.give_back_huge_pages()
-    CONDITIONS.allocator = (allocator() or "unknown").partition(" ")[0]
+    CONDITIONS.allocator = serving()
     CONDITIONS.purge = _purging(CONDITIONS.allocator)
     CONDITIONS.notes = notes_on_tracers(config.getoption("trace", False))
     registry = registry_of(config)
-    for_all = allocator_of_all(config)
+    for_all = resolve(config, "allocator")
     check_defaults(config, lambda keywords: parse_settings(keywords, registry))
     mistakes: dict[pytest.Item, UsageMistake] = {}
     parsed: list[tuple[pytest.Item, Settings]] = []

@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
     if not there:
         raise UsageMistake("; ".join(lacking.values()))
     try:
-        usages = in_turns(command, there, rounds, lambda _: None)
+        usages = in_turns(command, there, rounds)
     except CommandFailed as failed:
         print(failed.said, end="", file=sys.stderr)
         print(f"memperf: {command[0]} {failed.how}", file=sys.stderr)

@@ -39,6 +39,11 @@ def allocator() -> str | None:
     return None if library is None else _allocator_in(library)
 
 
+def serving() -> str:
+    """Return the same name without a version, ``unknown`` where nobody can say."""
+    return (allocator() or "unknown").partition(" ")[0]
+
+
 def _allocator_in(file: str) -> str | None:
     name = os.path.basename(file)
     match = _LIBRARY.match(name)

@@ -26,7 +26,7 @@ from pytest_memperf.measure.settings import Settings
 from pytest_memperf.measure.window import Window
 from pytest_memperf.metrics import Registry
 from pytest_memperf.model.metric import Reading
-from pytest_memperf.model.signals import name_of_signal
+from pytest_memperf.model.signals import ending
 
 # pytest's own, which cannot be carried over, by name.
 _OUTCOMES: dict[str, Callable[[str], Any]] = {
@@ -77,8 +77,7 @@ def measure_in_fork(
     remains.delete_left_behind()
     remains.give_back_huge_pages()
     if told is None:
-        how = f"was killed by {name_of_signal(-status)}" if status < 0 else f"ended with status {status}"
-        pytest.fail(f"the fork that called it with {dict(keywords)} {how}", pytrace=False)
+        pytest.fail(f"the fork that called it with {dict(keywords)} {ending(status)}", pytrace=False)
     outcomes, error, where = told
     if isinstance(error, tuple):
         name, message = error

@@ -6,15 +6,19 @@ import ctypes
 from collections.abc import Callable
 from typing import Any
 
+from pytest_memperf.malloc.calls import function
 from pytest_memperf.malloc.library import Heap, Malloc
-from pytest_memperf.malloc.statistics import function, sees
+from pytest_memperf.malloc.statistics import sees
+
+
+def _mallctl(program: ctypes.CDLL) -> Callable[..., int]:
+    return function(program, "mallctl", ctypes.c_int, ctypes.c_char_p, *[ctypes.c_void_p] * 3, ctypes.c_size_t)
 
 
 def _control(program: ctypes.CDLL, name: bytes, value: Any) -> None:
     """Read a value by its name. OSError where there is none."""
     size = ctypes.c_size_t(ctypes.sizeof(value))
-    ask = function(program, "mallctl", ctypes.c_int, ctypes.c_char_p, *[ctypes.c_void_p] * 3, ctypes.c_size_t)
-    error = ask(name, ctypes.byref(value), ctypes.byref(size), None, 0)
+    error = _mallctl(program)(name, ctypes.byref(value), ctypes.byref(size), None, 0)
     if error:
         raise OSError(error, f"jemalloc does not tell its {name.decode()}")
 
@@ -36,9 +40,7 @@ def _serves(program: ctypes.CDLL, malloc: Callable[[int], int]) -> bool:
 
 
 def _heap(program: ctypes.CDLL) -> Heap:
-    function(program, "mallctl", ctypes.c_int, ctypes.c_char_p, *[ctypes.c_void_p] * 3, ctypes.c_size_t)(
-        b"epoch", None, None, ctypes.byref(ctypes.c_uint64(1)), 8
-    )  # the others are as of then
+    _mallctl(program)(b"epoch", None, None, ctypes.byref(ctypes.c_uint64(1)), 8)  # the others are as of then
     return Heap(**{name: _size(program, f"stats.{name}") for name in ("allocated", "active", "resident", "retained")})
 
 
@@ -49,7 +51,7 @@ def _size(program: ctypes.CDLL, name: str) -> int:
 
 
 def _purge(program: ctypes.CDLL) -> Callable[[], object]:
-    act = function(program, "mallctl", ctypes.c_int, ctypes.c_char_p, *[ctypes.c_void_p] * 3, ctypes.c_size_t)
+    act = _mallctl(program)
 
     def purge() -> None:
         act(b"thread.tcache.flush", None, None, None, 0)

@@ -6,8 +6,8 @@ import ctypes
 import os
 from collections.abc import Callable
 
+from pytest_memperf.malloc.calls import function
 from pytest_memperf.malloc.library import Heap, Malloc
-from pytest_memperf.malloc.statistics import function
 
 
 class _Area(ctypes.Structure):

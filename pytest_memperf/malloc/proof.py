@@ -5,15 +5,15 @@ from __future__ import annotations
 import ctypes
 import os
 
-from pytest_memperf.environment.process import allocator
+from pytest_memperf.environment.process import serving
 from pytest_memperf.environment.symbols import library_with
 from pytest_memperf.malloc import Malloc
-from pytest_memperf.malloc.statistics import function
+from pytest_memperf.malloc.calls import function
 
 
 def refuted(malloc: Malloc) -> str | None:
     """Return what shows that it does not serve this process; None where it does."""
-    found = (allocator() or "nobody knows what").partition(" ")[0]
+    found = serving()
     if found != malloc.name:
         return f"malloc is served by {found}, not by {malloc.name}: was LD_PRELOAD removed or refused?"
     program = ctypes.CDLL(None)

@@ -9,13 +9,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cyx import process
 from pytest_memperf.malloc import Malloc, runner
 from pytest_memperf.malloc.preload import VARIABLE, environment_under
-from pytest_memperf.model.signals import name_of_signal
+from pytest_memperf.model.signals import ending
 
 _TAIL = 2_000
 """Bytes of what a command wrote that are kept."""
@@ -65,23 +65,20 @@ def run(command: Sequence[str], malloc: Malloc) -> Usage:
         status = found.pop("status")
         if status:
             output.seek(max(0, output.seek(0, os.SEEK_END) - _TAIL))
-            raise CommandFailed(_how(status), output.read().decode(errors="replace"))
+            raise CommandFailed(ending(status), output.read().decode(errors="replace"))
     return Usage(**found)
 
 
-def in_turns(
-    command: Sequence[str], mallocs: Sequence[Malloc], rounds: int, told: Callable[[str], object]
-) -> dict[str, list[Usage]]:
+def in_turns(command: Sequence[str], mallocs: Sequence[Malloc], rounds: int) -> dict[str, list[Usage]]:
     """Return so many runs under each library, by its name, after one under each that is not counted.
 
-    CommandFailed with the library's name for one that does not end with 0. ``told`` gets the name before each run.
+    CommandFailed with the library's name for one that does not end with 0.
     """
     usages: dict[str, list[Usage]] = {each.name: [] for each in mallocs}
     for number in range(rounds + 1):
         # Each time another one comes first: what the machine does meanwhile is then nobody's alone.
         start = number % len(mallocs)
         for malloc in (*mallocs[start:], *mallocs[:start]):
-            told(malloc.name)
             try:
                 usage = run(command, malloc)
             except CommandFailed as failed:
@@ -93,7 +90,3 @@ def in_turns(
 
 def _end_with_us() -> None:
     process.die_with_parent(signal.SIGKILL)
-
-
-def _how(status: int) -> str:
-    return f"was killed by {name_of_signal(-status)}" if status < 0 else f"ended with status {status}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
 
 _SIZE = 3 * 2**20
@@ -19,10 +18,3 @@ def sees(allocated: Callable[[], int], malloc: Callable[[int], int]) -> bool:
     before = allocated()
     malloc(_SIZE)
     return allocated() - before >= _SIZE
-
-
-def function(program: ctypes.CDLL, name: str, result: type | None, *arguments: type) -> Callable[..., int]:
-    """Return a function of the program with its types. AttributeError where it has none of that name."""
-    found = program[name]  # each time a new one: the types are nobody else's
-    found.restype, found.argtypes = result, arguments
-    return found

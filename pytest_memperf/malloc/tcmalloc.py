@@ -5,8 +5,9 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 
+from pytest_memperf.malloc.calls import function
 from pytest_memperf.malloc.library import Heap, Malloc
-from pytest_memperf.malloc.statistics import function, sees
+from pytest_memperf.malloc.statistics import sees
 
 
 def _version(program: ctypes.CDLL) -> str:

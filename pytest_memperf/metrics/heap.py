@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
 
-from pytest_memperf.environment.process import allocator
+from pytest_memperf.environment.process import serving
 from pytest_memperf.malloc import MALLOCS
 from pytest_memperf.metrics.probe import Observation, Probe
 from pytest_memperf.model.metric import Better, Cost, Metric, Reading, Trust
@@ -23,7 +23,7 @@ def _row(name: str, help: str, better: Better = Better.LOWER, unit: Unit = BYTES
 @cache
 def _serving() -> str:
     """Return the name of what serves malloc in this process, which it does to its end."""
-    return (allocator() or "unknown").partition(" ")[0]
+    return serving()
 
 
 class HeapOfMalloc(Probe):

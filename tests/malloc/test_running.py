@@ -6,12 +6,13 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from pytest_memperf.malloc import MALLOCS, preload
-from pytest_memperf.malloc.running import CommandFailed, in_turns, run
+from pytest_memperf.malloc import MALLOCS, Malloc, preload, running
+from pytest_memperf.malloc.running import CommandFailed, Usage, in_turns, run
 
 GLIBC = MALLOCS["glibc"]
 TOUCH = [
@@ -60,16 +61,22 @@ def test_it_has_this_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_run_that_fails(code: str, how: str) -> None:
     """Is told with its end and its library."""
     with pytest.raises(CommandFailed) as failed:
-        in_turns([sys.executable, "-c", code], [GLIBC], 1, lambda _: None)
+        in_turns([sys.executable, "-c", code], [GLIBC], 1)
     assert failed.value.how == f"{how} under glibc"
     assert failed.value.said == "why\n"
 
 
-def test_turns() -> None:
+def test_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """One run of each that is not counted, and then each library as often, another one first each time."""
     there = [each for each in MALLOCS.values() if preload.lack(each) is None]
     order: list[str] = []
-    usages = in_turns(["true"], there, 2, order.append)
+
+    def noted(command: Sequence[str], malloc: Malloc) -> Usage:
+        order.append(malloc.name)
+        return run(command, malloc)
+
+    monkeypatch.setattr(running, "run", noted)
+    usages = in_turns(["true"], there, 2)
     assert {name: len(runs) for name, runs in usages.items()} == {each.name: 2 for each in there}
     names = [each.name for each in there]
     turns = [order[start : start + len(names)] for start in range(0, len(order), len(names))]

@@ -137,7 +137,7 @@ def test_what_another_library_serves() -> None:
     heap._serving.cache_clear()
     try:
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(heap, "allocator", lambda: "libmine.so")
+            patched.setattr(heap, "serving", lambda: "libmine.so")
             reasons = HeapOfMalloc.unavailable()
     finally:
         heap._serving.cache_clear()
