@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import os
 import sys
 import tempfile
@@ -96,6 +97,12 @@ def placement_as_before() -> Iterator[None]:
 def away_from_the_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Have the programs that a test starts import what is installed, not what lies in the working directory."""
     monkeypatch.chdir(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture
+def no_garbage() -> None:
+    """Collect what earlier tests left, so that none of it closes its files or mappings while this one counts them."""
+    gc.collect()
 
 
 @pytest.fixture(autouse=True)

@@ -40,7 +40,7 @@ MAP_HUGETLB, HUGEPAGE, NOHUGEPAGE, NO_ADVICE, NO_NODE = 0x40000, 14, 15, -1, -1
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+def nothing_is_left(request: pytest.FixtureRequest, no_garbage: None) -> Iterator[None]:
     """Hold each to having given back all that it took, 2 GiB at a time: addresses, memory, descriptors."""
     if "plain" in request.fixturenames:
         request.getfixturevalue("plain")

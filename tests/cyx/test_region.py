@@ -354,6 +354,7 @@ class TestDiscard:
 
         assert 0 in changes
 
+    @pytest.mark.usefixtures("no_garbage")
     @pytest.mark.parametrize("end", ["close", "discard", "del"])
     def test_nothing_is_left(self, end: str) -> None:
         """1,000 regions of four kinds keep neither an address range nor a descriptor."""
@@ -370,6 +371,7 @@ class TestDiscard:
         assert len(os.listdir("/proc/self/fd")) == files_before
 
 
+@pytest.mark.usefixtures("no_garbage")
 class TestMistakes:
     """What cannot be mapped."""
 

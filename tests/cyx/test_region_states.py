@@ -156,6 +156,7 @@ ANYTHING = st.none() | st.integers() | st.text(max_size=5) | st.floats() | st.bi
 SIZES = st.sampled_from([0, 1, PAGE - 1, PAGE, PAGE + 1, 2**31, 2**40, 2**47, 2**62, 2**62 + 1, 2**64, -1])
 
 
+@pytest.mark.usefixtures("no_garbage")
 @given(
     size=SIZES | st.integers(1, MOST) | ANYTHING,
     keywords=st.fixed_dictionaries(

@@ -91,6 +91,7 @@ class TestSequence:
         with pytest.raises(UsageMistake, match=r"in.json was changed while it was read: try again$"):
             lines[2]
 
+    @pytest.mark.usefixtures("no_garbage")
     def test_no_descriptor_is_left(self, tmp_path: Path) -> None:
         """The file is closed with the results, or at once where they cannot be read like this."""
         before = len(os.listdir("/proc/self/fd"))
