@@ -1,0 +1,16 @@
+from types import TracebackType
+
+from typing_extensions import Buffer
+
+from cyx.allocators.allocator import Allocator
+
+class Frame(Allocator):
+    def __init__(self, *, memory: Buffer | None = None, checked: bool = False) -> None: ...
+    def scope(self) -> Scope: ...
+
+class Scope:
+    def __init__(self, frame: Frame) -> None: ...
+    def __enter__(self) -> Frame: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
