@@ -57,6 +57,8 @@ cdef class Allocator:
     cdef readonly bint is_checked
     cdef readonly object memory
     cdef Py_ssize_t[65] held    # by scope: blocks of it that a view still holds
+    cdef size_t* lent           # blocks of it behind Python and NumPy, or NULL
+    cdef readonly size_t begin  # of the memory that was given
     cdef unsigned depth         # scopes open
     cdef object __weakref__
 

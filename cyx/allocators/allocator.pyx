@@ -138,6 +138,7 @@ cdef class Allocator:
         PyObject_GetBuffer(view, &buffer, PyBUF_WRITABLE)
         try:
             self.memory = view
+            self.begin = <uintptr_t>buffer.buf
             return <uintptr_t>buffer.buf, <size_t>buffer.len
         finally:
             PyBuffer_Release(&buffer)
@@ -299,6 +300,8 @@ cdef class Allocator:
 
     cdef int refuse_while_used(self, unsigned depth) except -1:
         """Raise BufferError where a view is alive of a block that would be taken back with the scopes from this depth on."""
+        if depth == 0 and self.lent != NULL and self.lent[0]:
+            raise BufferError(f"{self.lent[0]} blocks of this {self.name} are alive in Python or NumPy: let go of them first")
         used = sum([self.held[i] for i in range(depth, self.depth + 1)])
         if used:
             raise BufferError(f"views of {used} blocks of this {self.name} are alive: let go of them first")

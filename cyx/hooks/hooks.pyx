@@ -1,0 +1,346 @@
+# cython: language_level=3, embedsignature=True
+"""Allocators behind NumPy's arrays and CPython's memory domains, and counts of what these allocate.
+
+CPython has three domains (PEP 445): ``raw``, ``mem`` and ``object``; NumPy asks a data handler (NEP 49), which is a context
+variable: asyncio's tasks inherit it, a new thread has it only where it runs in a copy of the context.
+"""
+
+from cpython.ref cimport Py_DECREF, PyObject
+
+from cyx.allocators.allocator cimport Allocator, handle
+
+import sys
+import sysconfig
+
+cdef extern from "<pthread.h>" nogil:
+    int pthread_atfork(void (*prepare)() noexcept, void (*parent)() noexcept, void (*child)() noexcept)
+
+cdef extern from "counting.h" nogil:
+    int counting_paused
+    int counting_begin(counts* counts)
+    void counting_end(counts* counts)
+    void counting_lock() noexcept
+    void counting_unlock() noexcept
+
+cdef extern from "owners.h":
+    struct owner:
+        handle handle
+        size_t live
+        long serving
+
+    owner* owner_add(handle handle, PyObject* allocator)
+    size_t* owner_live(owner* owner)
+    owner* owner_of(const void* block)
+    PyObject* owner_take_idle()
+    void owners_after_fork() noexcept nogil
+
+cdef extern from "domains.h":
+    struct domain:
+        owner* now
+
+    domain[3] domains
+    void domain_install(int which)
+
+cdef extern from "numpy_data.h":
+    enum:
+        SET_HANDLER
+        GET_HANDLER
+
+    void* numpy_function(object table, int place) except NULL
+    object data_source_make(owner* owner, object before)
+
+cdef extern from "Python.h" nogil:
+    void* PyMem_RawMalloc(size_t size)
+    void PyMem_RawFree(void* block)
+
+cdef extern from "Python.h":
+    void* PyMem_Malloc(size_t size)
+    void PyMem_Free(void* block)
+    void* PyObject_Malloc(size_t size)
+    void PyObject_Free(void* block)
+
+DOMAINS = ("numpy", "object", "mem", "raw")
+PYTHON_DOMAINS = {"raw": 0, "mem": 1, "object": 2}
+
+cdef void after_fork() noexcept nogil:
+    owners_after_fork()
+    counting_unlock()
+
+if pthread_atfork(counting_lock, counting_unlock, after_fork):
+    raise MemoryError("pthread_atfork")
+
+
+cdef void pause() noexcept nogil:
+    global counting_paused
+    counting_paused += 1
+
+
+cdef void resume() noexcept nogil:
+    global counting_paused
+    counting_paused -= 1
+
+
+cdef class NumPyHandler:
+    """NumPy's functions that get and set the handler of this context."""
+
+    cdef void* table_get
+    cdef void* table_set
+
+    def __cinit__(self):
+        import numpy
+
+        core = getattr(numpy, "_core", None) or numpy.core
+        table = core._multiarray_umath._ARRAY_API
+        self.table_get = numpy_function(table, GET_HANDLER)
+        self.table_set = numpy_function(table, SET_HANDLER)
+
+    cdef object get(self):
+        return (<object (*)()>self.table_get)()
+
+    cdef object set(self, handler):
+        """Return the one that was there."""
+        return (<object (*)(object)>self.table_set)(handler)
+
+cdef NumPyHandler numpy_handler = None
+
+
+cdef NumPyHandler handler_of_numpy():
+    global numpy_handler
+    if numpy_handler is None:
+        numpy_handler = NumPyHandler()
+    return numpy_handler
+
+
+def unavailable():
+    """Return why allocations can be neither counted nor sent elsewhere in this interpreter, and the mend; None where they can."""
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return "a free-threaded Python allocates by other ways than its memory domains: use a build with the GIL"
+    if not domains_are_reached():
+        install()
+    if not domains_are_reached():
+        return (
+            "something that does not hand calls on, such as tracemalloc as it was before, took the place of the allocator "
+            "hooks: stop it, or start it later"
+        )
+    return None
+
+
+cdef install():
+    for which in range(3):
+        domain_install(which)
+
+
+cdef bint domains_are_reached():
+    """Tell whether an allocation in each domain is counted."""
+    cdef counts seen
+    cdef void* raw
+    cdef void* mem
+    cdef void* block
+    if not counting_begin(&seen):
+        raise MemoryError("no memory to count allocations with")
+    raw = PyMem_RawMalloc(1)
+    PyMem_RawFree(raw)
+    mem = PyMem_Malloc(1)
+    PyMem_Free(mem)
+    block = PyObject_Malloc(1)
+    PyObject_Free(block)
+    counting_end(&seen)
+    return seen.allocations >= 3
+
+
+cdef require():
+    reason = unavailable()
+    if reason is not None:
+        raise RuntimeError(reason)
+
+
+cdef sweep():
+    """Let go of allocators that are not needed any more."""
+    cdef PyObject* idle = owner_take_idle()
+    while idle != NULL:
+        (<Allocator>idle).lent = NULL
+        Py_DECREF(<object>idle)
+        idle = owner_take_idle()
+
+
+cdef class Counter:
+    """Counts the allocations of a stretch of code: NumPy's data in this context, and CPython's three domains in all threads.
+
+    A context manager, or ``cyx.probes.Interval.counter``. A ``realloc`` counts as an allocation and a free. Objects that
+    Python takes from its free lists (floats, tuples, frames ...) are no allocations. RuntimeError: see ``unavailable``.
+    """
+
+    def __init__(self):
+        require()
+
+    cdef int prepare(self) except -1:
+        """Count what NumPy allocates, too, where it is there; before the start."""
+        cdef NumPyHandler numpy
+        if "numpy" in sys.modules:
+            numpy = handler_of_numpy()
+            self.handler = data_source_make(NULL, numpy.get())
+            self.before = numpy.set(self.handler)
+        return 0
+
+    cdef int begin(self) noexcept nogil:
+        self.running = counting_begin(&self.counts) != 0
+        return self.running
+
+    cdef void end(self) noexcept nogil:
+        if self.running:
+            counting_end(&self.counts)
+            self.running = False
+
+    cdef int put_back(self) except -1:
+        """Undo ``prepare``; after the end."""
+        cdef NumPyHandler numpy
+        if self.handler is not None:
+            numpy = handler_of_numpy()
+            if numpy.get() is self.handler:
+                numpy.set(self.before)
+            self.handler = self.before = None
+        return 0
+
+    def __dealloc__(self):
+        self.end()
+
+    def __enter__(self):
+        if self.running:
+            raise RuntimeError("it counts already")
+        self.prepare()
+        if not self.begin():
+            self.put_back()
+            raise MemoryError("no memory to count allocations with")
+        return self
+
+    def __exit__(self, kind, exception, traceback):
+        self.end()
+        self.put_back()
+
+    @property
+    def allocations(self) -> int:
+        """Blocks allocated."""
+        return self.counts.allocations
+
+    @property
+    def frees(self) -> int:
+        """Blocks freed of those that were allocated in between."""
+        return self.counts.frees
+
+    @property
+    def allocated_bytes(self) -> int:
+        """Bytes asked for, in sum."""
+        return self.counts.allocated
+
+    @property
+    def live_blocks(self) -> int:
+        """Blocks allocated in between that are still there."""
+        return self.counts.live_blocks
+
+    @property
+    def live_bytes(self) -> int:
+        """Bytes of these, as they were asked for."""
+        return self.counts.live
+
+    @property
+    def peak_heap(self) -> int:
+        """The most that the bytes of blocks allocated in between, and not freed yet, ever were."""
+        return self.counts.peak
+
+    @property
+    def size_classes(self) -> dict:
+        """Allocations by size: {2 ** n: those of more than 2 ** (n - 1) and at most 2 ** n bytes}."""
+        return {1 << n: self.counts.classes[n] for n in range(COUNTING_CLASSES) if self.counts.classes[n]}
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether there was memory to keep all blocks in mind; else the counts are too low."""
+        return not self.counts.lost
+
+
+cdef class Swap:
+    """A context manager: while it is entered, the allocator serves the given domains; it returns the allocator.
+
+    ``domains``: any of "numpy", "object", "mem", "raw". Sizes beyond the allocator's ``largest`` go where they went before. Each
+    block goes back to the allocator that it came from, whenever it is freed; the allocator lives until the last one is. ValueError for
+    unknown domains, and for an allocator that cannot serve them; RuntimeError: see ``unavailable``.
+    """
+
+    cdef readonly Allocator allocator
+    cdef readonly tuple domains
+    cdef owner* owner
+    cdef void* before[3]
+    cdef object handler
+    cdef object handler_before
+    cdef bint entered
+
+    def __init__(self, Allocator allocator not None, domains=("numpy",)):
+        if isinstance(domains, str):
+            domains = (domains,)
+        names = tuple(dict.fromkeys(domains))
+        for name in names:
+            if name not in DOMAINS:
+                raise ValueError(f"domains={domains!r}: any of {', '.join(DOMAINS)}")
+        if not names:
+            raise ValueError(f"domains={domains!r}: name at least one of {', '.join(DOMAINS)}")
+        try:
+            allocator.free(allocator.malloc(1, 16))
+        except MemoryError as error:
+            raise ValueError(f"{error}: Python and NumPy need blocks at multiples of 16") from None
+        self.allocator = allocator
+        self.domains = names
+
+    def __enter__(self):
+        cdef NumPyHandler numpy = None
+        if self.entered:
+            raise RuntimeError("this swap is entered already: make another one")
+        require()
+        if "numpy" in self.domains:
+            try:
+                numpy = handler_of_numpy()
+            except ImportError:
+                raise ValueError("domains: there is no numpy to swap the allocator of: pip install numpy") from None
+        sweep()
+        if self.allocator.memory is not None and owner_of(<void*><size_t>self.allocator.begin) != NULL:
+            raise ValueError("the memory of this allocator is a block of another one that serves Python: give it a region")
+        self.owner = owner_add(self.allocator.handle, <PyObject*>self.allocator)
+        if self.owner == NULL:
+            raise RuntimeError("64 allocators have live blocks of Python: let go of these first")
+        self.allocator.lent = owner_live(self.owner)
+        self.owner.serving += 1
+        self.entered = True
+        if numpy is not None:
+            try:
+                self.handler = data_source_make(self.owner, numpy.get())
+            except MemoryError:
+                self.owner.serving -= 1
+                self.entered = False
+                raise
+            self.handler_before = numpy.set(self.handler)
+        for name in self.domains:
+            if name != "numpy":
+                which = PYTHON_DOMAINS[name]
+                self.before[<int>which] = <void*>domains[<int>which].now
+                domains[<int>which].now = self.owner
+        return self.allocator
+
+    def __exit__(self, kind, exception, traceback):
+        cdef NumPyHandler numpy
+        if not self.entered:
+            raise RuntimeError("this swap is not entered")
+        for name in self.domains:
+            if name != "numpy" and domains[<int>PYTHON_DOMAINS[name]].now != self.owner:
+                raise RuntimeError("swaps of one domain end in the opposite order of their beginning")
+        self.entered = False
+        for name in self.domains:
+            if name != "numpy":
+                which = PYTHON_DOMAINS[name]
+                domains[<int>which].now = <owner*>self.before[<int>which]
+        if self.handler is not None:
+            numpy = handler_of_numpy()
+            if numpy.get() is self.handler:
+                numpy.set(self.handler_before)
+            self.handler = self.handler_before = None
+        self.owner.serving -= 1
+        sweep()
+        self.allocator.say()
