@@ -14,6 +14,7 @@ from pytest_memperf.model.errors import UsageMistake
 from pytest_memperf.options import add_options, check_options, is_compared, resolve
 
 if TYPE_CHECKING:
+    from pytest_memperf.fixtures.allocator_swap import AllocatorSwaps
     from pytest_memperf.fixtures.cpu_pinning import CpuPinning
     from pytest_memperf.fixtures.hugepage_region import HugePageRegions
     from pytest_memperf.fixtures.mapped_file import MappedFiles
@@ -174,6 +175,14 @@ def numa_buffer(pytestconfig: pytest.Config) -> Iterator[NumaBuffers]:
     from pytest_memperf.lacking import lacking
 
     yield from _to_the_end_of_the_test(pytestconfig, NumaBuffers(partial(lacking, pytestconfig)))
+
+
+@pytest.fixture
+def allocator_swap(pytestconfig: pytest.Config) -> Iterator[AllocatorSwaps]:
+    """Put an allocator behind NumPy or Python: ``with allocator_swap("slab", domains=["numpy"]) as slab: ...``."""
+    from pytest_memperf.fixtures.allocator_swap import AllocatorSwaps
+
+    yield from _to_the_end_of_the_test(pytestconfig, AllocatorSwaps())
 
 
 @pytest.fixture

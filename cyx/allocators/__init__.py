@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from cyx.allocators.allocator import Allocator, Corruption
@@ -9,7 +10,10 @@ from cyx.allocators.frame import Frame
 from cyx.allocators.pool import Pool
 from cyx.allocators.statistics import SizeClass, Statistics
 
-__all__ = ["Allocator", "Corruption", "Frame", "Pool", "SizeClass", "Statistics", "get_include"]
+__all__ = ["BY_NAME", "Allocator", "Corruption", "Frame", "Pool", "SizeClass", "Statistics", "get_include"]
+
+BY_NAME: dict[str, Callable[[], Allocator]] = {"frame": Frame}
+"""Those that can be made without arguments."""
 
 
 def get_include() -> str:

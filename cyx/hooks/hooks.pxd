@@ -1,7 +1,7 @@
 # cython: language_level=3
 """Counting for Cython code: begin and end of a stretch, and pauses in it, without Python objects made in between."""
 
-cdef extern from "counting.h" nogil:
+cdef extern from "counts.h" nogil:
     enum:
         COUNTING_CLASSES
 
@@ -25,7 +25,7 @@ cdef class Counter:
     cdef object before       # NumPy's, that it took the place of
     cdef bint running
 
-    cdef int prepare(self) except -1
+    cdef int attach(self) except -1
     cdef int begin(self) noexcept nogil
     cdef void end(self) noexcept nogil
-    cdef int put_back(self) except -1
+    cdef int detach(self) except -1

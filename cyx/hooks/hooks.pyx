@@ -11,12 +11,14 @@ from cyx.allocators.allocator cimport Allocator, handle
 
 import sys
 import sysconfig
+import tracemalloc
 
 cdef extern from "<pthread.h>" nogil:
     int pthread_atfork(void (*prepare)() noexcept, void (*parent)() noexcept, void (*child)() noexcept)
 
 cdef extern from "counting.h" nogil:
     int counting_paused
+    int counting_is_on()
     int counting_begin(counts* counts)
     void counting_end(counts* counts)
     void counting_lock() noexcept
@@ -72,12 +74,12 @@ if pthread_atfork(counting_lock, counting_unlock, after_fork):
 
 cdef void pause() noexcept nogil:
     global counting_paused
-    counting_paused += 1
+    counting_paused = 1
 
 
 cdef void resume() noexcept nogil:
     global counting_paused
-    counting_paused -= 1
+    counting_paused = 0
 
 
 cdef class NumPyHandler:
@@ -115,19 +117,21 @@ def unavailable():
     """Return why allocations can be neither counted nor sent elsewhere in this interpreter, and the mend; None where they can."""
     if sysconfig.get_config_var("Py_GIL_DISABLED"):
         return "a free-threaded Python allocates by other ways than its memory domains: use a build with the GIL"
-    if not domains_are_reached():
-        install()
-    if not domains_are_reached():
-        return (
-            "something that does not hand calls on, such as tracemalloc as it was before, took the place of the allocator "
-            "hooks: stop it, or start it later"
-        )
+    if tracemalloc.is_tracing():
+        return "tracemalloc is tracing, which allocates itself, and may take the allocator hooks away at its end: stop it"
     return None
 
 
-cdef install():
-    for which in range(3):
-        domain_install(which)
+cdef require():
+    """Put the hooks into their place, once. RuntimeError where they cannot be, or are not any more."""
+    reason = unavailable()
+    if reason is None:
+        for which in range(3):
+            domain_install(which)
+        if not domains_are_reached():
+            reason = "something that does not hand calls on took the place of the allocator hooks: stop it"
+    if reason is not None:
+        raise RuntimeError(reason)
 
 
 cdef bint domains_are_reached():
@@ -136,22 +140,22 @@ cdef bint domains_are_reached():
     cdef void* raw
     cdef void* mem
     cdef void* block
+    global counting_paused
+    cdef int paused = counting_paused
+    if counting_is_on():  # it was looked at then
+        return True
     if not counting_begin(&seen):
         raise MemoryError("no memory to count allocations with")
+    counting_paused = 0
     raw = PyMem_RawMalloc(1)
     PyMem_RawFree(raw)
     mem = PyMem_Malloc(1)
     PyMem_Free(mem)
     block = PyObject_Malloc(1)
     PyObject_Free(block)
+    counting_paused = paused
     counting_end(&seen)
     return seen.allocations >= 3
-
-
-cdef require():
-    reason = unavailable()
-    if reason is not None:
-        raise RuntimeError(reason)
 
 
 cdef sweep():
@@ -173,7 +177,7 @@ cdef class Counter:
     def __init__(self):
         require()
 
-    cdef int prepare(self) except -1:
+    cdef int attach(self) except -1:
         """Count what NumPy allocates, too, where it is there; before the start."""
         cdef NumPyHandler numpy
         if "numpy" in sys.modules:
@@ -191,8 +195,8 @@ cdef class Counter:
             counting_end(&self.counts)
             self.running = False
 
-    cdef int put_back(self) except -1:
-        """Undo ``prepare``; after the end."""
+    cdef int detach(self) except -1:
+        """Undo ``attach``; after the end."""
         cdef NumPyHandler numpy
         if self.handler is not None:
             numpy = handler_of_numpy()
@@ -207,15 +211,15 @@ cdef class Counter:
     def __enter__(self):
         if self.running:
             raise RuntimeError("it counts already")
-        self.prepare()
+        self.attach()
         if not self.begin():
-            self.put_back()
+            self.detach()
             raise MemoryError("no memory to count allocations with")
         return self
 
     def __exit__(self, kind, exception, traceback):
         self.end()
-        self.put_back()
+        self.detach()
 
     @property
     def allocations(self) -> int:

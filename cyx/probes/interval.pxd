@@ -25,6 +25,7 @@ cdef class Interval:
     cdef system_calls.Counts calls_after
     cdef int calls_error
     cdef bint holds_events  # it has open events, to be closed
+    cdef public object counter       # a cyx.hooks.Counter that is to count allocations, or None
     cdef int reset_error
     cdef int read_error
     cdef rusage entry    # of the thread, before anything was done for this interval

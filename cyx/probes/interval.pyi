@@ -2,6 +2,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
 
+from cyx.hooks import Counter
+
 _T = TypeVar("_T")
 
 class Interval:
@@ -14,6 +16,7 @@ class Interval:
     drained: bool
     track_accessed: bool
     tracepoint: int
+    counter: Counter | None
     def before_start(self) -> None: ...
     def after_stop(self) -> None: ...
     @staticmethod

@@ -11,6 +11,7 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.object cimport PyObject
 
 from cyx cimport clock
+from cyx.hooks cimport hooks
 from cyx.linux cimport RUSAGE_CHILDREN, RUSAGE_SELF, RUSAGE_THREAD, getrusage, rusage
 from cyx.probes cimport batches, peak, procfs, smaps, system_calls, thread_counters
 from cyx.probes.frame_stack cimport lay_out_frame
@@ -37,6 +38,7 @@ cdef long counting = 0       # of them those that count system calls
 
 
 cdef inline void pause() noexcept nogil:
+    hooks.pause()
     if counting:
         system_calls.pause()
 
@@ -44,6 +46,7 @@ cdef inline void pause() noexcept nogil:
 cdef inline void resume() noexcept nogil:
     if counting:
         system_calls.resume()
+    hooks.resume()
 
 
 cdef void touch_stack() noexcept nogil:
@@ -112,6 +115,10 @@ cdef class Interval:
             resume()
             raise
         prepare()
+        if self.counter is not None:  # and nothing of this thread is counted before the resumption
+            hooks.pause()
+            (<hooks.Counter>self.counter).attach()
+            (<hooks.Counter>self.counter).begin()
         if self.tracepoint:
             self.open_events()
         touch_stack()
@@ -163,6 +170,8 @@ cdef class Interval:
         cdef rusage done
         pause()
         self.end.wall_ns = clock.now()
+        if self.counter is not None:
+            (<hooks.Counter>self.counter).end()
         getrusage(RUSAGE_SELF, &self.end.process)
         getrusage(RUSAGE_THREAD, &self.end.thread)
         if self.holds_events:
@@ -202,6 +211,8 @@ cdef class Interval:
                 interval.outer = self.outer
         self.outer = None
         self.close_events()
+        if self.counter is not None:
+            (<hooks.Counter>self.counter).detach()
         self.after_stop()
         if newest is not None:
             getrusage(RUSAGE_THREAD, &done)

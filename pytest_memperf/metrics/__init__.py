@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pytest_memperf.metrics.allocations import Allocations
 from pytest_memperf.metrics.bandwidth import Bandwidth
 from pytest_memperf.metrics.block_reads import BlockReads
 from pytest_memperf.metrics.clocks import Clocks
@@ -36,6 +37,7 @@ BUILT_IN: tuple[type[Probe], ...] = (
     RunDelay,
     BlockReads,
     SystemCalls,
+    Allocations,
     OpenFiles,
     Threads,
     Status,
