@@ -23,12 +23,6 @@ struct domain {
 
 static struct domain domains[DOMAINS]; /* by PyMemAllocatorDomain: raw, mem, object */
 
-/* Inside the original of another domain: what it takes from the raw one is not one more allocation. */
-#ifdef __GLIBC__
-__attribute__((tls_model("initial-exec")))
-#endif
-static __thread int domains_inside;
-
 /* Return who is to serve this size, with the block counted as live, or NULL. */
 static inline struct owner *domain_owner(struct domain *domain, size_t size)
 {
@@ -46,7 +40,7 @@ static inline struct owner *domain_owner(struct domain *domain, size_t size)
 
 static inline void *domain_count(void *block, size_t size)
 {
-    if (counting_is_on() && !domains_inside)
+    if (counting_is_on() && !counting_inside)
         count_allocation(block, size);
     return block;
 }
@@ -58,9 +52,9 @@ static inline void *domain_malloc(struct domain *domain, size_t size)
     if (owner) {
         block = owner_allocate(owner, size);
     } else {
-        domains_inside++;
+        counting_inside++;
         block = domain->original.malloc(domain->original.ctx, size);
-        domains_inside--;
+        counting_inside--;
     }
     return domain_count(block, size);
 }
@@ -77,25 +71,25 @@ static inline void *domain_calloc(struct domain *domain, size_t count, size_t ea
         if (block)
             memset(block, 0, size);
     } else {
-        domains_inside++;
+        counting_inside++;
         block = domain->original.calloc(domain->original.ctx, count, each);
-        domains_inside--;
+        counting_inside--;
     }
     return domain_count(block, size);
 }
 
 static inline void domain_free(struct domain *domain, void *block)
 {
-    if (counting_is_on() && !domains_inside)
+    if (counting_is_on() && !counting_inside)
         count_free(block); /* before somebody else has the address */
     struct owner *owner = owner_of(block);
     if (owner) {
         owner_release(owner, block);
         return;
     }
-    domains_inside++;
+    counting_inside++;
     domain->original.free(domain->original.ctx, block);
-    domains_inside--;
+    counting_inside--;
 }
 
 /* A block goes on with whom it is, unless that one never gives so many bytes. */
@@ -104,20 +98,20 @@ static inline void *domain_realloc(struct domain *domain, void *block, size_t si
     if (!block)
         return domain_malloc(domain, size);
     struct owner *owner = owner_of(block);
-    int counted = counting_is_on() && !domains_inside;
+    int counted = counting_is_on() && !counting_inside;
     struct counted taken = counted ? counting_take_out(block) : (struct counted){0};
     void *moved;
     if (!owner) {
-        domains_inside++;
+        counting_inside++;
         moved = domain->original.realloc(domain->original.ctx, block, size);
-        domains_inside--;
+        counting_inside--;
     } else if (size <= owner->handle.largest) {
         moved = owner->handle.kind->reallocate(owner->handle.state, block, size ? size : 1);
     } else {
         size_t before = owner->handle.kind->size_of(owner->handle.state, block);
-        domains_inside++;
+        counting_inside++;
         moved = domain->original.malloc(domain->original.ctx, size);
-        domains_inside--;
+        counting_inside--;
         if (moved) {
             memcpy(moved, block, before < size ? before : size);
             owner_release(owner, block);

@@ -42,6 +42,38 @@ static void *numpy_function(PyObject *table, int place)
     return functions ? functions[place] : NULL;
 }
 
+/* Calls of the handler behind, which may take its memory from the raw domain. */
+static void *behind_malloc(const data_allocator *behind, size_t size)
+{
+    counting_inside++;
+    void *block = behind->malloc(behind->ctx, size);
+    counting_inside--;
+    return block;
+}
+
+static void *behind_calloc(const data_allocator *behind, size_t count, size_t each)
+{
+    counting_inside++;
+    void *block = behind->calloc(behind->ctx, count, each);
+    counting_inside--;
+    return block;
+}
+
+static void *behind_realloc(const data_allocator *behind, void *block, size_t size)
+{
+    counting_inside++;
+    void *moved = behind->realloc(behind->ctx, block, size);
+    counting_inside--;
+    return moved;
+}
+
+static void behind_free(const data_allocator *behind, void *block, size_t size)
+{
+    counting_inside++;
+    behind->free(behind->ctx, block, size);
+    counting_inside--;
+}
+
 static inline struct owner *data_owner(struct data_source *source, size_t size)
 {
     if (!source->owner || size > source->owner->handle.largest)
@@ -52,7 +84,7 @@ static inline struct owner *data_owner(struct data_source *source, size_t size)
 
 static inline void *data_count(void *block, size_t size)
 {
-    if (counting_is_on())
+    if (counting_is_on() && !counting_inside)
         count_allocation(block, size);
     return block;
 }
@@ -61,7 +93,7 @@ static void *data_malloc(void *context, size_t size)
 {
     struct data_source *source = context;
     struct owner *owner = data_owner(source, size);
-    return data_count(owner ? owner_allocate(owner, size) : source->behind->malloc(source->behind->ctx, size), size);
+    return data_count(owner ? owner_allocate(owner, size) : behind_malloc(source->behind, size), size);
 }
 
 static void *data_calloc(void *context, size_t count, size_t each)
@@ -71,7 +103,7 @@ static void *data_calloc(void *context, size_t count, size_t each)
         return NULL;
     struct owner *owner = data_owner(source, count * each);
     if (!owner)
-        return data_count(source->behind->calloc(source->behind->ctx, count, each), count * each);
+        return data_count(behind_calloc(source->behind, count, each), count * each);
     void *block = owner_allocate(owner, count * each);
     if (block)
         memset(block, 0, count * each);
@@ -86,14 +118,14 @@ static inline int data_is_owned(struct data_source *source, void *block)
 static void data_free(void *context, void *block, size_t size)
 {
     struct data_source *source = context;
-    if (counting_is_on())
+    if (counting_is_on() && !counting_inside)
         count_free(block);
     if (!block)
         return;
     if (data_is_owned(source, block))
         owner_release(source->owner, block);
     else
-        source->behind->free(source->behind->ctx, block, size);
+        behind_free(source->behind, block, size);
 }
 
 static void *data_realloc(void *context, void *block, size_t size)
@@ -101,16 +133,16 @@ static void *data_realloc(void *context, void *block, size_t size)
     struct data_source *source = context;
     if (!block)
         return data_malloc(context, size);
-    int counted = counting_is_on();
+    int counted = counting_is_on() && !counting_inside;
     struct counted taken = counted ? counting_take_out(block) : (struct counted){0};
     void *moved;
     if (!data_is_owned(source, block)) {
-        moved = source->behind->realloc(source->behind->ctx, block, size);
+        moved = behind_realloc(source->behind, block, size);
     } else if (size <= source->owner->handle.largest) {
         moved = source->owner->handle.kind->reallocate(source->owner->handle.state, block, size ? size : 1);
     } else {
         size_t before = source->owner->handle.kind->size_of(source->owner->handle.state, block);
-        moved = source->behind->malloc(source->behind->ctx, size);
+        moved = behind_malloc(source->behind, size);
         if (moved) {
             memcpy(moved, block, before < size ? before : size);
             owner_release(source->owner, block);

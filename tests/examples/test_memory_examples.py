@@ -113,3 +113,11 @@ def test_the_same_work_under_each_library(run_example: Run, results: Results) ->
     assert {each["allocator"] for each in results()} == installed
     if skipped:
         result.stdout.fnmatch_lines(["SKIPPED*is not installed: apt-get install *"])
+
+
+def test_no_frame_allocates(run_example: Run, results: Results) -> None:
+    """The loop with a pool allocates nothing; the careless one eight blocks a frame at most, and more than three."""
+    run_example("game_loop").assert_outcomes(passed=2)
+    counts = {each["window"]: each["metrics"].get("allocations", {}).get("value") for each in results()}
+    assert counts["memperf"] == 0
+    assert 1500 < counts["frames"] < 4500
