@@ -1,7 +1,7 @@
 /* Counts of what is allocated and freed between a start and a stop.
  *
- * While somebody counts, each block allocated is kept in a table, by its address, with its size and its number in the order of
- * allocation. So what is freed later is known by its size, and to have been allocated in this stretch or before it:
+ * While somebody counts, each block allocated is kept in a table, by its address, with its size and the number of the stretch
+ * in which it was allocated. So what is freed later is known by its size, and to be this stretch's or older:
  *     allocations - frees == live_blocks
  * A stretch may lie in another one. One lock holds the table and the counts together; a thread that works for the plugin itself
  * is paused: it counts nothing, but what it frees is forgotten.
@@ -20,16 +20,18 @@
 
 struct counted {
     uintptr_t block; /* 0: free */
-    size_t size;
-    size_t number;
+    uint64_t size : 40;
+    uint64_t stretch : 24; /* number of the innermost stretch that was open */
 };
+static const size_t COUNTING_MOST_SIZE = ((size_t)1 << 40) - 1;
+static const size_t COUNTING_MOST_STRETCHES = ((size_t)1 << 24) - 1;
 
 struct counting {
     atomic_flag taken;
     _Atomic(struct counts *) innermost; /* NULL: nobody counts */
     struct counted *table; /* open addressing; at most half full */
     size_t room, used;
-    size_t number;
+    size_t stretches; /* begun since nobody counted */
 };
 
 static struct counting counting = {.taken = ATOMIC_FLAG_INIT};
@@ -65,7 +67,8 @@ static inline int counting_is_on(void)
 
 static inline size_t counting_slot(uintptr_t block)
 {
-    return (size_t)((block >> 4) * UINT64_C(0x9E3779B97F4A7C15) >> 24) & (counting.room - 1);
+    /* Neighbours stay so, 16 at a time: blocks that come one after the other share lines of the cache. */
+    return ((size_t)((block >> 8) * UINT64_C(0x9E3779B97F4A7C15) >> 24 << 4) + (block >> 4 & 15)) & (counting.room - 1);
 }
 
 static inline struct counted *counting_find(uintptr_t block)
@@ -117,7 +120,7 @@ static inline int counting_class(size_t size)
 static inline void counting_count_free(struct counted row)
 {
     for (struct counts *counts = counting.innermost; counts; counts = counts->outer) {
-        if (row.number < counts->first)
+        if (row.stretch < counts->number)
             continue;
         counts->live_blocks--;
         counts->live -= row.size;
@@ -142,11 +145,12 @@ __attribute__((noinline)) static void count_allocation(void *block, size_t size)
         if (row->block) /* freed where nobody looked */
             counting_forget(row);
         if (!counting_paused) {
-            if (counting.used + 1 > counting.room / 2 && !counting_set_room(counting.room * 2)) {
+            if (counting.used + 1 > counting.room / 2 && !counting_set_room(counting.room * 4)) {
                 counts->lost = 1;
             } else {
                 counting.used++;
-                *counting_find((uintptr_t)block) = (struct counted){(uintptr_t)block, size, counting.number++};
+                *counting_find((uintptr_t)block) = (struct counted){
+                    (uintptr_t)block, size < COUNTING_MOST_SIZE ? size : COUNTING_MOST_SIZE, counts->number};
                 for (; counts; counts = counts->outer) {
                     counts->allocations++;
                     counts->allocated += size;
@@ -224,8 +228,11 @@ static int counting_begin(struct counts *counts)
             memset(counting.table, 0, counting.room * sizeof *counting.table);
         counting.used = 0;
     }
+    if (counting.innermost && counting.stretches == COUNTING_MOST_STRETCHES)
+        begun = 0;
     if (begun) {
-        counts->first = counting.number;
+        counting.stretches = counting.innermost ? counting.stretches + 1 : 0;
+        counts->number = counting.stretches;
         counts->outer = counting.innermost;
         counting.innermost = counts;
     }

@@ -11,7 +11,7 @@ struct counts {
     size_t allocated;          /* bytes asked for */
     size_t live_blocks, live, peak;
     size_t classes[COUNTING_CLASSES]; /* allocations by size */
-    size_t first;              /* number of the first block of the stretch */
+    size_t number;             /* of the stretch, since the outermost one began */
     int lost;                  /* the table could not grow: the counts are too low */
     struct counts *outer;      /* the stretch that this one lies in */
 };
