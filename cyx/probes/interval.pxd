@@ -2,7 +2,7 @@
 """The counters of one stretch of code, read at its start and at its stop."""
 
 from cyx.linux cimport rusage
-from cyx.probes cimport smaps
+from cyx.probes cimport smaps, system_calls
 from cyx.probes.peak cimport Peak
 from cyx.probes.snapshot cimport Snapshot
 
@@ -20,6 +20,11 @@ cdef class Interval:
     cdef smaps.Accessed largest      # the largest part that a reading showed
     cdef smaps.Accessed together     # the sum of all parts
     cdef int accessed_error
+    cdef public long tracepoint      # of raw_syscalls/sys_enter, where system calls are to be counted, else 0
+    cdef system_calls.Counts calls_before
+    cdef system_calls.Counts calls_after
+    cdef int calls_error
+    cdef bint holds_events  # it has open events, to be closed
     cdef int reset_error
     cdef int read_error
     cdef rusage entry    # of the thread, before anything was done for this interval
@@ -28,6 +33,8 @@ cdef class Interval:
     cdef readonly bint finished
     cdef Interval outer  # the next open interval of the process
     cdef void take_accessed(self)
+    cdef int open_events(self) except -1
+    cdef void close_events(self)
     cdef void disown(self, const rusage* before, const rusage* after)
     cdef void weigh_peak(self, long threads)
     cdef int begin_reading(self) except -1

@@ -12,23 +12,17 @@ from cpython.object cimport PyObject
 
 from cyx cimport clock
 from cyx.linux cimport RUSAGE_CHILDREN, RUSAGE_SELF, RUSAGE_THREAD, getrusage, rusage
-from cyx.probes cimport batches, peak, procfs, smaps, thread_counters
+from cyx.probes cimport batches, peak, procfs, smaps, system_calls, thread_counters
 from cyx.probes.frame_stack cimport lay_out_frame
 
 import os
 
+from cyx.probes.system_calls import reason_of
+
 __tracebackhide__ = True  # pytest shows what the measured function does
 
-cdef extern from *:
-    """
-    /* Where the code of this module begins (crti.o) and ends (the linker). */
-    extern void _init(void) __attribute__((visibility("hidden")));
-    extern const char etext[] __attribute__((visibility("hidden")));
-    static void touch_code(long step) {
-        for (volatile const char *place = (volatile const char *)_init; place < etext; place += step) (void)*place;
-    }
-    """
-    void touch_code(long step) nogil
+cdef extern from "own_code.h" nogil:
+    void touch_code(long step)
 
 cdef extern from "Python.h":
     object PyObject_Vectorcall(object function, PyObject** arguments, size_t count, PyObject* names)
@@ -39,6 +33,17 @@ cdef enum:
 
 cdef long page = procfs.page_size()
 cdef Interval newest = None  # the open intervals of this process, linked by .outer
+cdef long counting = 0       # of them those that count system calls
+
+
+cdef inline void pause() noexcept nogil:
+    if counting:
+        system_calls.pause()
+
+
+cdef inline void resume() noexcept nogil:
+    if counting:
+        system_calls.resume()
 
 
 cdef void touch_stack() noexcept nogil:
@@ -94,14 +99,23 @@ cdef class Interval:
         cdef long switches
         cdef int _attempt
         if self.running or self.finished:
+            if self.entered:
+                resume()
             raise RuntimeError("an interval is started once; make a new one")
         cdef bint nested = newest is not None
         if nested and not self.entered:
+            pause()
             getrusage(RUSAGE_THREAD, &self.entry)
-        self.before_start()
+        try:
+            self.before_start()
+        except BaseException:  # an interrupt: there will be no stop
+            resume()
+            raise
         prepare()
+        if self.tracepoint:
+            self.open_events()
         touch_stack()
-        touch_code(page)  # it has not run yet, or the kernel has taken it back
+        touch_code(page)
         if self.drained and self.narrow:
             peak.drain()
         peak.lay_out(&self.peak)
@@ -119,6 +133,8 @@ cdef class Interval:
                 peak.disturb(&interval.peak, 0)
                 interval = interval.outer
         self.reset_error = peak.begin(&self.peak)
+        if self.holds_events:
+            self.calls_error = system_calls.begin(&self.calls_before)
         self.begin.resident = memory.resident
         self.begin.shared = memory.shared
         self.running = True
@@ -137,6 +153,7 @@ cdef class Interval:
         self.begin.wall_ns = clock.now()
         if nested and self.outer is not None:
             self.outer.disown(&self.entry, &self.begin.thread)
+        resume()
 
     cdef int end_reading(self) except -1:
         global newest
@@ -144,12 +161,16 @@ cdef class Interval:
         cdef procfs.Status status
         cdef Interval interval
         cdef rusage done
+        pause()
         self.end.wall_ns = clock.now()
         getrusage(RUSAGE_SELF, &self.end.process)
         getrusage(RUSAGE_THREAD, &self.end.thread)
+        if self.holds_events:
+            self.calls_error = system_calls.read_counts(&self.calls_after) or self.calls_error
         if self.count_children:
             getrusage(RUSAGE_CHILDREN, &self.end.children)
         if not self.running:
+            resume()
             raise RuntimeError("the interval is not running")
         self.running = False
         self.finished = True
@@ -180,10 +201,27 @@ cdef class Interval:
             if interval is not None:
                 interval.outer = self.outer
         self.outer = None
+        self.close_events()
         self.after_stop()
         if newest is not None:
             getrusage(RUSAGE_THREAD, &done)
             newest.disown(&self.end.thread, &done)
+        resume()
+
+    cdef int open_events(self) except -1:
+        global counting
+        self.calls_error = system_calls.open_events(self.tracepoint)
+        if self.calls_error == 0:
+            self.holds_events = True
+            counting += 1
+        return 0
+
+    cdef void close_events(self):
+        global counting
+        if self.holds_events:
+            self.holds_events = False
+            counting -= 1
+            system_calls.close_events()
 
     cdef void disown(self, const rusage* before, const rusage* after):
         """Take what this thread faulted in between from this interval and those outside of it: it was our own."""
@@ -352,6 +390,23 @@ cdef class Interval:
         )
 
     @property
+    def system_calls(self):
+        """How often all threads entered a system call, and those of brk, mmap, munmap and madvise among them.
+
+        None if it was not asked for by ``tracepoint``, the number of the tracepoint ``raw_syscalls/sys_enter``. OSError
+        where they could not be counted. What starting and stopping any interval enters is not in it.
+        """
+        cdef int kind
+        self.require_finished()
+        if not self.tracepoint:
+            return None
+        if self.calls_error:
+            raise OSError(self.calls_error, reason_of(self.calls_error))
+        return tuple([
+            self.calls_after.entered[kind] - self.calls_before.entered[kind] for kind in range(system_calls.CALL_KINDS)
+        ])
+
+    @property
     def errors(self):
         """(errno of reading /proc, errno of resetting the high-water mark); 0 where all went well."""
         return self.read_error, self.reset_error
@@ -369,10 +424,16 @@ cdef class Bracket:
     def opened(self):
         """Return the interval to start, at once: what is done from here on is not taken for an open one's faults."""
         cdef rusage entry
+        cdef Interval interval
         cdef bint nested = newest is not None
         if nested:
+            pause()
             getrusage(RUSAGE_THREAD, &entry)
-        cdef Interval interval = self.opening()
+        try:
+            interval = self.opening()
+        except BaseException:
+            resume()
+            raise
         if nested:
             interval.entry = entry
             interval.entered = True

@@ -9,8 +9,8 @@ period doubles.
 from libc.stdlib cimport calloc, free
 
 from cyx cimport clock
-from cyx.linux cimport CLOCK_MONOTONIC, O_CLOEXEC, O_RDONLY, close, open, pread, timespec
-from cyx.probes cimport procfs
+from cyx.linux cimport CLOCK_MONOTONIC, O_CLOEXEC, O_RDONLY, SYS_gettid, close, open, pread, syscall, timespec
+from cyx.probes cimport procfs, system_calls
 from cyx.probes.interval cimport Interval
 
 import os
@@ -78,6 +78,8 @@ cdef void* run(void* argument) noexcept nogil:
     cdef State* state = <State*>argument
     cdef timespec until
     cdef long due
+    cdef long thread = syscall(SYS_gettid)
+    system_calls.leave_out(thread)
     take(state)
     due = clock.now()
     while not atomic_load(&state.stopping):
@@ -87,6 +89,7 @@ cdef void* run(void* argument) noexcept nogil:
         atomic_store(&state.ready, 1)
         clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL)
         take(state)
+    system_calls.leave_out_no_more(thread)
     return NULL
 
 

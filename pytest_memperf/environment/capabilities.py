@@ -13,6 +13,7 @@ from cyx import page_cache, process
 from cyx.probes import perf
 from pytest_memperf.environment.files import inside, number, selected
 from pytest_memperf.environment.numa import placement_unavailable
+from pytest_memperf.environment.tracefs import counting_unavailable
 
 _MADV_POPULATE_WRITE = 23
 _HOST_ONLY = "on the host, as root: "
@@ -90,19 +91,6 @@ def drop_from_the_page_cache() -> str | None:
     return None
 
 
-def tracepoints() -> str | None:
-    """Look for the list of tracepoints; it is never mounted here."""
-    events = Path("/sys/kernel/tracing/events")
-    try:
-        if any(events.iterdir()):
-            return None
-    except PermissionError:
-        return f"{events} cannot be read: run as root"
-    except OSError:
-        pass
-    return f"tracefs is not mounted: {_HOST_ONLY}mount -t tracefs tracefs /sys/kernel/tracing"
-
-
 def transparent_huge_pages() -> str | None:
     """Look at the kernel's setting of transparent huge pages."""
     setting = selected(Path("/sys/kernel/mm/transparent_hugepage/enabled"))
@@ -132,7 +120,7 @@ CAPABILITIES: tuple[Capability, ...] = (
     Capability("page cache statistics", "checks of cold and warm files", page_cache.cachestat_unavailable),
     Capability("perf software events", "independent counts of faults", perf.unavailable),
     Capability("perf hardware events", "cycles and cache misses", perf.cycles_unavailable),
-    Capability("tracepoints", "counts of system calls", tracepoints),
+    Capability("tracepoints", "counts of system calls", counting_unavailable),
     Capability("transparent huge pages", "tests of huge pages", transparent_huge_pages),
     Capability("reserved huge pages", "tests of huge pages", reserved_huge_pages),
     Capability("NUMA placement", "numa_buffer", placement_unavailable),

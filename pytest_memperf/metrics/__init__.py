@@ -17,6 +17,7 @@ from pytest_memperf.metrics.resident import ResidentMemory
 from pytest_memperf.metrics.run_delay import RunDelay
 from pytest_memperf.metrics.shares import Shares
 from pytest_memperf.metrics.status import Status
+from pytest_memperf.metrics.system_calls import SystemCalls
 from pytest_memperf.metrics.working_set import WorkingSet
 
 __all__ = ["BUILT_IN", "Observation", "Probe", "Probes", "Registry"]
@@ -34,6 +35,7 @@ BUILT_IN: tuple[type[Probe], ...] = (
     Interference,
     RunDelay,
     BlockReads,
+    SystemCalls,
     OpenFiles,
     Threads,
     Status,
