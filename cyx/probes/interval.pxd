@@ -2,7 +2,7 @@
 """The counters of one stretch of code, read at its start and at its stop."""
 
 from cyx.linux cimport rusage
-from cyx.probes cimport smaps, system_calls
+from cyx.probes cimport malloc_calls, smaps, system_calls
 from cyx.probes.peak cimport Peak
 from cyx.probes.snapshot cimport Snapshot
 
@@ -25,6 +25,12 @@ cdef class Interval:
     cdef system_calls.Counts calls_after
     cdef int calls_error
     cdef bint holds_events  # it has open events, to be closed
+    cdef public bint count_mallocs
+    cdef malloc_calls.Totals mallocs_before
+    cdef malloc_calls.Totals mallocs_after
+    cdef long heap_peak      # bytes, as inner intervals found it before they began it anew
+    cdef bint holds_mallocs  # it counts
+    cdef bint mallocs_known  # it has counted
     cdef int reset_error
     cdef int read_error
     cdef rusage entry    # of the thread, before anything was done for this interval
@@ -35,6 +41,7 @@ cdef class Interval:
     cdef void take_accessed(self)
     cdef int open_events(self) except -1
     cdef void close_events(self)
+    cdef void begin_mallocs(self)
     cdef void disown(self, const rusage* before, const rusage* after)
     cdef void weigh_peak(self, long threads)
     cdef int begin_reading(self) except -1
