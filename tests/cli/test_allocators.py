@@ -103,7 +103,10 @@ class TestCommand:
         (["--rounds=0", "--", "true"], "--rounds=0: give a whole number from 1 up"),
         (["--only=jemaloc", "--", "true"], "--only=jemaloc: there is no allocator 'jemaloc'; did you mean 'jemalloc'?"),
         (["--", "no-such-command"], "there is no command 'no-such-command': give its name on PATH, or its path"),
-        (["list", "--", "true"], "memperf allocators list takes no command, no --rounds and no --count: leave them out"),
+        (
+            ["list", "--", "true"],
+            "memperf allocators list takes no command, no --rounds and no --count: leave them out",
+        ),
     ],
 )
 def test_mistakes(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
