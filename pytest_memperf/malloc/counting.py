@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import importlib.machinery
+import os
 import re
 import struct
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,22 +83,24 @@ def environment_counted(environment: Mapping[str, str]) -> dict[str, str]:
 
 @contextmanager
 def counts_of_processes() -> Iterator[CountsFile]:
-    """Return a file for the counts of the processes of a command; it goes at the end."""
-    with tempfile.NamedTemporaryFile(prefix="memperf-malloc-") as file:
+    """Return a file for the counts of a command's processes. It is on no disk, and goes with this process."""
+    fd = os.memfd_create("memperf-malloc-counts", os.MFD_CLOEXEC)
+    with open(fd, "r+b", buffering=0) as file:
         file.truncate(_HEAD.size + _PLACES * ctypes.sizeof(_Place))
-        yield CountsFile(Path(file.name))
+        yield CountsFile(fd)
 
 
 class CountsFile:
     """preload_file of cyx/preload.h."""
 
-    def __init__(self, path: Path) -> None:
-        """Take the file at this path."""
-        self.path = path
+    def __init__(self, fd: int) -> None:
+        """Take the file of this descriptor."""
+        self._fd = fd
+        self.path = Path(f"/proc/{os.getpid()}/fd/{fd}")
 
     def read(self) -> Counts | str:
         """Return what all processes together took, or why that is not known."""
-        content = self.path.read_bytes()
+        content = os.pread(self._fd, _HEAD.size + _PLACES * ctypes.sizeof(_Place), 0)
         (taken,) = _HEAD.unpack_from(content)
         if not taken:
             return "no process of the command loaded the library that counts: it removes LD_PRELOAD"
