@@ -3,6 +3,7 @@
 
 from cyx.linux cimport rusage
 from cyx.probes cimport smaps, system_calls
+from cyx.probes cimport malloc_calls, smaps, system_calls
 from cyx.probes.peak cimport Peak
 from cyx.probes.snapshot cimport Snapshot
 
@@ -26,6 +27,12 @@ cdef class Interval:
     cdef int calls_error
     cdef bint holds_events  # it has open events, to be closed
     cdef public object counter       # a cyx.hooks.Counter that is to count allocations, or None
+    cdef public bint count_mallocs
+    cdef malloc_calls.Totals mallocs_before
+    cdef malloc_calls.Totals mallocs_after
+    cdef long heap_peak      # bytes, as inner intervals found it before they began it anew
+    cdef bint holds_mallocs  # it counts
+    cdef bint mallocs_known  # it has counted
     cdef int reset_error
     cdef int read_error
     cdef rusage entry    # of the thread, before anything was done for this interval
@@ -36,6 +43,7 @@ cdef class Interval:
     cdef void take_accessed(self)
     cdef int open_events(self) except -1
     cdef void close_events(self)
+    cdef void begin_mallocs(self)
     cdef void disown(self, const rusage* before, const rusage* after)
     cdef void weigh_peak(self, long threads)
     cdef int begin_reading(self) except -1

@@ -14,6 +14,7 @@ from cyx cimport clock
 from cyx.hooks cimport hooks
 from cyx.linux cimport RUSAGE_CHILDREN, RUSAGE_SELF, RUSAGE_THREAD, getrusage, rusage
 from cyx.probes cimport batches, peak, procfs, smaps, system_calls, thread_counters
+from cyx.probes cimport batches, malloc_calls, peak, procfs, smaps, system_calls, thread_counters
 from cyx.probes.frame_stack cimport lay_out_frame
 
 import os
@@ -35,15 +36,20 @@ cdef enum:
 cdef long page = procfs.page_size()
 cdef Interval newest = None  # the open intervals of this process, linked by .outer
 cdef long counting = 0       # of them those that count system calls
+cdef long counting_mallocs = 0
 
 
 cdef inline void pause() noexcept nogil:
     hooks.pause()
     if counting:
         system_calls.pause()
+    if counting_mallocs:
+        malloc_calls.pause()
 
 
 cdef inline void resume() noexcept nogil:
+    if counting_mallocs:
+        malloc_calls.resume()
     if counting:
         system_calls.resume()
     hooks.resume()
@@ -95,7 +101,7 @@ cdef class Interval:
     # As C functions: a search for a method in the subclass would allocate within the window.
 
     cdef int begin_reading(self) except -1:
-        global newest
+        global newest, counting_mallocs
         cdef procfs.Statm memory
         cdef procfs.Status status
         cdef Interval interval
@@ -121,6 +127,9 @@ cdef class Interval:
             (<hooks.Counter>self.counter).begin()
         if self.tracepoint:
             self.open_events()
+        if self.count_mallocs and malloc_calls.there():
+            self.holds_mallocs = True
+            counting_mallocs += 1
         touch_stack()
         touch_code(page)
         if self.drained and self.narrow:
@@ -140,6 +149,8 @@ cdef class Interval:
                 peak.disturb(&interval.peak, 0)
                 interval = interval.outer
         self.reset_error = peak.begin(&self.peak)
+        if self.holds_mallocs:
+            self.begin_mallocs()
         if self.holds_events:
             self.calls_error = system_calls.begin(&self.calls_before)
         self.begin.resident = memory.resident
@@ -169,6 +180,8 @@ cdef class Interval:
         cdef Interval interval
         cdef rusage done
         pause()
+        if self.holds_mallocs:
+            malloc_calls.read(&self.mallocs_after)
         self.end.wall_ns = clock.now()
         if self.counter is not None:
             (<hooks.Counter>self.counter).end()
@@ -228,11 +241,23 @@ cdef class Interval:
         return 0
 
     cdef void close_events(self):
-        global counting
+        global counting, counting_mallocs
         if self.holds_events:
             self.holds_events = False
             counting -= 1
             system_calls.close_events()
+        if self.holds_mallocs:
+            self.holds_mallocs = False
+            self.mallocs_known = True
+            counting_mallocs -= 1
+
+    cdef void begin_mallocs(self):
+        cdef Interval interval = newest
+        malloc_calls.read(&self.mallocs_before)
+        while interval is not None:  # this one begins the peak anew
+            interval.heap_peak = max(interval.heap_peak, self.mallocs_before.peak)
+            interval = interval.outer
+        malloc_calls.begin(&self.mallocs_before)
 
     cdef void disown(self, const rusage* before, const rusage* after):
         """Take what this thread faulted in between from this interval and those outside of it: it was our own."""
@@ -416,6 +441,32 @@ cdef class Interval:
         return tuple([
             self.calls_after.entered[kind] - self.calls_before.entered[kind] for kind in range(system_calls.CALL_KINDS)
         ])
+
+    @property
+    def mallocs(self):
+        """What went through malloc, by name: counts, and bytes.
+
+        ``mallocs``: blocks that were asked for, ``small`` of them up to 512 bytes, ``medium`` up to 128 KiB and
+        ``large`` beyond; ``frees``: those given back; ``reallocs``: those that were to have another size;
+        ``requested``: the bytes asked for; ``peak``: the largest growth of the usable bytes of blocks that were held at
+        once. None if it was not asked for by ``count_mallocs``, or the process was started without the library that
+        counts.
+        """
+        cdef malloc_calls.Totals* end = &self.mallocs_after
+        cdef malloc_calls.Totals* begin = &self.mallocs_before
+        self.require_finished()
+        if not self.mallocs_known:
+            return None
+        return {
+            "mallocs": end.mallocs - begin.mallocs,
+            "frees": end.frees - begin.frees,
+            "reallocs": end.reallocs - begin.reallocs,
+            "requested": end.requested - begin.requested,
+            "peak": max(self.heap_peak, end.peak) - begin.live,
+            "small": end.small - begin.small,
+            "medium": end.medium - begin.medium,
+            "large": end.large - begin.large,
+        }
 
     @property
     def errors(self):

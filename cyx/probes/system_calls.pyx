@@ -2,8 +2,9 @@
 """How many system calls the threads of this process enter, without those of the plugin itself.
 
 Each thread that is there has a group of perf events on the tracepoint ``raw_syscalls/sys_enter``, which the threads
-that it starts inherit. While the plugin works, the group of the thread on which it does so is off: ``pause`` and ``resume``.
-A pause enters two calls before the group is off, and these are taken off again; a resume enters none after it is on:
+that it starts inherit. While the plugin works, the group of the thread on which it does so is off: ``pause`` and
+``resume``. A pause enters two calls before the group is off, and these are taken off again; a resume enters none after
+it is on:
 
     calls of the process = sum of the events over all groups - 2 x pauses
 

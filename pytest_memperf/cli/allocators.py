@@ -15,10 +15,11 @@ from statistics import median
 from typing import Any
 
 from pytest_memperf.environment import executable
-from pytest_memperf.malloc import MALLOCS, Malloc, named, preload
-from pytest_memperf.malloc.running import CommandFailed, Usage, in_turns
+from pytest_memperf.malloc import MALLOCS, Malloc, counting, named, preload
+from pytest_memperf.malloc.counting import Counts
+from pytest_memperf.malloc.running import CommandFailed, Usage, counted, in_turns
 from pytest_memperf.model.errors import UsageMistake
-from pytest_memperf.model.units import BYTES, COUNT, SECONDS, Unit
+from pytest_memperf.model.units import BYTES, COUNT, SECONDS, SHARE, Unit
 from pytest_memperf.model.values import number_or_text, whole
 from pytest_memperf.report.table import Cell, align, text_lines
 
@@ -29,12 +30,17 @@ memperf allocators -- COMMAND     the command under each, in turns
 
 Figures are medians, beside those of the first library as ratios. One run under each comes before and is not counted.
 The command gets no input, and its output is dropped. Peaks are of the largest of its processes.
+With --count one more run under each counts what all its processes take through malloc: blocks, bytes asked for, the
+most bytes held at once (by their usable sizes, of one process), and the fragmentation of its heap when it ended.
 
 Exit code: 0, 1 where the command does not end with 0 under one of them, 2 for a mistake in the call.
 """
 _ROUNDS = 5
 _UNITS: Mapping[str, Unit] = {
     "wall_time": SECONDS, "cpu_time": SECONDS, "minor_faults": COUNT, "major_faults": COUNT, "peak_rss": BYTES,
+}  # fmt: skip
+_COUNTED: Mapping[str, Unit] = {
+    "mallocs": COUNT, "frees": COUNT, "reallocs": COUNT, "requested": BYTES, "peak": BYTES, "fragmentation": SHARE,
 }  # fmt: skip
 _PROVE = """
 import sys
@@ -54,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--only", metavar="NAMES", help=f"of {', '.join(MALLOCS)}, separated by commas; the first leads"
     )
     parser.add_argument("--rounds", metavar="NUMBER", help=f"how often the command runs under each ({_ROUNDS})")
+    parser.add_argument("--count", action="store_true", help="count what goes through malloc, in a run of its own")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.set_defaults(pytest_arguments=[])
     parser.epilog = EPILOG
@@ -64,8 +71,8 @@ def run(options: argparse.Namespace) -> int:
     command = options.pytest_arguments
     chosen = _chosen(options.only)
     if options.list:
-        if command or options.rounds is not None:
-            raise UsageMistake("memperf allocators list takes no command and no --rounds: leave them out")
+        if command or options.rounds is not None or options.count:
+            raise UsageMistake("memperf allocators list takes no command, no --rounds and no --count: leave them out")
         return _show([_state_of(each) for each in chosen], options.json)
     if not command:
         raise UsageMistake("name a command: memperf allocators -- COMMAND, or memperf allocators list")
@@ -80,18 +87,22 @@ def run(options: argparse.Namespace) -> int:
     there = [each for each in chosen if each.name not in lacking]
     if not there:
         raise UsageMistake("; ".join(lacking.values()))
+    reason = counting.lack() if options.count else None
+    if reason:
+        raise UsageMistake(f"--count: {reason}")
     try:
         usages = in_turns(command, there, rounds)
+        counts = counted(command, there) if options.count else {}
     except CommandFailed as failed:
         print(failed.said, end="", file=sys.stderr)
         print(f"memperf: {command[0]} {failed.how}", file=sys.stderr)
         return FAILED
     if options.json:
-        print(json.dumps(_as_json(command, usages, lacking), indent=2))
+        print(json.dumps(_as_json(command, usages, counts, lacking), indent=2))
         return 0
-    for line in text_lines(_table(usages)):
-        print(line)
-    for reason in lacking.values():
+    tables = [_table(usages), *([_table_of_counts(counts)] if counts else [])]
+    print("\n\n".join("\n".join(text_lines(table)) for table in tables))
+    for reason in (*lacking.values(), *(f"{name}: {each}" for name, each in counts.items() if isinstance(each, str))):
         print(reason)
     return 0
 
@@ -180,13 +191,40 @@ def _table(usages: Mapping[str, Sequence[Usage]]) -> list[list[Cell]]:
     return align([[Cell(text) for text in row] for row in rows])
 
 
+def _table_of_counts(counts: Mapping[str, Counts | str]) -> list[list[Cell]]:
+    """Return a row for each library: what went through malloc."""
+    rows = [["allocator", "processes", *_COUNTED]]
+    for library, found in counts.items():
+        if isinstance(found, str):
+            rows.append([library, *["-"] * (len(_COUNTED) + 1)])
+            continue
+        values = [(getattr(found, name), unit) for name, unit in _COUNTED.items()]
+        rows.append(
+            [library, str(found.processes), *("-" if value is None else unit.format(value) for value, unit in values)]
+        )
+    return align([[Cell(text) for text in row] for row in rows])
+
+
 def _as_json(
-    command: Sequence[str], usages: Mapping[str, Sequence[Usage]], lacking: Mapping[str, str]
+    command: Sequence[str],
+    usages: Mapping[str, Sequence[Usage]],
+    counts: Mapping[str, Counts | str],
+    lacking: Mapping[str, str],
 ) -> dict[str, Any]:
+    def counted_under(library: str) -> dict[str, Any]:
+        found = counts.get(library)
+        if found is None:
+            return {}
+        return {"counts": {"unavailable": found} if isinstance(found, str) else asdict(found)}
+
     return {
         "command": list(command),
         "allocators": {
-            library: {**{name: _middle(runs, name) for name in _UNITS}, "runs": [asdict(each) for each in runs]}
+            library: {
+                **{name: _middle(runs, name) for name in _UNITS},
+                **counted_under(library),
+                "runs": [asdict(each) for each in runs],
+            }
             for library, runs in usages.items()
         },
         "unavailable": dict(lacking),

@@ -51,6 +51,8 @@ class Isolated:
     timeout: Timeout
     allocator: str | None = None
     """The library that serves malloc; None for the one that is there."""
+    counted: bool = False
+    """Whether what goes through malloc is to be counted."""
     run: ChildRun | None = None
     """Of the run that is under way."""
 
@@ -67,15 +69,15 @@ class Driver:
         self._plugins = TemplatePlugins(config, limits.template_plugins)
         self._bases: dict[str, BaseTemplate | TemplateFailure] = {}
         self._modules: dict[tuple[str, str], ModuleTemplate | TemplateFailure] = {}
-        self._recipes: dict[tuple[str | None, ...], tuple[dict[str, Any], str]] = {}
+        self._recipes: dict[tuple[str | bool | None, ...], tuple[dict[str, Any], str]] = {}
         self._children = 0
         self.first_layout = 0
         """The seed of the layout that tests run in, the only one unless --memperf-layouts asks for more."""
         _share_log_file(config)
 
-    def isolate(self, item: pytest.Item, position: int, timeout: Timeout, allocator: str | None = None) -> None:
-        """Let this test run in a child for at most so long; see Isolated."""
-        item.stash[_ISOLATED] = Isolated(position, timeout, allocator)
+    def isolate(self, item: pytest.Item, isolated: Isolated) -> None:
+        """Let this test run in a child."""
+        item.stash[_ISOLATED] = isolated
         item.setup = lambda: self._setup(item)  # type: ignore[method-assign]
         item.runtest = lambda: self._call(item)  # type: ignore[method-assign]
         item.teardown = lambda: self._teardown(item)  # type: ignore[method-assign]
@@ -219,22 +221,23 @@ class Driver:
                 f"the test needs {' or '.join(lacking)}, which its template does not load: "
                 f"add {lacking[0]!r} to memperf_template_plugins"
             )
-        allocator = item.stash[_ISOLATED].allocator
-        reason = _lack(allocator)
+        isolated = item.stash[_ISOLATED]
+        reason = _lack(isolated.allocator)
         if reason:
             raise TemplateFailure(reason)
-        recipe, text = self._recipe(plugins, seed, allocator)
+        recipe, text = self._recipe(plugins, seed, isolated)
         base = _once(self._bases, text, lambda: BaseTemplate(recipe, getattr(self._config.option, "capture", "no")))
         module = str(item.path)
         make = partial(ModuleTemplate, base, {"module": module}, self._limits.cow_limit)
         return _once(self._modules, (text, module), make)
 
-    def _recipe(self, plugins: dict[str, Any], seed: int, allocator: str | None) -> tuple[dict[str, Any], str]:
+    def _recipe(self, plugins: dict[str, Any], seed: int, isolated: Isolated) -> tuple[dict[str, Any], str]:
         """Return the recipe of a base template and its text, made once for each set of plugins, layout, allocator."""
-        key = (*plugins, str(seed), allocator)
+        served = {"allocator": isolated.allocator, "counted": isolated.counted}
+        key = (*plugins, str(seed), *served.values())
         if key not in self._recipes:
             recipe = recipe_for(self._config, plugins, self._plugins.installed)
-            recipe = {**with_seed(recipe, seed), "coverage": coverage.settings(), "allocator": allocator}
+            recipe = {**with_seed(recipe, seed), "coverage": coverage.settings(), **served}
             self._recipes[key] = recipe, dump(recipe)
         return self._recipes[key]
 

@@ -11,6 +11,7 @@ import pytest
 from pytest_memperf.measure.conditions import CONDITIONS
 from pytest_memperf.measure.measurement import NOTE
 from pytest_memperf.measure.settings import Settings
+from pytest_memperf.metrics.malloc_calls import needs_counting
 from pytest_memperf.metrics.session import registry_of
 from pytest_memperf.options import resolve
 
@@ -62,7 +63,7 @@ def isolate(config: pytest.Config, measured: Sequence[tuple[pytest.Item, Setting
             terminal.write_line(f"memperf: {hindrance} needs this process: tests of process isolation run inline")
         return
     from pytest_memperf.isolation.child import path_of
-    from pytest_memperf.isolation.driver import Driver, Limits
+    from pytest_memperf.isolation.driver import Driver, Isolated, Limits
     from pytest_memperf.isolation.playback import Timeout
 
     limits = Limits(
@@ -80,5 +81,6 @@ def isolate(config: pytest.Config, measured: Sequence[tuple[pytest.Item, Setting
         item.stash[ISOLATED] = True
         by_argument = Timeout(settings.timeout, "timeout") if settings.timeout else None
         allocator = item.stash[UNDER].name if UNDER in item.stash else None
-        driver.isolate(item, seen[name], by_argument or by_option, allocator)
+        counted = needs_counting((*settings.requested, *limits.metrics))
+        driver.isolate(item, Isolated(seen[name], by_argument or by_option, allocator, counted))
         seen[name] += 1

@@ -57,11 +57,15 @@ def _addresses_fixed() -> Iterator[None]:
 def _environment_for(recipe: Mapping[str, Any]) -> dict[str, str]:
     """Return the environment of a base template."""
     environment = environment_of(recipe["seed"])
-    if recipe["allocator"] is None:
-        return environment
-    from pytest_memperf.malloc import named, preload  # which most sessions can do without
+    if recipe["allocator"] is not None:
+        from pytest_memperf.malloc import named, preload  # which most sessions can do without
 
-    return preload.environment_under(named(recipe["allocator"]), environment)
+        environment = preload.environment_under(named(recipe["allocator"]), environment)
+    if recipe["counted"]:
+        from pytest_memperf.malloc.counting import environment_counted
+
+        environment = environment_counted(environment)
+    return environment
 
 
 def _how_it_ended(status: int | None) -> str:

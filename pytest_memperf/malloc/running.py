@@ -11,9 +11,10 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from cyx import process
-from pytest_memperf.malloc import Malloc, runner
+from pytest_memperf.malloc import Malloc, counting, runner
 from pytest_memperf.malloc.preload import VARIABLE, environment_under
 from pytest_memperf.model.signals import ending
 
@@ -51,10 +52,19 @@ class CommandFailed(Exception):
         self.said = said
 
 
-def run(command: Sequence[str], malloc: Malloc) -> Usage:
-    """Run the command, which gets no input and whose output is dropped. CommandFailed where it does not end with 0."""
+def run(command: Sequence[str], malloc: Malloc, counts: Path | None = None) -> Usage:
+    """Run the command, which gets no input and whose output is dropped. CommandFailed where it does not end with 0.
+
+    Args:
+        command: its name and its arguments.
+        malloc: the library that is to serve it.
+        counts: the file for what goes through malloc; None where that is not counted.
+    """
     environment = environment_under(malloc, os.environ)
-    own = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    own = {name: value for name, value in os.environ.items() if name not in (VARIABLE, counting.FILE)}
+    if counts is not None:
+        environment = counting.environment_counted(environment)
+        own[counting.FILE] = str(counts)
     file = shutil.which(command[0]) or command[0]
     started = [sys.executable, "-I", "-S", runner.__file__, environment.get(VARIABLE, ""), file, *command]
     with tempfile.TemporaryFile() as output:
@@ -86,6 +96,22 @@ def in_turns(command: Sequence[str], mallocs: Sequence[Malloc], rounds: int) -> 
             if number:
                 usages[malloc.name].append(usage)
     return usages
+
+
+def counted(command: Sequence[str], mallocs: Sequence[Malloc]) -> dict[str, counting.Counts | str]:
+    """Return what goes through malloc in one more run under each library, or why that is not known.
+
+    CommandFailed with the library's name for one that does not end with 0.
+    """
+    found: dict[str, counting.Counts | str] = {}
+    for malloc in mallocs:
+        with counting.counts_of_processes() as file:
+            try:
+                run(command, malloc, file.path)
+            except CommandFailed as failed:
+                raise CommandFailed(f"{failed.how} under {malloc.name}", failed.said) from None
+            found[malloc.name] = file.read()
+    return found
 
 
 def _end_with_us() -> None:

@@ -11,6 +11,7 @@ from pytest_memperf.metrics.free_memory import FreeMemory
 from pytest_memperf.metrics.heap import HeapOfMalloc
 from pytest_memperf.metrics.interference import Interference
 from pytest_memperf.metrics.leftovers import LiveObjects, OpenFiles, Threads
+from pytest_memperf.metrics.malloc_calls import MallocCalls
 from pytest_memperf.metrics.nodes import Nodes
 from pytest_memperf.metrics.probe import Observation, Probe
 from pytest_memperf.metrics.registry import Probes, Registry
@@ -32,6 +33,7 @@ BUILT_IN: tuple[type[Probe], ...] = (
     Shares,
     Nodes,
     HeapOfMalloc,
+    MallocCalls,
     FreeMemory,
     Interference,
     RunDelay,

@@ -65,6 +65,23 @@ class TestCommand:
         assert row["peak_rss"] == sum(each["peak_rss"] for each in row["runs"]) / 2 > 20_000_000
         assert found["unavailable"] == {}
 
+    def test_counts(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """A second table has a row for each library: the same blocks under each, but for some at its start."""
+        assert main(["allocators", "--rounds=1", "--count", "--json", "--", *WORK]) == 0
+        found = json.loads(capsys.readouterr().out)["allocators"]
+        assert list(found) == HERE
+        for each in found.values():
+            assert each["counts"]["sizes"][str(1 << 18)] >= 100
+            assert each["counts"]["peak"] >= 100 * 200_000
+            assert abs(each["counts"]["mallocs"] - found[HERE[0]]["counts"]["mallocs"]) < 100
+        assert main(["allocators", "--rounds=1", "--count", "--only=glibc", "--", *WORK]) == 0
+        _, table = capsys.readouterr().out.split("\n\n")
+        head, row = table.splitlines()
+        assert head.split() == [
+            *("allocator", "processes", "mallocs", "frees", "reallocs", "requested", "peak", "fragmentation"),
+        ]
+        assert row.split()[:2] == ["glibc", "1"]
+
     def test_a_peak_below_what_can_be_told(self, capsys: pytest.CaptureFixture[str]) -> None:
         """Is told as such: a small program of C."""
         assert main(["allocators", "--only=glibc", "--rounds=1", "--", "true"]) == 0
@@ -86,7 +103,10 @@ class TestCommand:
         (["--rounds=0", "--", "true"], "--rounds=0: give a whole number from 1 up"),
         (["--only=jemaloc", "--", "true"], "--only=jemaloc: there is no allocator 'jemaloc'; did you mean 'jemalloc'?"),
         (["--", "no-such-command"], "there is no command 'no-such-command': give its name on PATH, or its path"),
-        (["list", "--", "true"], "memperf allocators list takes no command and no --rounds: leave them out"),
+        (
+            ["list", "--", "true"],
+            "memperf allocators list takes no command, no --rounds and no --count: leave them out",
+        ),
     ],
 )
 def test_mistakes(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
