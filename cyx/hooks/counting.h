@@ -1,10 +1,10 @@
 /* Counts of what is allocated and freed between a start and a stop.
  *
- * While somebody counts, each block allocated is kept in a table, by its address, with its size and the number of the stretch
- * in which it was allocated. So what is freed later is known by its size, and to be this stretch's or older:
+ * While somebody counts, each block allocated is kept in a table, by its address, with its size and the number of the
+ * stretch in which it was allocated. So what is freed later is known by its size, and to be this stretch's or older:
  *     allocations - frees == live_blocks
- * A stretch may lie in another one. One lock holds the table and the counts together; a thread that works for the plugin itself
- * is paused: it counts nothing, but what it frees is forgotten.
+ * A stretch may lie in another one. One lock holds the table and the counts together; a thread that works for the
+ * plugin itself is paused: it counts nothing, but what it frees is forgotten.
  */
 #ifndef CYX_HOOKS_COUNTING_H
 #define CYX_HOOKS_COUNTING_H

@@ -1,9 +1,10 @@
 /* CPython's memory domains: functions that are put in front of what serves them once, and then switched by one pointer.
  *
- * PyMem_SetAllocator is no atomic act, and a thread may be inside the functions that it replaces ("Memory Management" in the
- * C API documentation); so ours are set once and stay, and it does no harm to find half of them: they are told by no context
- * which domain they belong to, and leave that of the original in its place. Where they find nobody swapped in and nobody counting, they
- * hand the call on. What is set after them (tracemalloc) hands its calls on to them.
+ * PyMem_SetAllocator is no atomic act, and a thread may be inside the functions that it replaces ("Memory Management"
+ * in the C API documentation); so ours are set once and stay, and it does no harm to find half of them: they are told
+ * by no context which domain they belong to, and leave that of the original in its place. Where they find nobody
+ * swapped in and nobody counting, they hand the call on. What is set after them (tracemalloc) hands its calls on to
+ * them.
  */
 #ifndef CYX_HOOKS_DOMAINS_H
 #define CYX_HOOKS_DOMAINS_H

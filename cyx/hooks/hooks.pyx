@@ -1,8 +1,8 @@
 # cython: language_level=3, embedsignature=True
 """Allocators behind NumPy's arrays and CPython's memory domains, and counts of what these allocate.
 
-CPython has three domains (PEP 445): ``raw``, ``mem`` and ``object``; NumPy asks a data handler (NEP 49), which is a context
-variable: asyncio's tasks inherit it, a new thread has it only where it runs in a copy of the context.
+CPython has three domains (PEP 445): ``raw``, ``mem`` and ``object``; NumPy asks a data handler (NEP 49), which is a
+context variable: asyncio's tasks inherit it, a new thread has it only where it runs in a copy of the context.
 """
 
 from cpython.ref cimport Py_DECREF, PyObject
@@ -114,11 +114,11 @@ cdef NumPyHandler handler_of_numpy():
 
 
 def unavailable():
-    """Return why allocations can be neither counted nor sent elsewhere in this interpreter, and the mend; None where they can."""
+    """Return why allocations can be neither counted nor sent elsewhere in this interpreter; None where they can."""
     if sysconfig.get_config_var("Py_GIL_DISABLED"):
         return "a free-threaded Python allocates by other ways than its memory domains: use a build with the GIL"
     if tracemalloc.is_tracing():
-        return "tracemalloc is tracing, which allocates itself, and may take the allocator hooks away at its end: stop it"
+        return "tracemalloc is tracing, which allocates itself, and may take the hooks away at its end: stop it"
     return None
 
 
@@ -168,10 +168,10 @@ cdef sweep():
 
 
 cdef class Counter:
-    """Counts the allocations of a stretch of code: NumPy's data in this context, and CPython's three domains in all threads.
+    """Counts the allocations of a stretch: NumPy's data in this context, and CPython's domains in all threads.
 
-    A context manager, or ``cyx.probes.Interval.counter``. A ``realloc`` counts as an allocation and a free. Objects that
-    Python takes from its free lists (floats, tuples, frames ...) are no allocations. RuntimeError: see ``unavailable``.
+    A context manager, or ``cyx.probes.Interval.counter``. A ``realloc`` counts as an allocation and a free. Objects
+    that Python takes from its free lists (floats, tuples ...) are no allocations. RuntimeError: see ``unavailable``.
     """
 
     def __init__(self):
@@ -265,9 +265,10 @@ cdef class Counter:
 cdef class Swap:
     """A context manager: while it is entered, the allocator serves the given domains; it returns the allocator.
 
-    ``domains``: any of "numpy", "object", "mem", "raw". Sizes beyond the allocator's ``largest`` go where they went before. Each
-    block goes back to the allocator that it came from, whenever it is freed; the allocator lives until the last one is. ValueError for
-    unknown domains, and for an allocator that cannot serve them; RuntimeError: see ``unavailable``.
+    ``domains``: any of "numpy", "object", "mem", "raw". Sizes beyond the allocator's ``largest`` go where they went
+    before. Each block goes back to the allocator that it came from, whenever it is freed; the allocator lives until the
+    last one is. ValueError for unknown domains, and for an allocator that cannot serve them; RuntimeError: see
+    ``unavailable``.
     """
 
     cdef readonly Allocator allocator
@@ -306,7 +307,9 @@ cdef class Swap:
                 raise ValueError("domains: there is no numpy to swap the allocator of: pip install numpy") from None
         sweep()
         if self.allocator.memory is not None and owner_of(<void*><size_t>self.allocator.begin) != NULL:
-            raise ValueError("the memory of this allocator is a block of another one that serves Python: give it a region")
+            raise ValueError(
+                "the memory of this allocator is a block of another one that serves Python: give it a region"
+            )
         self.owner = owner_add(self.allocator.handle, <PyObject*>self.allocator)
         if self.owner == NULL:
             raise RuntimeError("64 allocators have live blocks of Python: let go of these first")

@@ -1,5 +1,5 @@
-/* NumPy's handler of array data: the layout of numpy/ndarraytypes.h, and of its table of C functions, both kept stable since 1.22
- * (NEP 49). The table is asked for when it is needed, so that nobody needs NumPy to build or to import this.
+/* NumPy's handler of array data: the layout of numpy/ndarraytypes.h, and of its table of C functions, both kept stable
+ * since 1.22 (NEP 49). The table is asked for when it is needed, so that nobody needs NumPy to build or to import this.
  *
  * An array keeps the handler that it was made with, and so does what stands behind that.
  */
@@ -171,7 +171,8 @@ static PyObject *data_source_make(struct owner *owner, PyObject *before)
     struct data_source *source = PyMem_RawCalloc(1, sizeof *source);
     if (!source)
         return PyErr_NoMemory();
-    PyOS_snprintf(source->handler.name, sizeof source->handler.name, "cyx.%s", owner ? owner->handle.kind->name : "counting");
+    const char *name = owner ? owner->handle.kind->name : "counting";
+    PyOS_snprintf(source->handler.name, sizeof source->handler.name, "cyx.%s", name);
     source->handler.version = 1;
     source->handler.allocator = (data_allocator){source, data_malloc, data_calloc, data_realloc, data_free};
     source->behind = &behind->allocator;

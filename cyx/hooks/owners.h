@@ -1,7 +1,7 @@
 /* The allocators that have ever been put behind a domain, so that each block goes back to the one that it came from.
  *
- * An owner stays as long as it serves, or has live blocks. Threads look through the list without a lock and without the GIL; each
- * says so while it looks, and whoever takes an owner off the list waits until nobody does.
+ * An owner stays as long as it serves, or has live blocks. Threads look through the list without a lock and without the
+ * GIL; each says so while it looks, and whoever takes an owner off the list waits until nobody does.
  */
 #ifndef CYX_HOOKS_OWNERS_H
 #define CYX_HOOKS_OWNERS_H
@@ -86,7 +86,7 @@ static inline int owner_is_idle(struct owner *owner)
     return owner->present && !owner->serving && !owner->live;
 }
 
-/* With the GIL: take one owner off the list that neither serves nor has live blocks, and return its allocator, or NULL. */
+/* With the GIL: take one owner off the list that neither serves nor has live blocks; return its allocator, or NULL. */
 static PyObject *owner_take_idle(void)
 {
     for (int i = owner_count; i--;) {
