@@ -163,9 +163,9 @@ cdef class Allocator:
         try:
             view = memoryview(memory)
         except TypeError:
-            raise TypeError(f"memory={memory!r}: a cyx.region.Region, or another writable buffer, is needed") from None
+            raise TypeError(f"memory: a cyx.region.Region, or another buffer, is needed: not {type(memory).__name__}") from None
         if view.readonly or not view.c_contiguous or not view.nbytes:
-            raise ValueError(f"memory={memory!r}: writable and contiguous memory of at least a byte is needed")
+            raise ValueError("memory: at least a byte that is writable, and contiguous, is needed")
         if "O" in view.format:
             raise ValueError("memory: this array holds Python objects, which the blocks would overwrite")
         PyObject_GetBuffer(view, &self.lent, PyBUF_WRITABLE)

@@ -285,12 +285,13 @@ static int checked_owns(void *state, const void *pointer)
 static void checked_take_back(struct checked *checked, unsigned depth)
 {
     checked_let_all_go(checked);
+    for (size_t i = 0; i < checked->room; i++) /* all before the first is cleared: what was freed may be a part of them by now */
+        if (checked->entries[i].state == ENTRY_LIVE && checked->entries[i].depth >= depth)
+            checked_look_at_guards(checked, &checked->entries[i]);
     for (size_t i = 0; i < checked->room; i++) {
         struct entry *entry = &checked->entries[i];
         if ((entry->state != ENTRY_LIVE && entry->state != ENTRY_FREED) || entry->depth < depth)
             continue;
-        if (entry->state == ENTRY_LIVE)
-            checked_look_at_guards(checked, entry);
         if (checked->knows == CHECKED_CLEARS)
             memset((void *)(entry->raw - checked->before), 0,
                    checked->before + (entry->block - entry->raw) + entry->size + CHECKED_GUARD);
