@@ -1,8 +1,8 @@
 # cython: language_level=3
 """The interface of all allocators, for Cython code: headers are in ``cyx.allocators.get_include()``.
 
-``handle_allocate(&allocator.handle, size, alignment)`` and ``handle_release(&allocator.handle, block)`` may be called by any
-thread, without the GIL, while something keeps the allocator alive.
+``handle_allocate(&allocator.handle, size, alignment)`` and ``handle_release(&allocator.handle, block)`` may be called
+by any thread, without the GIL, while something keeps the allocator alive.
 """
 
 cdef extern from "allocator.h" nogil:
@@ -45,8 +45,21 @@ cdef extern from "allocator.h" nogil:
     void* handle_allocate(const handle* handle, size_t size, size_t alignment) noexcept
     void handle_release(const handle* handle, void* block) noexcept
 
+cdef extern from "memory.h" nogil:
+    ctypedef struct memory_state "struct memory":
+        pass
+
+cdef extern from "checked.h" nogil:
+    ctypedef enum checked_memory "enum checked_memory":
+        CHECKED_FORGETS
+        CHECKED_CLEARS
+        CHECKED_REMEMBERS
+
 cdef size_t to_size(size) except? 0
 cdef size_t to_alignment(alignment) except 0
+
+
+cdef class Block
 
 
 cdef class Allocator:
@@ -55,17 +68,27 @@ cdef class Allocator:
     cdef void* guards           # a struct checked and a struct locked, or NULL
     cdef void* lock
     cdef readonly bint is_checked
-    cdef readonly object memory
+    cdef readonly object memory  # what it was given to live in, or None
+    cdef Py_buffer lent         # that, so that it stays where it is
+    cdef memory_state* spans    # set before adopt: what limit_growth limits; or NULL
+    cdef size_t natural         # alignment of a block for which none is asked
+    cdef size_t most_alignment
     cdef Py_ssize_t[65] held    # by scope: blocks of it that a view still holds
-    cdef size_t* lent           # blocks of it behind Python and NumPy, or NULL
-    cdef readonly size_t begin  # of the memory that was given
+    cdef size_t* hooked         # how many blocks Python and NumPy have of it, where hooks send them here
     cdef unsigned depth         # scopes open
     cdef object __weakref__
 
-    cdef int adopt(self, const allocator* kind, void* state, size_t largest, bint checked, bint clears, size_t before) except -1
+    cdef int adopt(
+        self, const allocator* kind, void* state, size_t largest, bint checked, int knows, size_t before,
+    ) except -1
     cdef int say(self) except -1
     cdef tuple range_of(self, memory)
     cdef int refuse_while_used(self, unsigned depth) except -1
+    cdef size_t boundary(self, alignment) except 0
+    cdef void* take(self, size, size_t alignment) except NULL
+    cdef void* handed_out(self, void* address, size_t size) except NULL
+    cdef object view_of(self, void* address, size_t size, unsigned depth)
+    cdef Block alone(self, view)
 
 
 cdef class Block:
@@ -75,4 +98,5 @@ cdef class Block:
     cdef Py_ssize_t exports
     cdef unsigned depth
 
-    cdef int give_back(self) except -1
+    cdef void let_go(self) noexcept
+    cdef void give_back(self) noexcept

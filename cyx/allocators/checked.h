@@ -2,8 +2,8 @@
  *
  * A block lies between two guards of bytes that depend on its address; a freed one is filled, and waits in a queue before
  * its memory may serve again, so that what is written there meanwhile is found. A wrong call changes nothing: it
- * is noted, and the first one is kept for whoever asks. Memory that a reset took back is cleared, and must still be clear when it
- * is handed out again. What it needs for itself comes from mmap: it may stand behind malloc.
+ * is noted, and the first one is kept for whoever asks; what was written is mended, so that it is noted once. What it needs for
+ * itself comes from mmap: it may stand behind malloc.
  */
 #ifndef CYX_ALLOCATORS_CHECKED_H
 #define CYX_ALLOCATORS_CHECKED_H
@@ -14,6 +14,13 @@
 #include "memory.h"
 
 enum { CHECKED_GUARD = 16, CHECKED_QUEUE = 64, CHECKED_FILL = 0xDB };
+
+/* What is known of memory that is not live, and so can be held to it when it is handed out again. */
+enum checked_memory {
+    CHECKED_FORGETS,   /* nothing: the allocator behind may join, split or drop it */
+    CHECKED_CLEARS,    /* it is 0: what a reset takes back is cleared; it was 0 at first */
+    CHECKED_REMEMBERS, /* it is filled, but for the front guard: blocks of the allocator behind stay the same ones */
+};
 
 enum entry_state { ENTRY_NONE, ENTRY_LIVE, ENTRY_FREED, ENTRY_RESET };
 
@@ -32,8 +39,10 @@ struct checked {
     uintptr_t queue[CHECKED_QUEUE]; /* freed blocks, oldest at first */
     unsigned first, queued;
     unsigned depth;
-    int clears;   /* resets take blocks back: their memory is cleared then */
+    enum checked_memory knows;
+    size_t least;  /* alignment of each block at least: where it REMEMBERS, the largest, so that blocks begin at the same places */
     size_t before; /* bytes that the allocator behind keeps for itself in front of what it gives, to be cleared too */
+    struct memory *memory; /* NULL, or whose limit holds for the list of blocks too */
     size_t corruptions;
     enum corruption found; /* the first one that nobody asked for yet */
     uintptr_t where;
@@ -85,7 +94,8 @@ static void checked_put(struct checked *checked, struct entry entry)
 /* Whether the entry is needed, and not just there to tell what once was at the address. */
 static inline int checked_keeps(const struct checked *checked, const struct entry *entry)
 {
-    return entry->state == ENTRY_LIVE || entry->queued || (checked->clears && entry->state == ENTRY_FREED);
+    return entry->state == ENTRY_LIVE || entry->queued || checked->knows == CHECKED_REMEMBERS
+        || (checked->knows == CHECKED_CLEARS && entry->state == ENTRY_FREED);
 }
 
 /* Have room for one more entry: a table is left half empty. */
@@ -93,9 +103,11 @@ static int checked_make_room(struct checked *checked)
 {
     if (checked->used + 1 <= checked->room / 2)
         return 1;
+    if (checked->memory && memory_refused(checked->memory))
+        return 0;
     size_t live = 0;
     for (size_t i = 0; i < checked->room; i++)
-        live += checked_keeps(checked, &checked->entries[i]);
+        live += checked->entries[i].state != ENTRY_NONE && checked_keeps(checked, &checked->entries[i]);
     size_t room = checked->room ? checked->room : 256;
     while (live + 1 > room / 4)
         room *= 2;
@@ -107,7 +119,7 @@ static int checked_make_room(struct checked *checked)
     checked->room = room;
     checked->used = 0;
     for (size_t i = 0; i < before.room; i++)
-        if (checked_keeps(checked, &before.entries[i]))
+        if (before.entries[i].state != ENTRY_NONE && checked_keeps(checked, &before.entries[i]))
             checked_put(checked, before.entries[i]);
     if (before.room)
         munmap(before.entries, round_up(before.room * sizeof *entries, 4096));
@@ -132,8 +144,8 @@ static void checked_write_guards(uintptr_t block, size_t size)
     }
 }
 
-/* Note whether bytes beside the block were written; tell whether all is well. */
-static int checked_look_at_guards(struct checked *checked, const struct entry *entry)
+/* Note whether bytes beside the block were written. */
+static void checked_look_at_guards(struct checked *checked, const struct entry *entry)
 {
     const unsigned char *bytes = (const unsigned char *)entry->block;
     for (size_t i = 0; i < CHECKED_GUARD; i++) {
@@ -142,10 +154,10 @@ static int checked_look_at_guards(struct checked *checked, const struct entry *e
                                                                                          : NO_CORRUPTION;
         if (found) {
             checked_note(checked, found, entry->block);
-            return 0;
+            checked_write_guards(entry->block, entry->size);
+            return;
         }
     }
-    return 1;
 }
 
 static int checked_all_are(const unsigned char *bytes, size_t size, unsigned char value)
@@ -153,11 +165,13 @@ static int checked_all_are(const unsigned char *bytes, size_t size, unsigned cha
     return !size || (bytes[0] == value && !memcmp(bytes, bytes + 1, size - 1));
 }
 
+/* Note whether a block was written that is not live. */
 static void checked_look_at_fill(struct checked *checked, const struct entry *entry)
 {
-    if (!checked_all_are((const unsigned char *)entry->block, entry->size, CHECKED_FILL))
-        checked_note(checked, USE_AFTER_FREE, entry->block);
-    checked_look_at_guards(checked, entry);
+    if (checked_all_are((const unsigned char *)entry->block, entry->size, CHECKED_FILL))
+        return;
+    checked_note(checked, entry->state == ENTRY_RESET ? USE_AFTER_RESET : USE_AFTER_FREE, entry->block);
+    memset((void *)entry->block, CHECKED_FILL, entry->size);
 }
 
 /* Let the oldest freed block go to the allocator behind. */
@@ -167,8 +181,9 @@ static void checked_let_go(struct checked *checked)
     checked->first = (checked->first + 1) % CHECKED_QUEUE;
     checked->queued--;
     checked_look_at_fill(checked, entry);
+    checked_look_at_guards(checked, entry);
     entry->queued = 0;
-    if (checked->clears) /* the last block of a frame makes room at once */
+    if (checked->knows == CHECKED_CLEARS) /* the last block of a frame makes room at once */
         memset((void *)entry->raw, 0, entry->block - entry->raw + entry->size + CHECKED_GUARD);
     handle_release(&checked->inner, (void *)entry->raw);
 }
@@ -182,6 +197,8 @@ static void checked_let_all_go(struct checked *checked)
 static void *checked_allocate(void *state, size_t size, size_t alignment)
 {
     struct checked *checked = state;
+    if (alignment < checked->least)
+        alignment = checked->least;
     if (size > PTRDIFF_MAX - checked_size(0, alignment) || !checked_make_room(checked))
         return NULL;
     size_t asked = size ? size : 1, front = checked_front(alignment);
@@ -192,9 +209,12 @@ static void *checked_allocate(void *state, size_t size, size_t alignment)
     }
     if (!raw)
         return NULL;
-    if (checked->clears && !checked_all_are(raw, checked_size(asked, alignment), 0))
-        checked_note(checked, USE_AFTER_RESET, (uintptr_t)raw + front);
     uintptr_t block = (uintptr_t)raw + front;
+    if (checked->knows == CHECKED_CLEARS && !checked_all_are(raw, checked_size(asked, alignment), 0))
+        checked_note(checked, USE_AFTER_RESET, block);
+    const struct entry *before = checked->knows == CHECKED_REMEMBERS ? checked_find(checked, block) : NULL;
+    if (before)
+        checked_look_at_fill(checked, before);
     checked_write_guards(block, asked);
     checked_put(checked, (struct entry){block, (uintptr_t)raw, asked, checked->depth, ENTRY_LIVE, 0});
     return (void *)block;
@@ -221,8 +241,7 @@ static void checked_release(void *state, void *block)
     struct entry *entry = block ? checked_live(checked, block) : NULL;
     if (!entry)
         return;
-    if (!checked_look_at_guards(checked, entry))
-        checked_write_guards(entry->block, entry->size); /* noted once */
+    checked_look_at_guards(checked, entry);
     memset(block, CHECKED_FILL, entry->size);
     if (checked->queued == CHECKED_QUEUE)
         checked_let_go(checked);
@@ -262,19 +281,24 @@ static int checked_owns(void *state, const void *pointer)
     return checked->inner.kind->owns(checked->inner.state, pointer);
 }
 
-/* The blocks of scopes at least this deep are taken back: look at them a last time, and clear their memory. */
+/* The blocks of scopes at least this deep are taken back: look at them a last time, and make their memory what it is known to be. */
 static void checked_take_back(struct checked *checked, unsigned depth)
 {
     checked_let_all_go(checked);
+    for (size_t i = 0; i < checked->room; i++) /* all before the first is cleared: what was freed may be a part of them by now */
+        if (checked->entries[i].state == ENTRY_LIVE && checked->entries[i].depth >= depth)
+            checked_look_at_guards(checked, &checked->entries[i]);
     for (size_t i = 0; i < checked->room; i++) {
         struct entry *entry = &checked->entries[i];
         if ((entry->state != ENTRY_LIVE && entry->state != ENTRY_FREED) || entry->depth < depth)
             continue;
-        if (entry->state == ENTRY_LIVE)
-            checked_look_at_guards(checked, entry);
-        if (checked->clears)
+        if (checked->knows == CHECKED_CLEARS)
             memset((void *)(entry->raw - checked->before), 0,
                    checked->before + (entry->block - entry->raw) + entry->size + CHECKED_GUARD);
+        else if (entry->state == ENTRY_LIVE)
+            memset((void *)entry->block, CHECKED_FILL, entry->size);
+        else if (checked->knows == CHECKED_REMEMBERS)
+            checked_look_at_fill(checked, entry);
         entry->state = ENTRY_RESET;
     }
 }
@@ -298,6 +322,8 @@ static int checked_begin(void *state)
 static void checked_end(void *state)
 {
     struct checked *checked = state;
+    if (!checked->depth)
+        return;
     checked_take_back(checked, checked->depth--);
     checked->inner.kind->end(checked->inner.state);
 }
@@ -307,9 +333,9 @@ static inline void checked_look(struct checked *checked)
 {
     for (size_t i = 0; i < checked->room; i++) {
         const struct entry *entry = &checked->entries[i];
-        if (entry->state == ENTRY_LIVE)
+        if (entry->state == ENTRY_LIVE || entry->queued)
             checked_look_at_guards(checked, entry);
-        else if (entry->queued)
+        if (entry->queued || (checked->knows == CHECKED_REMEMBERS && entry->state > ENTRY_LIVE))
             checked_look_at_fill(checked, entry);
     }
 }
@@ -336,9 +362,9 @@ static const char *checked_invalid(void *state)
     return checked->inner.kind->invalid(checked->inner.state);
 }
 
-static inline void checked_make(struct checked *checked, struct handle inner, int clears, size_t before)
+static inline void checked_make(struct checked *checked, struct handle inner, enum checked_memory knows, size_t before, struct memory *memory)
 {
-    *checked = (struct checked){.inner = inner, .clears = clears, .before = before};
+    *checked = (struct checked){.inner = inner, .knows = knows, .before = before, .memory = memory};
 }
 
 static inline void checked_unmake(struct checked *checked)
@@ -348,7 +374,7 @@ static inline void checked_unmake(struct checked *checked)
     checked->room = 0;
 }
 
-static const struct allocator CHECKED = {
+__attribute__((unused)) static const struct allocator CHECKED = {
     .name = "checked",
     .allocate = checked_allocate,
     .release = checked_release,

@@ -57,9 +57,15 @@ static inline void frame_unmake(struct frame *frame)
     memory_unmake(&frame->memory);
 }
 
-static inline uintptr_t frame_place(const struct frame *frame, size_t alignment)
+static inline uintptr_t frame_place(uintptr_t next, size_t alignment)
 {
-    return round_up(frame->next + FRAME_HEADER, alignment);
+    return round_up(next + FRAME_HEADER, alignment);
+}
+
+static inline int frame_has_room(uintptr_t next, uintptr_t end, size_t size, size_t alignment)
+{
+    uintptr_t place = frame_place(next, alignment);
+    return place <= end && size <= end - place;
 }
 
 static inline size_t frame_used(const struct frame *frame)
@@ -79,10 +85,10 @@ __attribute__((noinline, cold, unused)) static int frame_go_on(struct frame *fra
     if (span >= 0)
         behind += frame->memory.spans[span].end - frame->memory.spans[span].begin;
     while (++span < count) {
-        size_t room = frame->memory.spans[span].end - frame->memory.spans[span].begin;
-        if (room >= worst)
+        const struct span *next = &frame->memory.spans[span];
+        if (frame_has_room(next->begin, next->end, size, alignment))
             break;
-        behind += room;
+        behind += next->end - next->begin;
     }
     if (span == count && !memory_grow(&frame->memory, round_up(worst, FRAME_PAGE), FRAME_PAGE))
         return 0;
@@ -93,12 +99,10 @@ __attribute__((noinline, cold, unused)) static int frame_go_on(struct frame *fra
 
 static inline void *frame_take(struct frame *frame, size_t size, size_t alignment)
 {
-    uintptr_t place = frame_place(frame, alignment);
-    if (__builtin_expect(place > frame->end || size > frame->end - place, 0)) {
-        if (!frame_go_on(frame, size, alignment))
-            return NULL;
-        place = frame_place(frame, alignment);
-    }
+    if (__builtin_expect(!frame_has_room(frame->next, frame->end, size, alignment), 0)
+        && !frame_go_on(frame, size, alignment))
+        return NULL;
+    uintptr_t place = frame_place(frame->next, alignment);
     memcpy((char *)place - FRAME_HEADER, &size, sizeof size);
     frame->next = place + size;
     frame->live++;
@@ -137,11 +141,12 @@ static inline void frame_come_back(struct frame *frame, const struct frame_scope
     }
 }
 
-/* End the innermost scope: its blocks are none any more. */
+/* End the innermost scope, if one is open: its blocks are none any more. */
 static inline void frame_end(void *state)
 {
     struct frame *frame = state;
-    frame_come_back(frame, &frame->scopes[--frame->depth]);
+    if (frame->depth)
+        frame_come_back(frame, &frame->scopes[--frame->depth]);
 }
 
 /* End all scopes, and take everything back. */
@@ -198,6 +203,14 @@ static inline void *frame_allocate(void *state, size_t size, size_t alignment)
     return block;
 }
 
+/* Whether a block of this size is the last one of the innermost scope. A span may begin where the one before it ends, so the
+ * end alone does not tell. */
+static inline int frame_is_last(const struct frame *frame, const size_t *counter, uintptr_t block, size_t size)
+{
+    return counter == &frame->live && block + size == frame->next && block > frame->memory.spans[frame->span].begin
+        && block < frame->end;
+}
+
 /* The last block of a scope makes room again; any other one waits for the scope's end. */
 static inline void frame_release(void *state, void *block)
 {
@@ -206,7 +219,7 @@ static inline void frame_release(void *state, void *block)
         return;
     size_t *counter = frame->depth ? frame_counter(frame, block) : &frame->live;
     --*counter;
-    if (counter == &frame->live && (uintptr_t)block + frame_size_of(frame, block) == frame->next) {
+    if (frame_is_last(frame, counter, (uintptr_t)block, frame_size_of(frame, block))) {
         frame_note_peak(frame);
         frame->next = (uintptr_t)block - FRAME_HEADER;
     }
@@ -219,12 +232,14 @@ static inline void *frame_reallocate(void *state, void *block, size_t size)
         return frame_allocate(frame, size, 16);
     if (size > PTRDIFF_MAX)
         return NULL;
-    size += !size;
+    size += !size; /* as for a new block */
     size_t before = frame_size_of(frame, block);
     uintptr_t begin = (uintptr_t)block;
     size_t *counter = frame->depth ? frame_counter(frame, block) : &frame->live;
-    if (counter == &frame->live && begin + before == frame->next && size <= frame->end - begin) {
+    if (frame_is_last(frame, counter, begin, before) && size <= frame->end - begin) {
         frame_note_peak(frame);
+        frame->asked += size > before ? size - before : 0;
+        frame->granted += size > before ? size - before : 0;
         memcpy((char *)block - FRAME_HEADER, &size, sizeof size);
         frame->next = begin + size;
         return block;

@@ -1,11 +1,11 @@
 # cython: language_level=3
 """``frame_take`` and ``frame_reset`` are for one thread at a time, without a lock and without checks."""
 
-from cyx.allocators.allocator cimport Allocator, allocator
+from cyx.allocators.allocator cimport Allocator, allocator, memory_state
 
 cdef extern from "frame.h" nogil:
     ctypedef struct frame_state "struct frame":
-        pass
+        memory_state memory
 
     size_t FRAME_HEADER
     const allocator FRAME
@@ -13,9 +13,12 @@ cdef extern from "frame.h" nogil:
     void frame_unmake(frame_state* frame)
     void* frame_take(frame_state* frame, size_t size, size_t alignment)
     void frame_reset(void* frame) noexcept
+    void frame_release(void* frame, void* block) noexcept
     int frame_begin(void* frame) noexcept
     void frame_end(void* frame) noexcept
 
 
 cdef class Frame(Allocator):
     cdef frame_state frame
+    cdef unsigned long long begun        # scopes ever
+    cdef unsigned long long[65] scopes   # by depth: which one is open there

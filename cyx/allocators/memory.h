@@ -2,7 +2,8 @@
  *
  * A span is never moved, and its place in the list is never used again: so any thread may look an address up without a lock
  * while another one adds a span. Mappings of its own are anonymous and private; each is as large as all before it together, so
- * that a few spans reach any size. Pages that nobody touches cost nothing.
+ * that a few spans reach any size; where the system refuses that much, it is just as large as is needed. Pages that nobody
+ * touches cost nothing.
  */
 #ifndef CYX_ALLOCATORS_MEMORY_H
 #define CYX_ALLOCATORS_MEMORY_H
@@ -14,7 +15,6 @@
 
 enum { MEMORY_SPANS = 64 };
 static const size_t MEMORY_FIRST = (size_t)1 << 20;
-static const size_t MEMORY_MOST_AT_ONCE = (size_t)1 << 30;
 
 struct span {
     uintptr_t begin; /* written before the span is counted, never after */
@@ -26,7 +26,7 @@ struct memory {
     _Atomic int count;
     int given;           /* the first span is somebody else's: none is added, none is unmapped */
     _Atomic size_t reserved; /* sum of all spans */
-    _Atomic long refusals; /* for tests: 0, or how many more spans are had, plus one: at 1 there is no memory */
+    _Atomic long refusals; /* for tests: 0, or how often more memory is had, plus one: at 1 there is none */
 };
 
 static inline void memory_make(struct memory *memory, void *given, size_t size)
@@ -56,28 +56,40 @@ static inline void *memory_map(size_t size, size_t alignment)
     return begin + head;
 }
 
+/* Tell whether no more may be had; one time less else. */
+static inline int memory_refused(struct memory *memory)
+{
+    long refusals = atomic_load_explicit(&memory->refusals, memory_order_relaxed);
+    if (refusals > 1)
+        atomic_store_explicit(&memory->refusals, refusals - 1, memory_order_relaxed);
+    return refusals == 1;
+}
+
+/* Let it have more memory so many times; below 0: as often as it needs. */
+static inline void memory_limit(struct memory *memory, long times)
+{
+    atomic_store_explicit(&memory->refusals, times < 0 ? 0 : times + 1, memory_order_relaxed);
+}
+
 /* Add a span of at least size bytes (a multiple of alignment, which is one of the page), or return NULL; one thread at a time. */
 static inline struct span *memory_grow(struct memory *memory, size_t size, size_t alignment)
 {
     int count = atomic_load_explicit(&memory->count, memory_order_relaxed);
-    if (memory->given || count == MEMORY_SPANS)
-        return NULL;
-    long refusals = atomic_load_explicit(&memory->refusals, memory_order_relaxed);
-    if (refusals == 1)
+    if (memory->given || count == MEMORY_SPANS || memory_refused(memory))
         return NULL;
     size_t wanted = atomic_load_explicit(&memory->reserved, memory_order_relaxed);
     if (wanted < MEMORY_FIRST)
         wanted = MEMORY_FIRST;
-    if (wanted > MEMORY_MOST_AT_ONCE)
-        wanted = MEMORY_MOST_AT_ONCE;
     wanted = (wanted + alignment - 1) / alignment * alignment;
     if (wanted < size)
         wanted = size;
     void *begin = memory_map(wanted, alignment);
+    if (!begin && wanted > size) {
+        wanted = size;
+        begin = memory_map(wanted, alignment);
+    }
     if (!begin)
         return NULL;
-    if (refusals)
-        atomic_store_explicit(&memory->refusals, refusals - 1, memory_order_relaxed);
     struct span *span = &memory->spans[count];
     span->begin = (uintptr_t)begin;
     atomic_store_explicit(&span->end, (uintptr_t)begin + wanted, memory_order_relaxed);

@@ -17,14 +17,14 @@ struct pool {
     size_t stride;     /* from one block to the next */
     size_t alignment;
     size_t taken, returned;
-    size_t asked; /* bytes, of those whose size was told */
+    size_t unasked; /* bytes that were handed out beyond what was asked for */
     size_t cut;
     struct memory memory;
 };
 
 static const size_t POOL_PAGE = 4096; /* the smallest that a page is: spans begin at one */
 
-/* Any size and alignment (a power of two) of at least a pointer; the range is NULL, or memory to live in. */
+/* Any size up to half of the address space, any alignment (a power of two); the range is NULL, or memory to live in. */
 static inline void pool_make(struct pool *pool, size_t size, size_t alignment, void *given, size_t room)
 {
     if (alignment < sizeof(void *))
@@ -87,7 +87,7 @@ static inline void *pool_allocate(void *state, size_t size, size_t alignment)
         return NULL;
     void *block = pool_take(pool);
     if (block)
-        pool->asked += size;
+        pool->unasked += pool->stride - size;
     return block;
 }
 
@@ -148,7 +148,7 @@ static inline void pool_read(void *state, struct statistics *statistics)
         .live_blocks = live,
         .live = live * pool->stride,
         .allocations = pool->taken,
-        .allocated = pool->asked,
+        .allocated = pool->taken * pool->stride - pool->unasked,
         .granted = pool->taken * pool->stride,
         .peak = pool->cut * pool->stride,
         .reserved = atomic_load(&pool->memory.reserved),

@@ -162,7 +162,7 @@ cdef sweep():
     """Let go of allocators that are not needed any more."""
     cdef PyObject* idle = owner_take_idle()
     while idle != NULL:
-        (<Allocator>idle).lent = NULL
+        (<Allocator>idle).hooked = NULL
         Py_DECREF(<object>idle)
         idle = owner_take_idle()
 
@@ -306,14 +306,14 @@ cdef class Swap:
             except ImportError:
                 raise ValueError("domains: there is no numpy to swap the allocator of: pip install numpy") from None
         sweep()
-        if self.allocator.memory is not None and owner_of(<void*><size_t>self.allocator.begin) != NULL:
+        if self.allocator.memory is not None and owner_of(self.allocator.lent.buf) != NULL:
             raise ValueError(
                 "the memory of this allocator is a block of another one that serves Python: give it a region"
             )
         self.owner = owner_add(self.allocator.handle, <PyObject*>self.allocator)
         if self.owner == NULL:
             raise RuntimeError("64 allocators have live blocks of Python: let go of these first")
-        self.allocator.lent = owner_live(self.owner)
+        self.allocator.hooked = owner_live(self.owner)
         self.owner.serving += 1
         self.entered = True
         if numpy is not None:
