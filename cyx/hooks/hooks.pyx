@@ -290,7 +290,7 @@ cdef class Swap:
             raise ValueError(f"domains={domains!r}: name at least one of {', '.join(DOMAINS)}")
         try:
             allocator.free(allocator.malloc(1, 16))
-        except MemoryError as error:
+        except ValueError as error:
             raise ValueError(f"{error}: Python and NumPy need blocks at multiples of 16") from None
         self.allocator = allocator
         self.domains = names
