@@ -22,7 +22,6 @@ cdef void resume() noexcept nogil
 cdef class Counter:
     cdef counts counts
     cdef object handler      # of NumPy, while it counts
-    cdef object before       # NumPy's, that it took the place of
     cdef bint running
 
     cdef int attach(self) except -1

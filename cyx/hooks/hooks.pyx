@@ -50,6 +50,8 @@ cdef extern from "numpy_data.h":
 
     void* numpy_function(object table, int place) except NULL
     object data_source_make(owner* owner, object before)
+    void data_source_set_ended(object capsule)
+    object data_source_open(object capsule)
 
 cdef extern from "Python.h" nogil:
     void* PyMem_RawMalloc(size_t size)
@@ -99,9 +101,20 @@ cdef class NumPyHandler:
     cdef object get(self):
         return (<object (*)()>self.table_get)()
 
-    cdef object set(self, handler):
-        """Return the one that was there."""
-        return (<object (*)(object)>self.table_set)(handler)
+    cdef object put(self, owner* owner):
+        """Put a new handler in front of the one that is there, which counts, and asks the owner, if any; return it."""
+        handler = data_source_make(owner, data_source_open(self.get()))
+        (<object (*)(object)>self.table_set)(handler)
+        return handler
+
+    cdef int take_away(self, handler) except -1:
+        """End a handler that was put; those that ended before it go with it, and one in front of it keeps it."""
+        data_source_set_ended(handler)
+        now = self.get()
+        wanted = data_source_open(now)
+        if wanted is not now:
+            (<object (*)(object)>self.table_set)(wanted)
+        return 0
 
 cdef NumPyHandler numpy_handler = None
 
@@ -179,11 +192,8 @@ cdef class Counter:
 
     cdef int attach(self) except -1:
         """Count what NumPy allocates, too, where it is there; before the start."""
-        cdef NumPyHandler numpy
         if "numpy" in sys.modules:
-            numpy = handler_of_numpy()
-            self.handler = data_source_make(NULL, numpy.get())
-            self.before = numpy.set(self.handler)
+            self.handler = handler_of_numpy().put(NULL)
         return 0
 
     cdef int begin(self) noexcept nogil:
@@ -197,16 +207,15 @@ cdef class Counter:
 
     cdef int detach(self) except -1:
         """Undo ``attach``; after the end."""
-        cdef NumPyHandler numpy
         if self.handler is not None:
-            numpy = handler_of_numpy()
-            if numpy.get() is self.handler:
-                numpy.set(self.before)
-            self.handler = self.before = None
+            handler_of_numpy().take_away(self.handler)
+            self.handler = None
         return 0
 
     def __dealloc__(self):
         self.end()
+        if self.handler is not None:
+            data_source_set_ended(self.handler)
 
     def __enter__(self):
         if self.running:
@@ -276,7 +285,6 @@ cdef class Swap:
     cdef owner* owner
     cdef void* before[3]
     cdef object handler
-    cdef object handler_before
     cdef bint entered
 
     def __init__(self, Allocator allocator not None, domains=("numpy",)):
@@ -318,12 +326,11 @@ cdef class Swap:
         self.entered = True
         if numpy is not None:
             try:
-                self.handler = data_source_make(self.owner, numpy.get())
+                self.handler = numpy.put(self.owner)
             except MemoryError:
                 self.owner.serving -= 1
                 self.entered = False
                 raise
-            self.handler_before = numpy.set(self.handler)
         for name in self.domains:
             if name != "numpy":
                 which = PYTHON_DOMAINS[name]
@@ -332,7 +339,6 @@ cdef class Swap:
         return self.allocator
 
     def __exit__(self, kind, exception, traceback):
-        cdef NumPyHandler numpy
         if not self.entered:
             raise RuntimeError("this swap is not entered")
         for name in self.domains:
@@ -344,10 +350,8 @@ cdef class Swap:
                 which = PYTHON_DOMAINS[name]
                 domains[<int>which].now = <owner*>self.before[<int>which]
         if self.handler is not None:
-            numpy = handler_of_numpy()
-            if numpy.get() is self.handler:
-                numpy.set(self.handler_before)
-            self.handler = self.handler_before = None
+            handler_of_numpy().take_away(self.handler)
+            self.handler = None
         self.owner.serving -= 1
         sweep()
         self.allocator.say()

@@ -33,6 +33,7 @@ struct data_source {
     struct owner *owner;    /* NULL: only counts */
     PyObject *before;       /* the capsule that was in its place: what the owner cannot serve goes there */
     data_allocator *behind;
+    int ended;              /* nobody wants it in its place any more, though it may still be there */
 };
 
 /* Return the function of NumPy's table, or NULL with an exception. */
@@ -160,6 +161,29 @@ static void data_source_end(PyObject *capsule)
         source->owner->serving--;
     Py_XDECREF(source->before);
     PyMem_RawFree(source);
+}
+
+static struct data_source *data_source_of(PyObject *capsule)
+{
+    if (PyCapsule_GetDestructor(capsule) != data_source_end) { /* not one of ours */
+        PyErr_Clear();
+        return NULL;
+    }
+    return PyCapsule_GetContext(capsule);
+}
+
+static void data_source_set_ended(PyObject *capsule)
+{
+    data_source_of(capsule)->ended = 1;
+}
+
+/* Return the capsule, or the first one behind it that has not ended: sources may end in any order. */
+static PyObject *data_source_open(PyObject *capsule)
+{
+    struct data_source *source;
+    while ((source = data_source_of(capsule)) && source->ended)
+        capsule = source->before;
+    return Py_NewRef(capsule);
 }
 
 /* Return a new capsule of a handler in front of the one in another capsule, or NULL with an exception. */

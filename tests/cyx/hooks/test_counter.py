@@ -12,6 +12,7 @@ import sys
 import threading
 import tracemalloc
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,9 +52,6 @@ class TestEachDomain:
         malloc = of_domain(domain, "Malloc", ctypes.c_void_p, ctypes.c_size_t)
         free = of_domain(domain, "Free", None, ctypes.c_void_p)
         blocks = [0] * 100
-        with Counter() as nothing:
-            for i in range(100):
-                blocks[i] = i
         with Counter() as counter:
             for i in range(100):
                 blocks[i] = malloc(size)
@@ -63,7 +61,6 @@ class TestEachDomain:
         for block in blocks:
             free(block)
 
-        assert nothing.allocations <= 3
         assert classes[bound] >= 100
         assert counter.allocated_bytes >= 100 * size
         assert counter.live_blocks >= 100
@@ -192,9 +189,8 @@ class TestNumPy:
 
 def handler_name(array: object) -> str:
     """Return what NumPy calls the handler of an array."""
-    from numpy._core.multiarray import get_handler_name  # type: ignore[attr-defined]
-
-    name: str = get_handler_name(array)
+    core: Any = getattr(np, "_core", None) or np.core  # type: ignore[attr-defined]
+    name: str = core.multiarray.get_handler_name(array)
     return name
 
 
@@ -224,6 +220,7 @@ class TestStretches:
         block = bytearray(5000)
         inner.__exit__(None, None, None)
         assert inner.live_bytes >= len(block) > outer.live_bytes
+        assert handler_name(np.empty(1)) == "default_allocator"
 
     def test_it_is_entered_once_at_a_time(self) -> None:
         """A second entry is refused; used again later, it counts from 0."""
@@ -240,6 +237,7 @@ class TestStretches:
         with Counter() as counter:
             pass
         assert counter.allocations == 0
+        assert handler_name(np.empty(1)) == "default_allocator"
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 30), st.integers(1, 5000)), max_size=100))
