@@ -1,0 +1,309 @@
+"""Whether a call leaks: repeated with more and more calls, until what it keeps grows for good or no more."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import mmap
+import time
+from array import array
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_memperf.measure.retained import (
+    MAPPED,
+    METRICS,
+    WITNESSES,
+    Retained,
+    Witness,
+    room,
+    size_classes,
+)
+from pytest_memperf.measure.trend import LEVELS, STEPS, Level, Trend, trend_of
+from pytest_memperf.model.errors import UsageMistake, nearest
+from pytest_memperf.model.units import BYTES, Number, is_whole, parse_number, parse_size
+
+ENOUGH_CALLS = 100_000
+ENOUGH_SECONDS = 1.0
+"""No verdict comes before these calls or this time: a cache that fills grows like a leak as long as it fills."""
+MOST_MAPPINGS = 16_000
+"""Calls that may map memory each: the kernel ends a process's mappings at 65,530 (vm.max_map_count)."""
+MOST_LEVELS = 48
+READINGS = STEPS + 1
+"""Of a level."""
+LARGEST_CLASSES = 3
+"""Sizes of blocks that are named."""
+FEW_BLOCKS = 4
+FEW_PER_CALL = 0.01
+"""Growth of a size that is not named."""
+
+
+def parse_limits(given: Mapping[str, Any]) -> dict[str, Number]:
+    """Return the limit of each metric per call; 0 for all of them where none is given. UsageMistake otherwise."""
+    limits: dict[str, Number] = {}
+    for keyword, value in given.items():
+        metric = keyword.removeprefix("max_")
+        if metric not in METRICS or metric == keyword:
+            known = nearest(keyword, (f"max_{each}" for each in METRICS))
+            valid = ", ".join(f"max_{each}" for each in METRICS)
+            raise UsageMistake(f"{keyword}={value!r}: there is no limit of this name{known or f': give {valid}'}")
+        if value is None:
+            continue
+        bytes_ = any(witness.unit is BYTES for witness in WITNESSES if witness.metric == metric)
+        try:
+            # A leak need not happen in every call: one object in ten is 0.1.
+            limit = parse_size(value) if bytes_ and isinstance(value, str) else parse_number(value)
+        except UsageMistake as mistake:
+            raise UsageMistake(f"{keyword}: {mistake}") from None
+        if not limit >= 0 or math.isinf(limit):
+            raise UsageMistake(f"{keyword}={value!r}: a limit is 0 or more, per call")
+        limits[metric] = limit
+    return limits or dict.fromkeys(METRICS, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What became of one witness."""
+
+    witness: Witness
+    levels: tuple[Level, ...]
+    trend: Trend
+    reason: str = ""
+    """Why it could not be read."""
+
+    @property
+    def per_call(self) -> str:
+        """The growth per call in words."""
+        uncertainty = f" ± {_amount(self.witness, self.trend.uncertainty)}" if self.trend.uncertainty else ""
+        return f"{_amount(self.witness, self.trend.slope)}{uncertainty}"
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """What the calls left behind, as the fork found it."""
+
+    growths: tuple[Growth, ...]
+    calls: int
+    seconds: float
+    cut_short: str
+    """Why no more calls were made, where the time was not the reason."""
+    classes: Mapping[str, int]
+    """Blocks of each size that a few calls more have left, the most first."""
+    classes_calls: int
+    """Those calls."""
+
+    def of(self, metric: str) -> list[Growth]:
+        """Return what a keyword limits."""
+        return [growth for growth in self.growths if growth.witness.metric == metric]
+
+    def wrong(self, limits: Mapping[str, Number]) -> list[str]:
+        """Return a sentence for each limit that is exceeded."""
+        sentences = []
+        for metric, limit in limits.items():
+            over = [growth for growth in self.of(metric) if not growth.reason and growth.trend.exceeds(limit)]
+            if over:
+                most = max(over, key=lambda growth: growth.trend.slope)
+                sentences.append(
+                    f"{metric} grows by {most.per_call} per call ({most.witness.name}), over max_{metric} = "
+                    f"{_amount(most.witness, limit)}"
+                )
+        return sentences
+
+    def unchecked(self, limits: Mapping[str, Number]) -> list[str]:
+        """Return a sentence for each limit of which nothing is certain."""
+        sentences = []
+        for metric, limit in limits.items():
+            growths = self.of(metric)
+            readable = [growth for growth in growths if not growth.reason]
+            open_ = [growth for growth in readable if not growth.trend.is_within(limit)]
+            if readable and not open_:
+                continue
+            if any(growth.trend.exceeds(limit) for growth in readable):
+                continue
+            reason = (
+                f"not certain after {self.calls:,} calls in {self.seconds:.1f} s{self.cut_short and ': '}"
+                f"{self.cut_short}, {open_[0].witness.name} may grow by up to "
+                f"{_amount(open_[0].witness, open_[0].trend.slope + open_[0].trend.uncertainty)} per call"
+                if open_
+                else growths[0].reason
+            )
+            sentences.append(f"max_{metric} = {_amount(growths[0].witness, limit)} per call was not checked: {reason}")
+        return sentences
+
+    def table(self) -> list[str]:
+        """Return what grew by how much in the last levels, and the sizes of the blocks that did, as lines."""
+        readable = [growth for growth in self.growths if not growth.reason and growth.levels]
+        if not readable:
+            return []
+        shown = readable[0].levels[-LEVELS:]
+        rows = [["growth in calls", *(f"{level.all_calls:,}" for level in shown), "per call", ""]]
+        for growth in readable:
+            amounts = (_amount(growth.witness, level.growth) for level in growth.levels[-LEVELS:])
+            rows.append([growth.witness.name, *amounts, growth.per_call, growth.trend.course.value])
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            "  ".join(cell.ljust(width) if i in (0, len(row) - 1) else cell.rjust(width) for i, (cell, width) in each)
+            for row in rows
+            for each in [list(enumerate(zip(row, widths, strict=True)))]
+        ]
+        sizes = [
+            f"blocks that grew: {count:,} {name}, {count / self.classes_calls:.3g} per call"
+            for name, count in self.classes.items()
+        ]
+        return [line.rstrip() for line in lines] + sizes
+
+
+def _amount(witness: Witness, value: float) -> str:
+    if witness.unit.name == BYTES.name and abs(value) >= 1024:
+        return witness.unit.format(round(value))
+    shown = f"{value:,.3g}" if abs(value) < 1000 and not is_whole(value) else f"{value:,.0f}"
+    return f"{shown} B" if witness.unit.name == BYTES.name else shown
+
+
+def find_leak(call: Callable[[], object], limits: Mapping[str, Number], seconds: float) -> Leak:
+    """Repeat the call in this process, which is a fork that ends afterwards, until all limits are judged.
+
+    Args:
+        call: what is repeated; what it returns is dropped.
+        limits: the growth per call that each metric may have.
+        seconds: after which it is left at what is certain by then.
+    """
+    return _Trial(call, limits, seconds).run()
+
+
+class _Trial:
+    """One call on its way through the levels. What it keeps of them lies in arrays that are made beforehand."""
+
+    def __init__(self, call: Callable[[], object], limits: Mapping[str, Number], seconds: float) -> None:
+        self._call = call
+        self._limits = limits
+        self._began = time.monotonic()
+        self._end = self._began + seconds
+        call()  # what it imports and sets up at first is there before the heaps are settled
+        self._readings = array("q", bytes(8 * MOST_LEVELS * READINGS * len(WITNESSES)))
+        self._steps = array("q", bytes(8 * MOST_LEVELS))
+        self._done = 0
+        self._calls = 1
+        self._cut_short = ""
+        self._room = room()
+        self._retained = Retained()
+        self._start = array("q", self._retained.values)
+
+    def run(self) -> Leak:
+        """Go on until enough is certain, and say what was found."""
+        step = 1
+        while step and self._level(step) and not self._is_judged():
+            step = self._next(step)
+        trends = [self._trend(i) for i in range(len(WITNESSES))]
+        seconds = time.monotonic() - self._began
+        calls = self._calls
+        leaks = any(self._exceeds(i, trend) for i, trend in enumerate(trends))
+        classes, classes_calls = self._growing_classes() if leaks else ({}, 1)
+        return Leak(
+            tuple(
+                Growth(witness, tuple(self._levels(i)), trends[i], self._retained.reasons.get(i, ""))
+                for i, witness in enumerate(WITNESSES)
+            ),
+            calls,
+            seconds,
+            self._cut_short,
+            classes,
+            classes_calls,
+        )
+
+    def _level(self, step: int) -> bool:
+        """Go through a level; False where it could not be finished, for time or for room."""
+        for place in range(READINGS):
+            if place:
+                self._repeat(step)
+            self._retained.read()
+            begin = (self._done * READINGS + place) * len(WITNESSES)
+            self._readings[begin : begin + len(WITNESSES)] = self._retained.values
+            if place == STEPS:
+                break
+            self._cut_short = self._full()
+            if self._cut_short or time.monotonic() > self._end:
+                return False
+        self._steps[self._done] = step
+        self._done += 1
+        return True
+
+    def _repeat(self, times: int) -> None:
+        call = self._call
+        for _ in itertools.repeat(None, times):
+            call()
+        self._calls += times
+
+    def _levels(self, i: int, last: int = MOST_LEVELS) -> list[Level]:
+        """Return a witness's levels, no more than the last so many."""
+        size = len(WITNESSES)
+        per_level = READINGS * size
+        return [
+            Level(self._steps[n], tuple(self._readings[n * per_level + i : (n + 1) * per_level : size]))
+            for n in range(max(0, self._done - last), self._done)
+        ]
+
+    def _full(self) -> str:
+        """Return what has no room for more, or nothing."""
+        for i, most in self._room.items():
+            grown = self._retained.values[i] - self._start[i]
+            if grown > most:
+                return f"{WITNESSES[i].name} had grown by {WITNESSES[i].unit.format(grown)}"
+        return ""
+
+    def _next(self, step: int) -> int:
+        """Return the calls of the next level's steps: twice as many, or what there is room for; 0 for no more."""
+        if time.monotonic() > self._end or self._done == MOST_LEVELS:
+            return 0
+        for following in (2 * step, step):
+            self._cut_short = self._too_many(following * STEPS)
+            if not self._cut_short:
+                return following
+        return 0
+
+    def _too_many(self, calls: int) -> str:
+        """Return what would have no room after so many calls more, as the last level grew, or nothing."""
+        for i, most in self._room.items():
+            (level,) = self._levels(i, 1)
+            grown = self._retained.values[i] - self._start[i]
+            slope = level.growth / level.all_calls
+            if slope > 0 and grown + slope * calls > most:
+                return f"{WITNESSES[i].name} had grown by {WITNESSES[i].unit.format(grown)}"
+            if i == MAPPED and slope >= mmap.PAGESIZE and self._calls + calls > MOST_MAPPINGS:
+                return f"{self._calls:,} calls had mapped memory"
+        return ""
+
+    def _trend(self, i: int) -> Trend:
+        witness = WITNESSES[i]
+        return trend_of(self._levels(i), witness.floor, witness.finest, bool(self._cut_short))
+
+    def _exceeds(self, i: int, trend: Trend) -> bool:
+        limit = self._limits.get(WITNESSES[i].metric)
+        return limit is not None and i not in self._retained.reasons and trend.exceeds(limit)
+
+    def _is_judged(self) -> bool:
+        """Tell whether enough calls were made, and each limit is kept or one is exceeded."""
+        if self._calls < ENOUGH_CALLS and time.monotonic() - self._began < ENOUGH_SECONDS:
+            return False
+        trends = {
+            i: self._trend(i)
+            for i, witness in enumerate(WITNESSES)
+            if witness.metric in self._limits and i not in self._retained.reasons
+        }
+        if any(self._exceeds(i, trend) for i, trend in trends.items()):
+            return True
+        return all(trend.is_within(self._limits[WITNESSES[i].metric]) for i, trend in trends.items())
+
+    def _growing_classes(self) -> tuple[dict[str, int], int]:
+        """Return the sizes of blocks that more calls leave more of, the most first, and how many calls those were."""
+        calls = max(1, self._steps[max(0, self._done - 1)])
+        first = size_classes()
+        before = size_classes()  # in which the first one is counted, as this one is in the next
+        self._repeat(calls)
+        self._retained.read()
+        after = size_classes()
+        grown = Counter({name: count + first.get(name, 0) - 2 * before.get(name, 0) for name, count in after.items()})
+        few = max(FEW_BLOCKS, calls * FEW_PER_CALL)
+        return {name: count for name, count in grown.most_common(LARGEST_CLASSES) if count > few}, calls
