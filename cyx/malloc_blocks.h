@@ -40,8 +40,14 @@ static long count_chunks(uintptr_t at, uintptr_t top, long *counts, size_t class
 /* Blocks too large for the heap have mappings of their own. */
 #if defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 33)
 static long mapped_chunks(void) { return (long)mallinfo2().hblks; }
+static long bytes_in_use(void)
+{
+    struct mallinfo2 found = mallinfo2();
+    return (long)(found.uordblks + found.hblkhd);
+}
 #else
 static long mapped_chunks(void) { return 0; }
+static long bytes_in_use(void) { return -1; }
 #endif
 
 #endif

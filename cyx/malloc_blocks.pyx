@@ -1,9 +1,10 @@
 # cython: language_level=3, embedsignature=True
 """How many blocks of malloc are in use, and of which sizes: of glibc 2.33 or newer, on 64 bits.
 
-glibc counts bytes only. Seen are the main heap, block by block, and the number of blocks with mappings of their own; the
-arenas of other threads are not. A freed block that waits in a thread's cache (at most seven of each size) counts as one
-in use. Nobody else may allocate on the main heap meanwhile: a walk that goes astray for it finds nothing.
+glibc counts bytes only. Blocks are seen on the main heap, one by one, and as the number of those with mappings of their
+own; those in the arenas of other threads are not. A freed block that waits in a thread's cache (at most seven of each
+size) counts as one in use. Nobody else may allocate on the main heap meanwhile: a walk that goes astray finds nothing.
+Only ``by_size`` allocates memory.
 """
 
 from libc.stdint cimport uintptr_t
@@ -19,6 +20,7 @@ cdef extern from "malloc_blocks.h":
     enum: CHUNK_ALIGNMENT
     long count_chunks(uintptr_t at, uintptr_t top, long* counts, size_t classes) nogil
     long mapped_chunks() nogil
+    long bytes_in_use() nogil
 
 cdef uintptr_t start = 0
 cdef long[CLASSES] counts  # static: a walk must not change what it counts
@@ -43,6 +45,11 @@ def count():
     cdef uintptr_t top = settling.end_of_heap()
     cdef long found = count_chunks(start_of_heap(), top, NULL, 0) if top else -1
     return found if found < 0 else found + mapped_chunks()
+
+
+def allocated():
+    """Return the bytes in use in all arenas and in mappings of their own (mallinfo(3)); -1 where malloc is another."""
+    return bytes_in_use() if settling.end_of_heap() else -1
 
 
 def by_size():

@@ -18,6 +18,7 @@ from pytest_memperf.measure.retained import (
     WITNESSES,
     Retained,
     Witness,
+    mappings,
     room,
     size_classes,
 )
@@ -28,8 +29,8 @@ from pytest_memperf.model.units import BYTES, Number, is_whole, parse_number, pa
 ENOUGH_CALLS = 100_000
 ENOUGH_SECONDS = 1.0
 """No verdict comes before these calls or this time: a cache that fills grows like a leak as long as it fills."""
-MOST_MAPPINGS = 16_000
-"""Calls that may map memory each: the kernel ends a process's mappings at 65,530 (vm.max_map_count)."""
+MOST_MAPPINGS = 32_000
+"""Half of what the kernel lets a process have (vm.max_map_count)."""
 MOST_LEVELS = 48
 READINGS = STEPS + 1
 """Of a level."""
@@ -190,6 +191,7 @@ class _Trial:
         self._room = room()
         self._retained = Retained()
         self._start = array("q", self._retained.values)
+        self._mappings = mappings()
 
     def run(self) -> Leak:
         """Go on until enough is certain, and say what was found."""
@@ -271,13 +273,15 @@ class _Trial:
             slope = level.growth / level.all_calls
             if slope > 0 and grown + slope * calls > most:
                 return f"{WITNESSES[i].name} had grown by {WITNESSES[i].unit.format(grown)}"
-            if i == MAPPED and slope >= mmap.PAGESIZE and self._calls + calls > MOST_MAPPINGS:
-                return f"{self._calls:,} calls had mapped memory"
+            if i == MAPPED and slope >= mmap.PAGESIZE:
+                found = mappings()
+                if found + max(0, found - self._mappings) / self._calls * calls > MOST_MAPPINGS:
+                    return f"there were {found:,} mappings"
         return ""
 
     def _trend(self, i: int) -> Trend:
         witness = WITNESSES[i]
-        return trend_of(self._levels(i), witness.floor, witness.finest, bool(self._cut_short))
+        return trend_of(self._levels(i), witness.floor, witness.finest, witness.lump, bool(self._cut_short))
 
     def _exceeds(self, i: int, trend: Trend) -> bool:
         limit = self._limits.get(WITNESSES[i].metric)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import math
 import mmap
 import os
 import re
@@ -38,12 +39,14 @@ class Witness:
     """What comes and goes with the caches of the interpreter and of malloc, in the unit."""
     finest: float
     """The smallest growth per call that is told from that."""
+    lump: float = math.inf
+    """From where on growth by few large lumps, as of a table that doubles, is a growth."""
 
 
 WITNESSES = (
-    Witness("resident memory", "retained_rss", BYTES, 256 << 10, 1024.0),
+    Witness("resident memory", "retained_rss", BYTES, 128 << 10, 1024.0),
     Witness("mapped addresses", "retained_rss", BYTES, 0, 0.0),
-    Witness("heap of malloc", "retained_rss", BYTES, 4096, 1.0),
+    Witness("heap of malloc", "retained_rss", BYTES, 4096, 1.0, lump=64 << 10),
     Witness("blocks of Python and malloc", "live_blocks", COUNT, 32, 0.02),
     Witness("blocks of Python objects", "live_objects", COUNT, 16, 0.02),
     Witness("objects known to gc", "live_objects", COUNT, 8, 0.02),
@@ -98,11 +101,15 @@ class Retained:
         values[MAPPED], values[RESIDENT] = int(mapped) * mmap.PAGESIZE, int(resident) * mmap.PAGESIZE
 
     def _heap(self) -> int:
-        allocated = self._malloc.heap(self._program).allocated if self._malloc else "nobody reads its statistics"
-        if isinstance(allocated, str):
-            self.reasons[HEAP] = allocated
+        if self._purge is None:
+            allocated = malloc_blocks.allocated()  # without ctypes, whose calls leave objects behind
+            if allocated >= 0:
+                return allocated
+        told = self._malloc.heap(self._program).allocated if self._malloc else "nobody reads malloc's statistics here"
+        if isinstance(told, str):
+            self.reasons[HEAP] = told
             return 0
-        return allocated
+        return told
 
     def _probe_what_is_there(self) -> None:
         """Find out what this process cannot tell."""
@@ -137,6 +144,12 @@ def _available() -> int:
         if found:
             return int(found[1]) * 1024
     return 1024 * MIB
+
+
+def mappings() -> int:
+    """Return the number of mappings of this process."""
+    with open("/proc/self/maps", "rb") as file:
+        return file.read().count(b"\n")
 
 
 def size_classes() -> dict[str, int]:

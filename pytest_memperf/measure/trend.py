@@ -7,7 +7,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import stdev
 
 STEPS = 8
 """Readings of a level after its first one."""
@@ -73,13 +73,16 @@ class Trend:
         return not self.exceeds(limit)
 
 
-def trend_of(levels: Sequence[Level], floor: float, finest: float, cut_short: bool = False) -> Trend:
+def trend_of(
+    levels: Sequence[Level], floor: float, finest: float, lump: float = math.inf, cut_short: bool = False
+) -> Trend:
     """Return what the levels say.
 
     Args:
         levels: each with twice the calls of the one before, or as many where more would do harm.
         floor: what comes and goes, whatever the number of calls.
         finest: the smallest growth per call of interest: in a level of few calls the floor is no more than they make.
+        lump: how much the last level has to grow for a growth by few large lumps.
         cut_short: whether more calls would do harm: what grew so far is all that will ever be seen.
     """
     last = levels[-LEVELS:]
@@ -87,28 +90,30 @@ def trend_of(levels: Sequence[Level], floor: float, finest: float, cut_short: bo
         return Trend(Course.UNSURE, 0.0, math.inf)
     level = last[-1]
     slope, error = level.growth / level.all_calls, level.error / level.calls
-    enough = len(levels) >= LEVELS or (cut_short and bool(levels))
-    if enough and _steady(last):
-        return Trend(Course.GROWS, slope, error)
-    if enough and len(last) == LEVELS and _in_lumps(last, floor):
+    highest = max((value for each in levels[:-1] for value in each.values), default=level.values[0])
+    beyond = max(0, max(level.values) - highest)
+    least = min(floor, finest * level.all_calls)
+    unsure = Trend(Course.UNSURE, max(0.0, slope), max(SURE * error, beyond / level.all_calls - max(0.0, slope)))
+    if len(levels) < LEVELS and not cut_short:
+        return unsure
+    if _steady(last):
+        return Trend(Course.GROWS, slope, error) if level.growth > least else unsure
+    if len(levels) < LEVELS:
+        return unsure
+    if _in_lumps(last) and level.growth >= lump:
         slope = sum(each.growth for each in last) / sum(each.all_calls for each in last)
         return Trend(Course.GROWS, slope, slope / 2)
-    highest = max((value for each in levels[:-1] for value in each.values), default=level.values[0])
-    beyond = max(level.values) - highest
-    if len(levels) >= LEVELS and beyond <= min(floor, finest * level.all_calls):
-        return Trend(Course.ENDS, 0.0, max(0.0, beyond / level.all_calls))
-    return Trend(Course.UNSURE, max(0.0, slope), SURE * error + max(0.0, beyond / level.all_calls - slope))
+    return Trend(Course.ENDS, 0.0, beyond / level.all_calls) if beyond <= least else unsure
 
 
 def _steady(levels: Sequence[Level]) -> bool:
     """Tell whether each grew as the calls did, the last beyond doubt."""
     slopes = [level.growth / level.all_calls for level in levels]
-    certain = fmean((levels[-1].growth,)) / (len(levels[-1].values) - 1) > SURE * levels[-1].error
-    return certain and min(slopes) > 0 and max(slopes) <= ALIKE * min(slopes)
+    step = levels[-1].growth / (len(levels[-1].values) - 1)
+    return step > SURE * levels[-1].error and min(slopes) > 0 and max(slopes) <= ALIKE * min(slopes)
 
 
-def _in_lumps(levels: Sequence[Level], floor: float) -> bool:
+def _in_lumps(levels: Sequence[Level]) -> bool:
     """Tell whether each grew by clearly more than the one before, as it has more calls."""
     growths = [level.growth for level in levels]
-    in_proportion = all(after >= IN_PROPORTION * before for before, after in itertools.pairwise(growths))
-    return growths[0] > 0 and in_proportion and sum(growths) > floor
+    return growths[0] > 0 and all(after >= IN_PROPORTION * before for before, after in itertools.pairwise(growths))
