@@ -359,13 +359,13 @@ def list_reused() -> Call:
 
 
 def lazy_pool() -> Call:
-    """A pool that starts a thread for each of its first tasks."""
+    """A pool that starts a thread for a task where none is idle."""
     pools: list[ThreadPoolExecutor] = []
 
     def call() -> object:
         if not pools:
-            pools.append(ThreadPoolExecutor(24))
-        return [task.result() for task in [pools[0].submit(time.sleep, 0) for _ in range(2)]]
+            pools.append(ThreadPoolExecutor())
+        return list(pools[0].map(abs, range(4)))
 
     return call
 
@@ -421,6 +421,18 @@ INNOCENT = (
     bounded_deque,
     dict_reused,
 )
+
+
+def large_pool() -> Call:
+    """A pool of 24 threads, of which thousands of calls start one now and then."""
+    pools: list[ThreadPoolExecutor] = []
+
+    def call() -> object:
+        if not pools:
+            pools.append(ThreadPoolExecutor(24))
+        return [task.result() for task in [pools[0].submit(time.sleep, 0) for _ in range(2)]]
+
+    return call
 
 
 def cache_by_chance() -> Call:
@@ -528,6 +540,7 @@ def slow_and_clean() -> Call:
 
 
 FURTHER_INNOCENT = (
+    large_pool,
     cache_by_chance,
     sizes_by_chance,
     cycles_collected,

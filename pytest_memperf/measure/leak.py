@@ -28,7 +28,10 @@ from pytest_memperf.model.units import BYTES, Number, is_whole, parse_number, pa
 
 ENOUGH_CALLS = 100_000
 ENOUGH_SECONDS = 1.0
-"""No verdict comes before these calls or this time: a cache that fills grows like a leak as long as it fills."""
+"""No verdict comes before these calls or such a time of calls: a cache that fills grows like a leak till it is full."""
+LARGEST_JUMP = 8
+FIRST_STEP = ENOUGH_CALLS // (STEPS * (2**LEVELS - 1))
+"""To here a step may grow faster than twice the last one, where readings take longer than calls: then they are enough."""
 MOST_MAPPINGS = 32_000
 """Half of what the kernel lets a process have (vm.max_map_count)."""
 MOST_LEVELS = 48
@@ -105,10 +108,10 @@ class Leak:
         for metric, limit in limits.items():
             over = [growth for growth in self.of(metric) if not growth.reason and growth.trend.exceeds(limit)]
             if over:
-                most = max(over, key=lambda growth: growth.trend.slope)
+                surest = min(over, key=lambda growth: growth.trend.uncertainty / growth.trend.slope)
                 sentences.append(
-                    f"{metric} grows by {most.per_call} per call ({most.witness.name}), over max_{metric} = "
-                    f"{_amount(most.witness, limit)}"
+                    f"{metric} grows by {surest.per_call} per call ({surest.witness.name}), over max_{metric} = "
+                    f"{_amount(surest.witness, limit)}"
                 )
         return sentences
 
@@ -187,6 +190,7 @@ class _Trial:
         self._steps = array("q", bytes(8 * MOST_LEVELS))
         self._done = 0
         self._calls = 1
+        self._calling = 0.0
         self._cut_short = ""
         self._room = room()
         self._retained = Retained()
@@ -234,8 +238,10 @@ class _Trial:
 
     def _repeat(self, times: int) -> None:
         call = self._call
+        began = time.monotonic()
         for _ in itertools.repeat(None, times):
             call()
+        self._calling += time.monotonic() - began
         self._calls += times
 
     def _levels(self, i: int, last: int = MOST_LEVELS) -> list[Level]:
@@ -256,10 +262,12 @@ class _Trial:
         return ""
 
     def _next(self, step: int) -> int:
-        """Return the calls of the next level's steps: twice as many, or what there is room for; 0 for no more."""
+        """Return the calls of the next level's steps: twice as many or more, or what there is room for; 0 for none."""
         if time.monotonic() > self._end or self._done == MOST_LEVELS:
             return 0
-        for following in (2 * step, step):
+        reading = time.monotonic() - self._began - self._calling
+        jump = min(LARGEST_JUMP, int(reading / max(self._calling, 1e-6))) * step
+        for following in (max(2 * step, min(jump, FIRST_STEP)), 2 * step, step):
             self._cut_short = self._too_many(following * STEPS)
             if not self._cut_short:
                 return following
@@ -289,7 +297,7 @@ class _Trial:
 
     def _is_judged(self) -> bool:
         """Tell whether enough calls were made, and each limit is kept or one is exceeded."""
-        if self._calls < ENOUGH_CALLS and time.monotonic() - self._began < ENOUGH_SECONDS:
+        if self._calls < ENOUGH_CALLS and self._calling < ENOUGH_SECONDS:
             return False
         trends = {
             i: self._trend(i)

@@ -23,6 +23,8 @@ from pytest_memperf.metrics.leftovers import LiveObjects, OpenFiles, Threads
 from pytest_memperf.model.units import BYTES, COUNT, Unit
 
 MIB = 1 << 20
+MOST_READINGS = 64
+"""Until one is as the one before."""
 THREAD_ENDS = 0.002
 """Seconds in which the kernel removes a thread that has been joined."""
 
@@ -66,7 +68,8 @@ class Retained:
         """As last read."""
         self.reasons: dict[int, str] = {}
         """Why a witness cannot be read."""
-        settling.watch_arenas()
+        if LiveObjects.count():  # else there is no pymalloc, whose free blocks could be taken
+            settling.watch_arenas()
         gc.collect()
         gc.freeze()  # what was there before is not looked through each time
         self._statm = os.open("/proc/self/statm", os.O_RDONLY)
@@ -75,7 +78,12 @@ class Retained:
         self._purge = purging(self._malloc) if self._malloc else None
         self._probe_what_is_there()
         settling.settle()
-        self.read()
+        # The first readings fill caches of their own: those of ctypes.
+        for _ in range(MOST_READINGS):
+            before = self.values[BLOCKS], self.values[OBJECTS]
+            self.read()
+            if before == (self.values[BLOCKS], self.values[OBJECTS]):
+                break
 
     def read(self) -> None:
         """Collect the garbage where the collector is on, give free memory back, and read."""
@@ -121,8 +129,6 @@ class Retained:
             self.reasons[OBJECTS] = "PYTHONMALLOC sets another allocator than pymalloc, whose blocks nobody counts"
         if malloc_blocks.count() < 0:
             self.reasons[BLOCKS] = "only glibc's malloc, 2.33 or newer, lets its blocks be counted"
-        if OBJECTS in self.reasons:
-            self.reasons.setdefault(BLOCKS, self.reasons[OBJECTS])
 
 
 def room() -> dict[int, int]:

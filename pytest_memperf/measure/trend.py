@@ -15,6 +15,8 @@ LEVELS = 3
 """The last ones, in which a growth must go on: each has twice the calls of the one before."""
 SURE = 5.0
 """How many standard errors above 0 the growth of the last level has to be: by chance once in 1,000 (t, 7 degrees)."""
+WITHIN = 3.0
+"""Standard errors that a growth per call is told with: 98 of 100 lie within (t, 7 degrees)."""
 ALIKE = 2.0
 """By what factor the growth per call may differ between the levels."""
 IN_PROPORTION = 1.5
@@ -97,7 +99,7 @@ def trend_of(
     if len(levels) < LEVELS and not cut_short:
         return unsure
     if _steady(last):
-        return Trend(Course.GROWS, slope, error) if level.growth > least else unsure
+        return Trend(Course.GROWS, slope, WITHIN * error) if level.growth > least else unsure
     if len(levels) < LEVELS:
         return unsure
     if _in_lumps(last) and level.growth >= lump:

@@ -38,7 +38,7 @@ def verdict(case: leak_cases.Call) -> tuple[str, list[str]]:
 def main(arguments: list[str]) -> int:
     """Judge the cases; return 1 where one was judged wrongly."""
     repetitions = int(arguments[0]) if arguments else 10
-    all_right = {kind: 0 for kind in KINDS}
+    all_right = dict.fromkeys(KINDS, 0)
     print(f"{'case':28} {'is':17} {'right':>5} {'wrong':>5} {'not certain':>11} {'seconds':>8} {'at most':>8}")
     for kind, cases in KINDS.items():
         for case in cases:
