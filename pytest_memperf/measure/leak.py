@@ -1,47 +1,19 @@
-"""Whether a call leaks: repeated with more and more calls, until what it keeps grows for good or no more."""
+"""What a call may leave behind each time, and what it was found to leave."""
 
 from __future__ import annotations
 
-import itertools
 import math
-import mmap
-import time
-from array import array
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_memperf.measure.retained import (
-    MAPPED,
-    METRICS,
-    WITNESSES,
-    Retained,
-    Witness,
-    mappings,
-    room,
-    size_classes,
-)
-from pytest_memperf.measure.trend import LEVELS, STEPS, Level, Trend, trend_of
+from pytest_memperf.measure.retained import METRICS, WITNESSES, Witness
+from pytest_memperf.measure.trend import LEVELS, Level, Trend
 from pytest_memperf.model.errors import UsageMistake, nearest
 from pytest_memperf.model.units import BYTES, Number, is_whole, parse_number, parse_size
 
-ENOUGH_CALLS = 100_000
-ENOUGH_SECONDS = 1.0
-"""No verdict comes before these calls or such a time of calls: a cache that fills grows like a leak till it is full."""
-LARGEST_JUMP = 8
-FIRST_STEP = ENOUGH_CALLS // (STEPS * (2**LEVELS - 1))
-"""To here a step may grow faster than twice the last one, where readings take longer than calls: then they are enough."""
-MOST_MAPPINGS = 32_000
-"""Half of what the kernel lets a process have (vm.max_map_count)."""
-MOST_LEVELS = 48
-READINGS = STEPS + 1
-"""Of a level."""
-LARGEST_CLASSES = 3
-"""Sizes of blocks that are named."""
-FEW_BLOCKS = 4
-FEW_PER_CALL = 0.01
-"""Growth of a size that is not named."""
+NEXT_TO_NOTHING = 0.001
+"""Uncertainty as a share of the growth that goes without saying."""
 
 
 def parse_limits(given: Mapping[str, Any]) -> dict[str, Number]:
@@ -80,8 +52,14 @@ class Growth:
     @property
     def per_call(self) -> str:
         """The growth per call in words."""
-        uncertainty = f" ± {_amount(self.witness, self.trend.uncertainty)}" if self.trend.uncertainty else ""
-        return f"{_amount(self.witness, self.trend.slope)}{uncertainty}"
+        slope, uncertainty = self.trend.slope, self.trend.uncertainty
+        shown = f" ± {_amount(self.witness, uncertainty)}" if uncertainty > NEXT_TO_NOTHING * slope else ""
+        return f"{_amount(self.witness, slope)}{shown}"
+
+    @property
+    def most(self) -> float:
+        """What it may be per call at most."""
+        return self.trend.slope + self.trend.uncertainty
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,43 +76,53 @@ class Leak:
     classes_calls: int
     """Those calls."""
 
-    def of(self, metric: str) -> list[Growth]:
-        """Return what a keyword limits."""
-        return [growth for growth in self.growths if growth.witness.metric == metric]
+    def reason(self, metric: str) -> str:
+        """Return why nothing of a metric can be read here; nothing where something can."""
+        reasons = [growth.reason for growth in self.growths if growth.witness.metric == metric]
+        return reasons[0] if all(reasons) else ""
+
+    def decisive(self, metric: str, limit: Number) -> Growth:
+        """Return the witness that decides: the surest that is over the limit, the first that may be, or the largest."""
+        growths = [growth for growth in self.growths if growth.witness.metric == metric and not growth.reason]
+        over = [growth for growth in growths if growth.trend.exceeds(limit)]
+        if over:
+            return min(over, key=lambda growth: growth.trend.uncertainty / growth.trend.slope)
+        may_be = [growth for growth in growths if not growth.trend.is_within(limit)]
+        return may_be[0] if may_be else max(growths, key=lambda growth: growth.trend.slope)
 
     def wrong(self, limits: Mapping[str, Number]) -> list[str]:
         """Return a sentence for each limit that is exceeded."""
-        sentences = []
-        for metric, limit in limits.items():
-            over = [growth for growth in self.of(metric) if not growth.reason and growth.trend.exceeds(limit)]
-            if over:
-                surest = min(over, key=lambda growth: growth.trend.uncertainty / growth.trend.slope)
-                sentences.append(
-                    f"{metric} grows by {surest.per_call} per call ({surest.witness.name}), over max_{metric} = "
-                    f"{_amount(surest.witness, limit)}"
-                )
-        return sentences
+        return [
+            f"{metric} grows by {growth.per_call} per call ({growth.witness.name}{self._sizes(growth)}), over "
+            f"max_{metric} = {_amount(growth.witness, limit)}"
+            for metric, limit, growth in self._readable(limits)
+            if growth.trend.exceeds(limit)
+        ]
+
+    def _readable(self, limits: Mapping[str, Number]) -> list[tuple[str, Number, Growth]]:
+        return [
+            (metric, limit, self.decisive(metric, limit)) for metric, limit in limits.items() if not self.reason(metric)
+        ]
+
+    def _sizes(self, growth: Growth) -> str:
+        """Return which size of blocks most of it is made of, where it is made of blocks."""
+        name = next(iter(self.classes), "")
+        return f", mostly {name}" if name and growth.witness.of_blocks else ""
 
     def unchecked(self, limits: Mapping[str, Number]) -> list[str]:
         """Return a sentence for each limit of which nothing is certain."""
-        sentences = []
-        for metric, limit in limits.items():
-            growths = self.of(metric)
-            readable = [growth for growth in growths if not growth.reason]
-            open_ = [growth for growth in readable if not growth.trend.is_within(limit)]
-            if readable and not open_:
-                continue
-            if any(growth.trend.exceeds(limit) for growth in readable):
-                continue
-            reason = (
-                f"not certain after {self.calls:,} calls in {self.seconds:.1f} s{self.cut_short and ': '}"
-                f"{self.cut_short}, {open_[0].witness.name} may grow by up to "
-                f"{_amount(open_[0].witness, open_[0].trend.slope + open_[0].trend.uncertainty)} per call"
-                if open_
-                else growths[0].reason
-            )
-            sentences.append(f"max_{metric} = {_amount(growths[0].witness, limit)} per call was not checked: {reason}")
-        return sentences
+        after = f"not certain after {self.calls:,} calls in {self.seconds:.1f} s"
+        why = f" ({self.cut_short})" if self.cut_short else ""
+        open_ = {
+            metric: f"{after}{why}: {growth.witness.name} may grow by up to {_amount(growth.witness, growth.most)}"
+            for metric, limit, growth in self._readable(limits)
+            if not growth.trend.exceeds(limit) and not growth.trend.is_within(limit)
+        }
+        return [
+            f"max_{metric}={limit:g} was not checked: {open_.get(metric) or self.reason(metric)}"
+            for metric, limit in limits.items()
+            if metric in open_ or self.reason(metric)
+        ]
 
     def table(self) -> list[str]:
         """Return what grew by how much in the last levels, and the sizes of the blocks that did, as lines."""
@@ -152,10 +140,7 @@ class Leak:
             for row in rows
             for each in [list(enumerate(zip(row, widths, strict=True)))]
         ]
-        sizes = [
-            f"blocks that grew: {count:,} {name}, {count / self.classes_calls:.3g} per call"
-            for name, count in self.classes.items()
-        ]
+        sizes = [f"{count / self.classes_calls:.3g} more per call: {name}" for name, count in self.classes.items()]
         return [line.rstrip() for line in lines] + sizes
 
 
@@ -164,158 +149,3 @@ def _amount(witness: Witness, value: float) -> str:
         return witness.unit.format(round(value))
     shown = f"{value:,.3g}" if abs(value) < 1000 and not is_whole(value) else f"{value:,.0f}"
     return f"{shown} B" if witness.unit.name == BYTES.name else shown
-
-
-def find_leak(call: Callable[[], object], limits: Mapping[str, Number], seconds: float) -> Leak:
-    """Repeat the call in this process, which is a fork that ends afterwards, until all limits are judged.
-
-    Args:
-        call: what is repeated; what it returns is dropped.
-        limits: the growth per call that each metric may have.
-        seconds: after which it is left at what is certain by then.
-    """
-    return _Trial(call, limits, seconds).run()
-
-
-class _Trial:
-    """One call on its way through the levels. What it keeps of them lies in arrays that are made beforehand."""
-
-    def __init__(self, call: Callable[[], object], limits: Mapping[str, Number], seconds: float) -> None:
-        self._call = call
-        self._limits = limits
-        self._began = time.monotonic()
-        self._end = self._began + seconds
-        call()  # what it imports and sets up at first is there before the heaps are settled
-        self._readings = array("q", bytes(8 * MOST_LEVELS * READINGS * len(WITNESSES)))
-        self._steps = array("q", bytes(8 * MOST_LEVELS))
-        self._done = 0
-        self._calls = 1
-        self._calling = 0.0
-        self._cut_short = ""
-        self._room = room()
-        self._retained = Retained()
-        self._start = array("q", self._retained.values)
-        self._mappings = mappings()
-
-    def run(self) -> Leak:
-        """Go on until enough is certain, and say what was found."""
-        step = 1
-        while step and self._level(step) and not self._is_judged():
-            step = self._next(step)
-        trends = [self._trend(i) for i in range(len(WITNESSES))]
-        seconds = time.monotonic() - self._began
-        calls = self._calls
-        leaks = any(self._exceeds(i, trend) for i, trend in enumerate(trends))
-        classes, classes_calls = self._growing_classes() if leaks else ({}, 1)
-        return Leak(
-            tuple(
-                Growth(witness, tuple(self._levels(i)), trends[i], self._retained.reasons.get(i, ""))
-                for i, witness in enumerate(WITNESSES)
-            ),
-            calls,
-            seconds,
-            self._cut_short,
-            classes,
-            classes_calls,
-        )
-
-    def _level(self, step: int) -> bool:
-        """Go through a level; False where it could not be finished, for time or for room."""
-        for place in range(READINGS):
-            if place:
-                self._repeat(step)
-            self._retained.read()
-            begin = (self._done * READINGS + place) * len(WITNESSES)
-            self._readings[begin : begin + len(WITNESSES)] = self._retained.values
-            if place == STEPS:
-                break
-            self._cut_short = self._full()
-            if self._cut_short or time.monotonic() > self._end:
-                return False
-        self._steps[self._done] = step
-        self._done += 1
-        return True
-
-    def _repeat(self, times: int) -> None:
-        call = self._call
-        began = time.monotonic()
-        for _ in itertools.repeat(None, times):
-            call()
-        self._calling += time.monotonic() - began
-        self._calls += times
-
-    def _levels(self, i: int, last: int = MOST_LEVELS) -> list[Level]:
-        """Return a witness's levels, no more than the last so many."""
-        size = len(WITNESSES)
-        per_level = READINGS * size
-        return [
-            Level(self._steps[n], tuple(self._readings[n * per_level + i : (n + 1) * per_level : size]))
-            for n in range(max(0, self._done - last), self._done)
-        ]
-
-    def _full(self) -> str:
-        """Return what has no room for more, or nothing."""
-        for i, most in self._room.items():
-            grown = self._retained.values[i] - self._start[i]
-            if grown > most:
-                return f"{WITNESSES[i].name} had grown by {WITNESSES[i].unit.format(grown)}"
-        return ""
-
-    def _next(self, step: int) -> int:
-        """Return the calls of the next level's steps: twice as many or more, or what there is room for; 0 for none."""
-        if time.monotonic() > self._end or self._done == MOST_LEVELS:
-            return 0
-        reading = time.monotonic() - self._began - self._calling
-        jump = min(LARGEST_JUMP, int(reading / max(self._calling, 1e-6))) * step
-        for following in (max(2 * step, min(jump, FIRST_STEP)), 2 * step, step):
-            self._cut_short = self._too_many(following * STEPS)
-            if not self._cut_short:
-                return following
-        return 0
-
-    def _too_many(self, calls: int) -> str:
-        """Return what would have no room after so many calls more, as the last level grew, or nothing."""
-        for i, most in self._room.items():
-            (level,) = self._levels(i, 1)
-            grown = self._retained.values[i] - self._start[i]
-            slope = level.growth / level.all_calls
-            if slope > 0 and grown + slope * calls > most:
-                return f"{WITNESSES[i].name} had grown by {WITNESSES[i].unit.format(grown)}"
-            if i == MAPPED and slope >= mmap.PAGESIZE:
-                found = mappings()
-                if found + max(0, found - self._mappings) / self._calls * calls > MOST_MAPPINGS:
-                    return f"there were {found:,} mappings"
-        return ""
-
-    def _trend(self, i: int) -> Trend:
-        witness = WITNESSES[i]
-        return trend_of(self._levels(i), witness.floor, witness.finest, witness.lump, bool(self._cut_short))
-
-    def _exceeds(self, i: int, trend: Trend) -> bool:
-        limit = self._limits.get(WITNESSES[i].metric)
-        return limit is not None and i not in self._retained.reasons and trend.exceeds(limit)
-
-    def _is_judged(self) -> bool:
-        """Tell whether enough calls were made, and each limit is kept or one is exceeded."""
-        if self._calls < ENOUGH_CALLS and self._calling < ENOUGH_SECONDS:
-            return False
-        trends = {
-            i: self._trend(i)
-            for i, witness in enumerate(WITNESSES)
-            if witness.metric in self._limits and i not in self._retained.reasons
-        }
-        if any(self._exceeds(i, trend) for i, trend in trends.items()):
-            return True
-        return all(trend.is_within(self._limits[WITNESSES[i].metric]) for i, trend in trends.items())
-
-    def _growing_classes(self) -> tuple[dict[str, int], int]:
-        """Return the sizes of blocks that more calls leave more of, the most first, and how many calls those were."""
-        calls = max(1, self._steps[max(0, self._done - 1)])
-        first = size_classes()
-        before = size_classes()  # in which the first one is counted, as this one is in the next
-        self._repeat(calls)
-        self._retained.read()
-        after = size_classes()
-        grown = Counter({name: count + first.get(name, 0) - 2 * before.get(name, 0) for name, count in after.items()})
-        few = max(FEW_BLOCKS, calls * FEW_PER_CALL)
-        return {name: count for name, count in grown.most_common(LARGEST_CLASSES) if count > few}, calls

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import gc
 import math
@@ -17,12 +16,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cyx import malloc_blocks, settling
+from pytest_memperf.environment import control_groups
+from pytest_memperf.environment import room as environment_room
 from pytest_memperf.environment.process import serving
 from pytest_memperf.malloc import MALLOCS, purging
 from pytest_memperf.metrics.leftovers import LiveObjects, OpenFiles, Threads
 from pytest_memperf.model.units import BYTES, COUNT, Unit
 
-MIB = 1 << 20
+LARGEST_GROWTH = 256 << 20
+LARGEST_MAPPED = 4 << 30
+MOST_FILES = 4096
+MOST_THREADS = 512
+"""What no call may leave more of in all, whatever room there is."""
 MOST_READINGS = 64
 """Until one is as the one before."""
 THREAD_ENDS = 0.002
@@ -41,6 +46,8 @@ class Witness:
     """What comes and goes with the caches of the interpreter and of malloc, in the unit."""
     finest: float
     """The smallest growth per call that is told from that."""
+    of_blocks: bool = False
+    """Whether the sizes of blocks say what it is made of."""
     lump: float = math.inf
     """From where on growth by few large lumps, as of a table that doubles, is a growth."""
 
@@ -49,8 +56,8 @@ WITNESSES = (
     Witness("resident memory", "retained_rss", BYTES, 128 << 10, 1024.0),
     Witness("mapped addresses", "retained_rss", BYTES, 0, 0.0),
     Witness("heap of malloc", "retained_rss", BYTES, 4096, 1.0, lump=64 << 10),
-    Witness("blocks of Python and malloc", "live_blocks", COUNT, 32, 0.02),
-    Witness("blocks of Python objects", "live_objects", COUNT, 16, 0.02),
+    Witness("blocks of Python and malloc", "live_blocks", COUNT, 32, 0.02, of_blocks=True),
+    Witness("blocks of Python objects", "live_objects", COUNT, 16, 0.02, of_blocks=True),
     Witness("objects known to gc", "live_objects", COUNT, 8, 0.02),
     Witness("open files", "open_files", COUNT, 0, 0.0),
     Witness("threads", "threads", COUNT, 0, 0.0),
@@ -133,23 +140,18 @@ class Retained:
 
 def room() -> dict[int, int]:
     """Return by how much each witness may grow before more calls would do harm to the machine or end the process."""
+    group = control_groups.memory()
+    available = min(environment_room.available() or sys.maxsize, group.left if group else sys.maxsize)
+    memory = min(LARGEST_GROWTH, available // 4)
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     files = 1 << 16 if files == resource.RLIM_INFINITY else files
     return {
-        RESIDENT: min(256 * MIB, _available() // 4),
-        MAPPED: 4096 * MIB,
-        HEAP: min(256 * MIB, _available() // 4),
-        FILES: max(16, min(4096, (files - OpenFiles.count()) // 2)),
-        THREADS: 512,
+        RESIDENT: memory,
+        MAPPED: LARGEST_MAPPED,
+        HEAP: memory,
+        FILES: max(16, min(MOST_FILES, (files - OpenFiles.count()) // 2)),
+        THREADS: MOST_THREADS,
     }
-
-
-def _available() -> int:
-    with contextlib.suppress(OSError, ValueError), open("/proc/meminfo", "rb") as file:
-        found = re.search(rb"MemAvailable: *(\d+) kB", file.read())
-        if found:
-            return int(found[1]) * 1024
-    return 1024 * MIB
 
 
 def mappings() -> int:
@@ -160,8 +162,10 @@ def mappings() -> int:
 
 def size_classes() -> dict[str, int]:
     """Return the number of blocks in use of each size, of Python's allocator and of malloc, as far as they tell."""
-    found = {f"malloc's of {size:,} B with its header": count for size, count in malloc_blocks.by_size().items()}
-    return {**found, **{f"Python's of {size} B": count for size, count in _pymalloc().items()}}
+    found = {
+        f"malloc's blocks of {size:,} B with their headers": count for size, count in malloc_blocks.by_size().items()
+    }
+    return {**found, **{f"Python's blocks of {size} B": count for size, count in _pymalloc().items()}}
 
 
 def _pymalloc() -> dict[int, int]:

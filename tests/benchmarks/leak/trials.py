@@ -13,7 +13,8 @@ from pathlib import Path
 from statistics import median
 
 from pytest_memperf.isolation.forked import in_fork
-from pytest_memperf.measure.leak import find_leak, parse_limits
+from pytest_memperf.measure.leak import parse_limits
+from pytest_memperf.measure.repetition import find_leak
 
 sys.path.append(str(Path(__file__).parents[2]))  # where a folder is called cyx too
 
