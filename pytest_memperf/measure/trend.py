@@ -19,8 +19,8 @@ WITHIN = 3.0
 """Standard errors that a growth per call is told with: 98 of 100 lie within (t, 7 degrees)."""
 ALIKE = 2.0
 """By what factor the growth per call may differ between the levels."""
-IN_PROPORTION = 1.5
-"""By what factor it has to rise from level to level where it comes in few large lumps, such as those of a table."""
+IN_PROPORTION = 2.0
+"""By what factor the last level has to grow more than the first where growth comes in few lumps, as of a table."""
 
 
 class Course(str, enum.Enum):
@@ -116,6 +116,6 @@ def _steady(levels: Sequence[Level]) -> bool:
 
 
 def _in_lumps(levels: Sequence[Level]) -> bool:
-    """Tell whether each grew by clearly more than the one before, as it has more calls."""
+    """Tell whether each grew, none by less than the one before, and the last by clearly more, as it has more calls."""
     growths = [level.growth for level in levels]
-    return growths[0] > 0 and all(after >= IN_PROPORTION * before for before, after in itertools.pairwise(growths))
+    return growths[0] > 0 and growths == sorted(growths) and growths[-1] >= IN_PROPORTION * growths[0]

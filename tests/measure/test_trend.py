@@ -29,7 +29,7 @@ NOISE = [0, 5, -3, 8, -7, 2, 4, -6, 1, -2, 7, 3]
         (lambda calls: calls // 10, 0.1),
         (lambda calls: 16 * calls + 40 * NOISE[calls // 100 % 12], 16),
         (lambda calls: calls + 4096 * (calls > 300), 1),
-        (lambda calls: min(calls, 2000) + calls / 20, 0.05),
+        (lambda calls: min(calls, 500) + calls / 20, 0.05),
     ],
     ids=["one", "one in ten", "with noise", "beside something made once", "beside a cache that fills"],
 )
