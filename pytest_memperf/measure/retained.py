@@ -54,13 +54,13 @@ class Witness:
 
 WITNESSES = (
     Witness("resident memory", "retained_rss", BYTES, 128 << 10, 1024.0),
-    Witness("mapped addresses", "retained_rss", BYTES, 0, 0.0),
+    Witness("mapped addresses", "retained_rss", BYTES, 16 << 10, 1.0),
     Witness("heap of malloc", "retained_rss", BYTES, 4096, 1.0, lump=64 << 10),
     Witness("blocks of Python and malloc", "live_blocks", COUNT, 32, 0.02, of_blocks=True),
     Witness("blocks of Python objects", "live_objects", COUNT, 16, 0.02, of_blocks=True),
     Witness("objects known to gc", "live_objects", COUNT, 8, 0.02),
-    Witness("open files", "open_files", COUNT, 0, 0.0),
-    Witness("threads", "threads", COUNT, 0, 0.0),
+    Witness("open files", "open_files", COUNT, 0, 0.02),
+    Witness("threads", "threads", COUNT, 0, 0.02),
 )
 """In the order in which ``Retained`` reads them."""
 RESIDENT, MAPPED, HEAP, BLOCKS, OBJECTS, CONTAINERS, FILES, THREADS = range(len(WITNESSES))

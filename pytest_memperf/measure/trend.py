@@ -50,6 +50,12 @@ class Level:
         return self.calls * (len(self.values) - 1)
 
     @property
+    def fall(self) -> int:
+        """By how much it fell below an earlier reading at most: how far it swings up and down."""
+        highest = itertools.accumulate(self.values, max)
+        return max(high - value for high, value in zip(highest, self.values, strict=True))
+
+    @property
     def error(self) -> float:
         """The standard error of the growth of one step."""
         steps = [after - before for before, after in itertools.pairwise(self.values)]
@@ -95,6 +101,8 @@ def trend_of(
     highest = max((value for each in levels[:-1] for value in each.values), default=level.values[0])
     beyond = max(0, max(level.values) - highest)
     least = min(floor, finest * level.all_calls)
+    # What swings comes to new heights by chance, but by no more than a part of how far it swings.
+    swing = min(max(floor, level.fall / 2), finest * level.all_calls)
     unsure = Trend(Course.UNSURE, max(0.0, slope), max(SURE * error, beyond / level.all_calls - max(0.0, slope)))
     if len(levels) < LEVELS and not cut_short:
         return unsure
@@ -105,7 +113,7 @@ def trend_of(
     if _in_lumps(last) and level.growth >= lump:
         slope = sum(each.growth for each in last) / sum(each.all_calls for each in last)
         return Trend(Course.GROWS, slope, slope / 2)
-    return Trend(Course.ENDS, 0.0, beyond / level.all_calls) if beyond <= least else unsure
+    return Trend(Course.ENDS, 0.0, beyond / level.all_calls) if beyond <= swing else unsure
 
 
 def _steady(levels: Sequence[Level]) -> bool:
