@@ -114,7 +114,7 @@ class Leak:
         after = f"not certain after {self.calls:,} calls in {self.seconds:.1f} s"
         why = f" ({self.cut_short})" if self.cut_short else ""
         open_ = {
-            metric: f"{after}{why}: {growth.witness.name} may grow by up to {_amount(growth.witness, growth.most)}"
+            metric: f"{after}{why}: {growth.witness.name} may grow by {_at_most(growth)}"
             for metric, limit, growth in self._readable(limits)
             if not growth.trend.exceeds(limit) and not growth.trend.is_within(limit)
         }
@@ -142,6 +142,12 @@ class Leak:
         ]
         sizes = [f"{count / self.classes_calls:.3g} more per call: {name}" for name, count in self.classes.items()]
         return [line.rstrip() for line in lines] + sizes
+
+
+def _at_most(growth: Growth) -> str:
+    if math.isinf(growth.most):
+        return "any amount, these calls are too few: give more seconds"
+    return f"up to {_amount(growth.witness, growth.most)} per call"
 
 
 def _amount(witness: Witness, value: float) -> str:

@@ -104,12 +104,13 @@ def trend_of(
     # What swings comes to new heights by chance, but by no more than a part of how far it swings.
     swing = min(max(floor, level.fall / 2), finest * level.all_calls)
     unsure = Trend(Course.UNSURE, max(0.0, slope), max(SURE * error, beyond / level.all_calls - max(0.0, slope)))
+    too_few = Trend(Course.UNSURE, max(0.0, slope), math.inf)
     if len(levels) < LEVELS and not cut_short:
-        return unsure
+        return too_few
     if _steady(last):
         return Trend(Course.GROWS, slope, WITHIN * error) if level.growth > least else unsure
     if len(levels) < LEVELS:
-        return unsure
+        return too_few
     if _in_lumps(last) and level.growth >= lump:
         slope = sum(each.growth for each in last) / sum(each.all_calls for each in last)
         return Trend(Course.GROWS, slope, slope / 2)

@@ -2,7 +2,7 @@
 
 Judges each case of tests/leak_cases.py (10 times, or REPETITIONS; all of them, or these), each time in a fork of its
 own with all limits 0, and prints how often it was right, wrong and not certain, and the seconds that it took. Ends with
-1 where a verdict was not right.
+1 where a verdict was not right, but on those that are hard.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ KINDS = {
     "innocent": leak_cases.INNOCENT,
     "further leak": leak_cases.FURTHER_PLANTED,
     "further innocent": leak_cases.FURTHER_INNOCENT,
+    "hard innocent": leak_cases.HARD,
 }
 
 
@@ -65,7 +66,7 @@ def main(arguments: list[str]) -> int:
         return 0
     for kind, right in all_right.items():
         print(f"{kind}: {right} of {len(KINDS[kind])} right in each of {repetitions} repetitions")
-    return int(any(right < len(KINDS[kind]) for kind, right in all_right.items()))
+    return int(any(right < len(KINDS[kind]) for kind, right in all_right.items() if kind != "hard innocent"))
 
 
 if __name__ == "__main__":
