@@ -1,4 +1,4 @@
-"""One measured call in a fork of this process, as if the test had made it alone."""
+"""Work in a fork of this process: one measured call, as if the test had made it alone, or anything else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import pytest
 from _pytest.outcomes import OutcomeException
@@ -36,6 +36,7 @@ _OUTCOMES: dict[str, Callable[[str], Any]] = {
     "Exit": pytest.exit,
 }
 Outcomes = Mapping[str, "Reading | str"]
+T = TypeVar("T")
 
 
 class InTheFork(Exception):
@@ -52,6 +53,21 @@ def measure_in_fork(
     __tracebackhide__ = True
     pages_of_files = copy_on_write.pages_of_files()
     copy_on_write.note_huge_pages()
+
+    def measured() -> Outcomes:
+        return _measured(function, keywords, settings, registry, Settling(pages_of_files, cow_limit))
+
+    return in_fork(measured, f"the fork that called it with {dict(keywords)}")
+
+
+def in_fork(work: Callable[[], T], name: str) -> T:
+    """Return what the function returns in a fork of this process, or raise what it raises there.
+
+    Args:
+        work: what the fork does; what it returns is pickled.
+        name: what to call the fork where it dies.
+    """
+    __tracebackhide__ = True
     for stream in (sys.stdout, sys.stderr):
         stream.flush()  # or both processes would write it
     reading, writing = os.pipe()
@@ -62,7 +78,7 @@ def measure_in_fork(
         pid = os.fork()
     if pid == 0:
         os.close(reading)
-        _measure_and_end(function, keywords, settings, registry, Settling(pages_of_files, cow_limit), parent, writing)
+        _work_and_end(work, parent, writing)
     os.close(writing)
     told: tuple[Any, Any, str] | None = None
     try:
@@ -77,32 +93,24 @@ def measure_in_fork(
     remains.delete_left_behind()
     remains.give_back_huge_pages()
     if told is None:
-        pytest.fail(f"the fork that called it with {dict(keywords)} {ending(status)}", pytrace=False)
-    outcomes, error, where = told
+        pytest.fail(f"{name} {ending(status)}", pytrace=False)
+    outcome, error, where = told
     if isinstance(error, tuple):
-        name, message = error
-        _OUTCOMES[name](message)
+        kind, message = error
+        _OUTCOMES[kind](message)
     if error is not None:
         raise error from InTheFork(where)
-    return outcomes  # type: ignore[no-any-return]
+    return outcome  # type: ignore[no-any-return]
 
 
-def _measure_and_end(
-    function: Callable[..., Any],
-    keywords: Mapping[str, Any],
-    settings: Settings,
-    registry: Registry,
-    settled: Settling,
-    parent: int,
-    writing: int,
-) -> NoReturn:
-    """In the fork: measure the call, tell what came of it, and end, whatever happens."""
+def _work_and_end(work: Callable[[], object], parent: int, writing: int) -> NoReturn:
+    """In the fork: do the work, tell what came of it, and end, whatever happens."""
     status = 1
     pid = os.getpid()
     try:
         process.die_with_parent(signal.SIGKILL)
         if os.getppid() == parent:
-            told = _told(function, keywords, settings, registry, settled)
+            told = _told(work)
             if os.getpid() == pid:
                 with open(writing, "wb") as pipe:
                     pipe.write(told)
@@ -114,32 +122,36 @@ def _measure_and_end(
         os._exit(status)
 
 
-def _told(
+def _told(work: Callable[[], object]) -> bytes:
+    """Return the outcome, or the exception, as what the parent can read."""
+    try:
+        CONDITIONS.progress = None
+        return pickle.dumps((work(), None, ""))
+    except BaseException as error:
+        return _told_of(error)
+
+
+def _measured(
     function: Callable[..., Any],
     keywords: Mapping[str, Any],
     settings: Settings,
     registry: Registry,
     settled: Settling,
-) -> bytes:
-    """Return the outcomes, or the exception, as what the parent can read."""
-    try:
-        settling.watch_arenas()
-        gc.collect()
-        gc.freeze()
-        measure_settled(settled)
-        CONDITIONS.progress = None
-        window = Window("scaling", settings, registry, settles=True)
-        window.repeat(function, (), dict(keywords))
-        measured, reasons = window.measured(), window.unavailable()
-        outcomes = {
-            name: Reading(measured[name].value, measured[name].uncertainty)
-            if name in measured
-            else reasons.get(name, "it was not measured")
-            for name in settings.metrics
-        }
-        return pickle.dumps((outcomes, None, ""))
-    except BaseException as error:
-        return _told_of(error)
+) -> Outcomes:
+    """Return the readings of the call, in the fork."""
+    settling.watch_arenas()
+    gc.collect()
+    gc.freeze()
+    measure_settled(settled)
+    window = Window("scaling", settings, registry, settles=True)
+    window.repeat(function, (), dict(keywords))
+    measured, reasons = window.measured(), window.unavailable()
+    return {
+        name: Reading(measured[name].value, measured[name].uncertainty)
+        if name in measured
+        else reasons.get(name, "it was not measured")
+        for name in settings.metrics
+    }
 
 
 def _told_of(error: BaseException) -> bytes:
