@@ -186,6 +186,8 @@ static void checked_let_go(struct checked *checked)
     if (checked->knows == CHECKED_CLEARS) /* the last block of a frame makes room at once */
         memset((void *)entry->raw, 0, entry->block - entry->raw + entry->size + CHECKED_GUARD);
     handle_release(&checked->inner, (void *)entry->raw);
+    if (checked->knows == CHECKED_CLEARS) /* nobody asks for its size any more */
+        memset((void *)(entry->raw - checked->before), 0, checked->before);
 }
 
 static void checked_let_all_go(struct checked *checked)
