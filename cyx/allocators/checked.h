@@ -19,7 +19,7 @@ enum { CHECKED_GUARD = 16, CHECKED_QUEUE = 64, CHECKED_FILL = 0xDB };
 enum checked_memory {
     CHECKED_FORGETS,   /* nothing: the allocator behind may join, split or drop it */
     CHECKED_CLEARS,    /* it is 0: what a reset takes back is cleared; it was 0 at first */
-    CHECKED_REMEMBERS, /* it is filled, but for the front guard: blocks of the allocator behind stay the same ones */
+    CHECKED_REMEMBERS, /* it is filled: blocks of the allocator behind stay the same ones */
 };
 
 enum entry_state { ENTRY_NONE, ENTRY_LIVE, ENTRY_FREED, ENTRY_RESET };

@@ -34,15 +34,15 @@ static inline void use(void *block)
     __asm__ volatile("" : : "r"(block) : "memory");
 }
 
-/* TAKE and GIVE are one call each; AT_END takes back what a batch left. Each loop returns nanoseconds. */
-#define LOOPS(NAME, TAKE, GIVE, AT_END)                                                                                \
+/* TAKE and GIVE are one call each, ALONE is what gives back the only block; AT_END takes back what a batch left. Each loop returns nanoseconds. */
+#define LOOPS(NAME, TAKE, ALONE, GIVE, AT_END)                                                                         \
     static uint64_t NAME##_pairs(struct bench *bench)                                                                  \
     {                                                                                                                  \
         uint64_t begin = now();                                                                                        \
         for (size_t n = bench->pairs; n--;) {                                                                          \
             void *block = TAKE;                                                                                        \
             use(block);                                                                                                \
-            GIVE;                                                                                                      \
+            ALONE;                                                                                                     \
         }                                                                                                              \
         AT_END;                                                                                                        \
         return now() - begin;                                                                                          \
@@ -83,11 +83,13 @@ static inline void use(void *block)
 #define ROW(NAME) {#NAME, {NAME##_pairs, NAME##_batch, NAME##_random}}
 
 /* A row for each allocator: one here, and one in ROWS. */
-LOOPS(malloc, malloc(bench->size), free(block), (void)0)
-LOOPS(pool, pool_take(bench->state), pool_return(bench->state, block), (void)0)
-LOOPS(frame, frame_take(bench->state, bench->size, 16), (void)0, frame_reset(bench->state))
-LOOPS(frame_free, frame_take(bench->state, bench->size, 16), frame_release(bench->state, block), frame_reset(bench->state))
-LOOPS(handle, handle_allocate(bench->handle, bench->size, 16), handle_release(bench->handle, block), (void)0)
+LOOPS(malloc, malloc(bench->size), free(block), free(block), (void)0)
+LOOPS(pool, pool_take(bench->state), pool_return(bench->state, block), pool_return(bench->state, block), (void)0)
+LOOPS(frame, frame_take(bench->state, bench->size, 16), frame_reset(bench->state), (void)0, frame_reset(bench->state))
+LOOPS(frame_free, frame_take(bench->state, bench->size, 16), frame_release(bench->state, block),
+      frame_release(bench->state, block), frame_reset(bench->state))
+LOOPS(handle, handle_allocate(bench->handle, bench->size, 16), handle_release(bench->handle, block),
+      handle_release(bench->handle, block), (void)0)
 
 struct row {
     const char *name;
