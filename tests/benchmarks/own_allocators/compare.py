@@ -112,7 +112,7 @@ def report(names: list[str], times: dict[tuple[str, int, str], list[float]]) -> 
         print(f"{'bytes':>6}" + "".join(f"{name:>20}" for name in names))
         for size in SIZES:
             line = f"{size:>6}"
-            best = [min(times[pattern, size, name][i] for name in MALLOCS) for i in range(ROUNDS)]
+            best = min((times[pattern, size, name] for name in MALLOCS), key=median)
             for name in names:
                 own = times[pattern, size, name]
                 ratio = median(mine / theirs for mine, theirs in zip(own, best, strict=True))
