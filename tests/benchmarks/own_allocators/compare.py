@@ -3,8 +3,8 @@
 The loops are the same C in one Cython module, built in the run, once for each allocator. Ours are inline there, as they
 are for any Cython code that cimports them; ``malloc`` is a call. Each side is a process of its own: the libraries by
 LD_PRELOAD, as programs have them, which each process proves. Loaded by dlopen beside glibc's they would run with the
-slower kind of thread-local storage, or not at all, and share the heap's addresses with it. All processes live at the same time
-and take turns, one loop each, all on one processor.
+slower kind of thread-local storage, or not at all. All processes live at the same time and take turns, one loop each,
+all on one processor.
 """
 
 from __future__ import annotations
@@ -118,7 +118,9 @@ def report(names: list[str], times: dict[tuple[str, int, str], list[float]]) -> 
                 ratio = median(mine / theirs for mine, theirs in zip(own, best, strict=True))
                 line += f"{median(own):>13.2f} {ratio:>6.2f}"
                 if ratio > GOALS.get(name, ratio):
-                    missed.append(f"{name}, {size} bytes, {pattern}: {ratio:.2f} of the best, {GOALS[name]:.2f} is the goal")
+                    missed.append(
+                        f"{name}, {size} bytes, {pattern}: {ratio:.2f} of the best, {GOALS[name]:.2f} is the goal"
+                    )
             print(line)
     print("\n" + ("\n".join(["missed:", *missed]) if missed else "all goals are met"))
     return bool(missed)

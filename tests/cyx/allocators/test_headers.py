@@ -77,7 +77,8 @@ def test_a_module_that_cimports(gcc: str, tmp_path: Path) -> None:
     """A Cython module of somebody else takes blocks inline, and through the handle of any allocator."""
     (tmp_path / "other.pyx").write_text(MODULE)
     (tmp_path / "setup.py").write_text(
-        "import cyx\nfrom pathlib import Path\nfrom Cython.Build import cythonize\nfrom cyx.allocators import get_include\n"
+        "import cyx\nfrom pathlib import Path\n"
+        "from Cython.Build import cythonize\nfrom cyx.allocators import get_include\n"
         "from setuptools import Extension, setup\n"
         "setup(ext_modules=cythonize(Extension('other', ['other.pyx'], include_dirs=[get_include()]),\n"
         "      include_path=[str(Path(cyx.__file__).parents[1])]))\n"
@@ -86,7 +87,8 @@ def test_a_module_that_cimports(gcc: str, tmp_path: Path) -> None:
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     code = (
         "import other\nfrom cyx.allocators import Frame, Pool\n"
-        "print(other.pairs(Pool(64), 1000), other.lines(Frame(), 1000), other.through(Pool(64)), other.through(Frame()))"
+        "print(other.pairs(Pool(64), 1000), other.lines(Frame(), 1000), "
+        "other.through(Pool(64)), other.through(Frame()))"
     )
     told = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert (told.stdout, told.stderr) == ("1000 1000 True True\n", "")
