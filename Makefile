@@ -15,10 +15,10 @@ SOURCES := pyproject.toml MANIFEST.in README.md LICENSE \
 PIP_INSTALL = bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo gate-demo test fuzz kills numa asan valgrind wheel develop bench bench-kernels check-real lint types clean
+.PHONY: help demo gate-demo test fuzz kills numa asan valgrind wheel develop bench bench-kernels bench-allocators check-real lint types clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # By testpaths the templates would load the conftest of the tests, which needs more than this environment has.
 demo: $(VENVS)/demo/ready ## run the example suite on real input
@@ -54,6 +54,9 @@ bench: $(VENVS)/bench/ready ## measure our own cost and precision against the cl
 
 bench-kernels: $(VENVS)/bench/ready ## compare access patterns and huge pages with plain C, built in the run (minutes; when quiet)
 	$(VENVS)/bench/bin/pytest tests/benchmarks/test_kernels.py tests/benchmarks/test_huge_pages.py -s $(ARGS)
+
+bench-allocators: $(VENVS)/bench/ready ## compare our allocators with four libraries for malloc, per pair (minutes; when quiet)
+	$(VENVS)/bench/bin/python tests/benchmarks/own_allocators/compare.py $(ARGS)
 
 check-real: $(VENVS)/real/ready ## run NumPy's and networkx's own suites with and without the plugin (long)
 	$(VENVS)/real/bin/python tests/real/check_real.py $(ARGS)

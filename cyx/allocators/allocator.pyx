@@ -163,7 +163,7 @@ cdef class Allocator:
         try:
             view = memoryview(memory)
         except TypeError:
-            raise TypeError(f"memory: a cyx.region.Region, or another buffer, is needed: not {type(memory).__name__}") from None
+            raise TypeError(f"memory: {type(memory).__name__} is no cyx.region.Region, nor another buffer") from None
         if view.readonly or not view.c_contiguous or not view.nbytes:
             raise ValueError("memory: at least a byte that is writable, and contiguous, is needed")
         if "O" in view.format:

@@ -19,7 +19,7 @@ enum { CHECKED_GUARD = 16, CHECKED_QUEUE = 64, CHECKED_FILL = 0xDB };
 enum checked_memory {
     CHECKED_FORGETS,   /* nothing: the allocator behind may join, split or drop it */
     CHECKED_CLEARS,    /* it is 0: what a reset takes back is cleared; it was 0 at first */
-    CHECKED_REMEMBERS, /* it is filled, but for the front guard: blocks of the allocator behind stay the same ones */
+    CHECKED_REMEMBERS, /* it is filled: blocks of the allocator behind stay the same ones */
 };
 
 enum entry_state { ENTRY_NONE, ENTRY_LIVE, ENTRY_FREED, ENTRY_RESET };
@@ -186,6 +186,8 @@ static void checked_let_go(struct checked *checked)
     if (checked->knows == CHECKED_CLEARS) /* the last block of a frame makes room at once */
         memset((void *)entry->raw, 0, entry->block - entry->raw + entry->size + CHECKED_GUARD);
     handle_release(&checked->inner, (void *)entry->raw);
+    if (checked->knows == CHECKED_CLEARS) /* nobody asks for its size any more */
+        memset((void *)(entry->raw - checked->before), 0, checked->before);
 }
 
 static void checked_let_all_go(struct checked *checked)

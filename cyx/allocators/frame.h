@@ -22,7 +22,7 @@ struct frame_scope {
 };
 
 struct frame {
-    uintptr_t next, end; /* unused part of the span in use */
+    uintptr_t begin, next, end; /* the span in use, and where its unused part begins */
     int span;            /* which one that is; -1: none yet */
     int depth;           /* scopes open */
     size_t live;         /* live blocks of the innermost scope */
@@ -40,7 +40,7 @@ static const size_t FRAME_PAGE = 4096;
 static inline void frame_enter(struct frame *frame, int span)
 {
     frame->span = span;
-    frame->next = frame->memory.spans[span].begin;
+    frame->begin = frame->next = frame->memory.spans[span].begin;
     frame->end = frame->memory.spans[span].end;
 }
 
@@ -70,7 +70,7 @@ static inline int frame_has_room(uintptr_t next, uintptr_t end, size_t size, siz
 
 static inline size_t frame_used(const struct frame *frame)
 {
-    return frame->span < 0 ? 0 : frame->behind + (frame->next - frame->memory.spans[frame->span].begin);
+    return frame->behind + (frame->next - frame->begin);
 }
 
 /* Go on to a span that has the room: one from before the last reset, or a new one. */
@@ -131,14 +131,13 @@ static inline int frame_begin(void *state)
 static inline void frame_come_back(struct frame *frame, const struct frame_scope *scope)
 {
     frame_note_peak(frame);
-    frame->behind = scope->behind;
     frame->live = scope->outside;
-    if (scope->span >= 0) {
-        frame_enter(frame, scope->span);
-        frame->next = scope->next;
-    } else if (frame->span >= 0) {
-        frame_enter(frame, 0);
+    int span = scope->span < 0 ? 0 : scope->span; /* it began before there was memory */
+    if (__builtin_expect(frame->span > span, 0)) {
+        frame->behind = scope->behind;
+        frame_enter(frame, span);
     }
+    frame->next = scope->span < 0 ? frame->begin : scope->next;
 }
 
 /* End the innermost scope, if one is open: its blocks are none any more. */
@@ -207,8 +206,7 @@ static inline void *frame_allocate(void *state, size_t size, size_t alignment)
  * end alone does not tell. */
 static inline int frame_is_last(const struct frame *frame, const size_t *counter, uintptr_t block, size_t size)
 {
-    return counter == &frame->live && block + size == frame->next && block > frame->memory.spans[frame->span].begin
-        && block < frame->end;
+    return counter == &frame->live && block + size == frame->next && block > frame->begin && block < frame->end;
 }
 
 /* The last block of a scope makes room again; any other one waits for the scope's end. */
@@ -296,7 +294,7 @@ static const char *frame_invalid(void *state)
     if (frame->span < 0)
         return frame->next || frame->end || frame_live_blocks(frame) ? "a frame without memory has blocks" : NULL;
     const struct span *span = &frame->memory.spans[frame->span];
-    if (frame->next < span->begin || frame->next > frame->end || frame->end != span->end)
+    if (frame->begin != span->begin || frame->next < span->begin || frame->next > frame->end || frame->end != span->end)
         return "the next block would lie outside of the span in use";
     size_t behind = 0;
     for (int i = 0; i < frame->span; i++)

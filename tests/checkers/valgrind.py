@@ -29,6 +29,8 @@ CHOSEN = [
     "cyx/patterns/test_nontemporal.py",
     "cyx/test_region.py",
     "cyx/test_region_states.py",
+    "cyx/allocators/test_pool.py",
+    "cyx/allocators/test_frame.py",
 ]
 LEFT_OUT = {
     "cyx/patterns/test_chase.py::TestDamage": "the pointers that are followed lead elsewhere on purpose",

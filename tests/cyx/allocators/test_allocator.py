@@ -1,4 +1,4 @@
-"""What all allocators have in common: views that keep their blocks, errors that change nothing, memory that is given."""
+"""What all allocators have in common: views that keep their blocks, errors that change nothing, given memory."""
 
 from __future__ import annotations
 
@@ -153,7 +153,9 @@ class TestFree:
         ],
         ids=["slice", "cast", "view", "block", "array", "strided array"],
     )
-    @pytest.mark.parametrize("act", [Allocator.free, lambda own, view: own.reallocate(view, 200)], ids=["free", "reallocate"])
+    @pytest.mark.parametrize(
+        "act", [Allocator.free, lambda own, view: own.reallocate(view, 200)], ids=["free", "reallocate"]
+    )
     def test_refuses_while_used(
         self, allocator: Allocator, use: Callable[[memoryview], Any], act: Callable[[Allocator, Any], Any]
     ) -> None:
@@ -246,15 +248,15 @@ class TestErrors:
     @pytest.mark.parametrize("size", [-1, 1.5, "5", None, (1 << 62) + 1])
     def test_sizes(self, allocator: Allocator, size: Any) -> None:
         """One line that names the argument."""
-        with pytest.raises(ValueError, match="^size="):
+        with pytest.raises(ValueError, match=r"^size="):
             allocator.allocate(size)
-        with pytest.raises(ValueError, match="^size="):
+        with pytest.raises(ValueError, match=r"^size="):
             allocator.malloc(size)
 
     @pytest.mark.parametrize("alignment", [0, -8, 3, 24, 1.5, "16", 1 << 21])
     def test_alignments(self, allocator: Allocator, alignment: Any) -> None:
         """One line that names the argument."""
-        with pytest.raises(ValueError, match="^alignment="):
+        with pytest.raises(ValueError, match=r"^alignment="):
             allocator.allocate(8, alignment)
 
     def test_integers_of_numpy(self, allocator: Allocator) -> None:
@@ -286,7 +288,7 @@ class TestErrors:
     def test_limits_that_cannot_be(self, allocator: Allocator) -> None:
         """A number of times, or None."""
         for times in (-1, 1.5, "1"):
-            with pytest.raises(ValueError, match="^times="):
+            with pytest.raises(ValueError, match=r"^times="):
                 allocator.limit_growth(times)  # type: ignore[arg-type]
 
 
@@ -401,7 +403,7 @@ class TestWithoutMemory:
         allocator = make(checked=checked)
         allocator.limit_growth(times)
         blocks: list[memoryview] = []
-        with pytest.raises(MemoryError):
+        with pytest.raises(MemoryError):  # noqa: PT012
             for i in range(1 << 16):
                 blocks.append(allocator.allocate(64 * 1024))
                 blocks[-1][:2] = i.to_bytes(2, "little")

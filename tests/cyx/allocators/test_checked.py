@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -162,9 +162,9 @@ CASES = [pytest.param(planting, text, id=planting.__name__) for text, plants in 
 
 
 @pytest.fixture(params=["pool", "frame"])
-def make(request: pytest.FixtureRequest) -> Iterator[Callable[[], Allocator]]:
+def make(request: pytest.FixtureRequest) -> Callable[[], Allocator]:
     """Return a function that makes an allocator in checked mode."""
-    yield {"pool": lambda: Pool(SIZE, alignment=64, checked=True), "frame": lambda: Frame(checked=True)}[request.param]
+    return {"pool": lambda: Pool(SIZE, alignment=64, checked=True), "frame": lambda: Frame(checked=True)}[request.param]
 
 
 @pytest.mark.parametrize(("planting", "text"), CASES)

@@ -121,7 +121,7 @@ class TestScopes:
         """What leaves the scope is the exception, also where a view is alive."""
         frame = Frame()
         views = []
-        with pytest.raises(KeyError, match="mine"), frame.scope():
+        with pytest.raises(KeyError, match="mine"), frame.scope():  # noqa: PT012
             views.append(frame.allocate(10))
             raise KeyError("mine")
         with pytest.raises(BufferError):
