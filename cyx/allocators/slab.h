@@ -32,7 +32,6 @@ __attribute__((noinline, unused)) static struct slab *slab_new(struct slab_heap 
     slab_set_used(slab, 0);
     atomic_store_explicit(&slab->remote, 0, memory_order_relaxed);
     atomic_store_explicit(&slab->cache, cache, memory_order_relaxed);
-    cache->slabs[size_class]++;
     slab_enqueue(cache, slab);
     return slab;
 }
@@ -42,7 +41,7 @@ static inline struct slab *slab_with_free(struct slab_heap *heap, struct slab_ca
 {
     for (int tried = 0; tried < 2; tried++) {
         slab_look_at_returned(heap, cache);
-        for (struct slab *slab; (slab = cache->queue[size_class]);) {
+        for (struct slab *slab; (slab = cache->sizes[size_class].queue);) {
             if (!slab->free)
                 slab_collect_for(heap, cache, slab);
             if (!slab->free)
@@ -53,7 +52,7 @@ static inline struct slab *slab_with_free(struct slab_heap *heap, struct slab_ca
                 slab_dequeue(cache, slab);
         }
         slab_take_from_orphans(heap, cache, size_class);
-        if (!cache->queue[size_class] && !slab_new(heap, cache, size_class))
+        if (!cache->sizes[size_class].queue && !slab_new(heap, cache, size_class))
             return NULL;
     }
     return NULL;
@@ -74,7 +73,7 @@ static inline void *slab_take(struct slab_heap *heap, struct slab_cache *cache, 
     }
     slab->free = next;
     slab_set_used(slab, used);
-    slab_add(&cache->taken[slab->size_class], 1);
+    slab_add(&cache->sizes[slab->size_class].taken, 1);
     slab_add(&cache->asked, size);
     slab_note_live(cache, slab->size);
     return block;
@@ -101,7 +100,7 @@ static inline void *slab_allocate(void *state, size_t size, size_t alignment)
     struct slab_heap *heap = state;
     struct slab_cache *cache = slab_quick_cache(heap);
     if (__builtin_expect(cache && size <= SLAB_SMALL && alignment <= SLAB_STEP, 1)) {
-        struct slab *slab = cache->queue[(size - (size != 0)) / SLAB_STEP];
+        struct slab *slab = cache->sizes[(size - (size != 0)) / SLAB_STEP].queue;
         if (__builtin_expect(slab && slab->free, 1))
             return slab_take(heap, cache, slab, size);
     }
@@ -121,7 +120,7 @@ __attribute__((noinline, unused)) static void slab_release_elsewhere(struct slab
     }
     /* Counted first: the slab may be gone behind the block. */
     if (cache)
-        slab_add(&cache->freed[slab->size_class], 1);
+        slab_add(&cache->sizes[slab->size_class].freed, 1);
     else
         atomic_fetch_add_explicit(&heap->cacheless[slab->size_class], 1, memory_order_relaxed);
     if (slab_put_remote(slab, block))
@@ -152,7 +151,7 @@ static inline void slab_release(void *state, void *block)
     slab_write_link(slab, block, slab->free);
     slab->free = block;
     slab_set_used(slab, used);
-    slab_add(&cache->freed[slab->size_class], 1);
+    slab_add(&cache->sizes[slab->size_class].freed, 1);
     slab_add(&cache->live, 0 - (size_t)slab->size);
     if (__builtin_expect(!used || !slab->queued, 0))
         slab_has_room(heap, cache, slab);
@@ -221,7 +220,7 @@ static inline void slab_trim(struct slab_heap *heap)
             continue;
         slab_look_at_returned(heap, each);
         for (unsigned i = 0; i < SLAB_CLASSES; i++) {
-            struct slab *slab = each->queue[i], *last = slab ? slab->before : NULL, *next;
+            struct slab *slab = each->sizes[i].queue, *last = slab ? slab->before : NULL, *next;
             for (int more = slab != NULL; more; slab = next) {
                 next = slab->next;
                 more = slab != last;
@@ -268,7 +267,7 @@ static inline size_t slab_live_blocks(const struct slab_heap *heap, unsigned siz
     size_t live = 0 - slab_count(&heap->cacheless[size_class]);
     const struct slab_cache *cache = atomic_load_explicit(&heap->caches, memory_order_acquire);
     for (; cache; cache = cache->next)
-        live += slab_count(&cache->taken[size_class]) - slab_count(&cache->freed[size_class]);
+        live += slab_count(&cache->sizes[size_class].taken) - slab_count(&cache->sizes[size_class].freed);
     return live;
 }
 
@@ -314,8 +313,8 @@ static inline void slab_read(void *state, struct statistics *statistics)
         statistics->granted += slab_count(&cache->large_granted);
         statistics->peak += slab_count(&cache->peak);
         for (unsigned i = 0; i < SLAB_CLASSES; i++) {
-            statistics->allocations += slab_count(&cache->taken[i]);
-            statistics->granted += slab_count(&cache->taken[i]) * slab_class_size(i);
+            statistics->allocations += slab_count(&cache->sizes[i].taken);
+            statistics->granted += slab_count(&cache->sizes[i].taken) * slab_class_size(i);
         }
     }
 }
@@ -365,7 +364,7 @@ static const char *slab_invalid(void *state)
     const char *wrong = NULL;
     struct slab_cache *cache = slab_quick_cache(heap);
     for (unsigned i = 0; cache && i < SLAB_CLASSES && !wrong; i++) {
-        const struct slab *first = cache->queue[i], *slab = first;
+        const struct slab *first = cache->sizes[i].queue, *slab = first;
         if (slab)
             do
                 wrong = slab->size_class == i ? slab_invalid_one(slab, cache) : "a slab is in a queue of another size";

@@ -6,7 +6,7 @@ from libc.stdint cimport uintptr_t
 from cyx.allocators.allocator cimport Allocator, allocator
 
 cdef extern from "slab.h" nogil:
-    const size_t SLAB_LARGEST
+    size_t slab_largest(const slab_state* heap)
 
 
 cdef class Slab(Allocator):
@@ -27,7 +27,7 @@ cdef class Slab(Allocator):
             if memory is not None:
                 raise ValueError(f"memory={memory!r}: 128 KiB from the begin of a page on, or more, are needed")
             raise MemoryError("slab: no memory for its tables")
-        self.adopt(&SLAB, &self.heap, room if memory is not None else SLAB_LARGEST, checked, False, 0)
+        self.adopt(&SLAB, &self.heap, slab_largest(&self.heap), checked, False, 0)
 
     def __dealloc__(self):
         slab_unmake(&self.heap)

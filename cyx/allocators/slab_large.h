@@ -178,12 +178,31 @@ static inline void *slab_run_allocate(struct slab_heap *heap, struct slab_cache 
 
 /* ---- both ---- */
 
+/* A mapping of its own begins at SLAB_RUN; in given memory, where nothing holds as many slices. */
+static inline int slab_fits_slices(const struct slab_heap *heap, size_t size, size_t alignment)
+{
+    size_t room = round_up(size, SLAB_PAGE) + (alignment > SLAB_PAGE ? alignment : 0);
+    return size <= SLAB_RUN || (heap->base && room <= (SLAB_SLICES - 1) * SLAB_SLICE);
+}
+
+/* Bytes of the largest block that there can ever be. */
+static inline size_t slab_largest(const struct slab_heap *heap)
+{
+    if (!heap->base)
+        return SLAB_LARGEST;
+    size_t room = heap->end - heap->base, chunks = room / SLAB_CHUNK;
+    if (chunks > 1)
+        return chunks * SLAB_CHUNK - slab_header() - SLAB_STEP;
+    size_t slices = (chunks ? SLAB_CHUNK : room) / SLAB_SLICE;
+    return (slices - 1) * SLAB_SLICE;
+}
+
 static inline void *slab_big_allocate(struct slab_heap *heap, struct slab_cache *cache, size_t size, size_t alignment)
 {
     if (size > SLAB_LARGEST)
         return NULL;
     pthread_mutex_lock(&heap->lock);
-    void *block = (size <= SLAB_RUN ? slab_run_allocate : slab_large_allocate)(heap, cache, size, alignment);
+    void *block = (slab_fits_slices(heap, size, alignment) ? slab_run_allocate : slab_large_allocate)(heap, cache, size, alignment);
     pthread_mutex_unlock(&heap->lock);
     if (block) {
         slab_note_large(cache, size, round_up(size, SLAB_PAGE));

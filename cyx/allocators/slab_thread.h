@@ -44,7 +44,7 @@ static inline struct slab_cache *slab_quick_cache(const struct slab_heap *heap)
 
 static inline void slab_enqueue(struct slab_cache *cache, struct slab *slab)
 {
-    struct slab **queue = &cache->queue[slab->size_class], *first = *queue;
+    struct slab **queue = &cache->sizes[slab->size_class].queue, *first = *queue;
     if (!first)
         *queue = slab->next = slab->before = slab;
     else {
@@ -57,7 +57,7 @@ static inline void slab_enqueue(struct slab_cache *cache, struct slab *slab)
 
 static inline void slab_dequeue(struct slab_cache *cache, struct slab *slab)
 {
-    struct slab **queue = &cache->queue[slab->size_class];
+    struct slab **queue = &cache->sizes[slab->size_class].queue;
     slab->next->before = slab->before;
     slab->before->next = slab->next;
     if (*queue == slab)
@@ -89,7 +89,7 @@ static inline void slab_collect_for(struct slab_heap *heap, struct slab_cache *c
 /* One empty slab of each size stays: it would be needed again at once. */
 static inline int slab_is_spare(const struct slab_cache *cache, const struct slab *slab)
 {
-    return !slab_used(slab) && (!slab->queued || slab->next != slab || cache->queue[slab->size_class] != slab);
+    return !slab_used(slab) && (!slab->queued || slab->next != slab || cache->sizes[slab->size_class].queue != slab);
 }
 
 /* Look at the slabs in which others freed while they were parked. Acquire: what they pushed is seen. */
@@ -126,7 +126,7 @@ static inline void slab_abandon(struct slab_heap *heap, struct slab_cache *cache
     do {
         slab_look_at_returned(heap, cache);
         for (unsigned i = 0; i < SLAB_CLASSES; i++) {
-            struct slab *slab = cache->queue[i], *last = slab ? slab->before : NULL, *next;
+            struct slab *slab = cache->sizes[i].queue, *last = slab ? slab->before : NULL, *next;
             for (int more = slab != NULL; more; slab = next) {
                 next = slab->next;
                 more = slab != last;
@@ -169,7 +169,7 @@ static inline void slab_take_from(struct slab_heap *heap, struct slab_cache *orp
             if (slab_is_spare(to, slab))
                 slab_give_back(heap, to, slab);
         }
-        slab = size_class < 0 ? NULL : orphan->queue[size_class];
+        slab = size_class < 0 ? NULL : orphan->sizes[size_class].queue;
         if (slab && slab_unpark_quietly(slab)) {
             slab_adopt(orphan, to, slab);
             size_class = -1;
@@ -183,7 +183,7 @@ static inline void slab_take_from_orphans(struct slab_heap *heap, struct slab_ca
     if (!atomic_load_explicit(&heap->orphans, memory_order_relaxed))
         return;
     struct slab_cache *each = atomic_load_explicit(&heap->caches, memory_order_acquire);
-    for (; each && !cache->queue[size_class]; each = each->next)
+    for (; each && !cache->sizes[size_class].queue; each = each->next)
         if (atomic_load_explicit(&each->owner, memory_order_relaxed) == SLAB_ORPHAN)
             slab_take_from(heap, each, cache, (int)size_class);
 }

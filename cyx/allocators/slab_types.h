@@ -55,12 +55,13 @@ struct slab {
     uint32_t cut, capacity;
     uint16_t size_class;
     uint8_t kind, queued; /* queued: its cache has it in the queue of its size */
+    uint16_t back;        /* in each of its slices: how many slices before it the first one is */
 
     _Alignas(64) _Atomic uintptr_t remote; /* blocks that other threads freed, and bits */
     struct slab *returned; /* the next on its owner's list of returned slabs */
     struct slab *next, *before; /* in the queue, a ring */
     uint32_t lost; /* blocks behind a link that was overwritten */
-    uint16_t slices, back; /* how many; and, in each of them, how many slices before it the first one is */
+    uint16_t slices;
     struct slab_cache *home; /* one block: who counts it as live */
 };
 
@@ -80,13 +81,14 @@ struct slab_chunk {
 /* What one thread has of one allocator. Counters have one writer, and any readers.
  *  live blocks of a size == sum over caches of taken - freed  */
 struct slab_cache {
-    struct slab *queue[SLAB_CLASSES]; /* its slabs that may have free blocks; the first one serves */
-    _Atomic size_t taken[SLAB_CLASSES], freed[SLAB_CLASSES]; /* by its thread, whosever slab it was */
+    struct { /* together: a call needs them all */
+        struct slab *queue; /* its slabs that may have free blocks; the first one serves */
+        _Atomic size_t taken, freed; /* by its thread, whosever slab it was */
+    } sizes[SLAB_CLASSES];
     _Atomic size_t large_taken, large_freed, large_granted, large_live; /* large_live wraps round where others freed */
     _Atomic size_t asked;
     _Atomic size_t live, peak; /* bytes of its blocks that did not come home, and their most */
     _Atomic size_t owed; /* of live, freed by others */
-    uint32_t slabs[SLAB_CLASSES]; /* ever made of each size */
     _Alignas(64) _Atomic(struct slab *) returned; /* slabs in which somebody freed while they were parked */
     _Atomic uintptr_t owner; /* of a thread; SLAB_ORPHAN: whoever takes it; SLAB_LOST: of a thread that a fork left behind */
     struct slab_cache *next;
