@@ -92,7 +92,9 @@ __attribute__((noinline, unused)) static void *slab_allocate_slowly(struct slab_
     if (bytes > SLAB_MEDIUM || alignment > SLAB_PAGE)
         return slab_big_allocate(heap, cache, bytes, alignment);
     struct slab *slab = slab_with_free(heap, cache, slab_class_for(bytes, alignment));
-    return slab ? slab_take(heap, cache, slab, size) : NULL;
+    if (slab)
+        return slab_take(heap, cache, slab, size);
+    return bytes > SLAB_ONE_SLICE ? slab_big_allocate(heap, cache, bytes, alignment) : NULL; /* there may be slices for one block */
 }
 
 static inline void *slab_allocate(void *state, size_t size, size_t alignment)

@@ -147,9 +147,9 @@ static inline struct slab_chunk *slab_mapping_for(struct slab_heap *heap, size_t
 
 static inline void *slab_large_allocate(struct slab_heap *heap, struct slab_cache *cache, size_t size, size_t alignment)
 {
-    size_t front = round_up(slab_header(), heap->base ? SLAB_PAGE : alignment);
-    if (heap->base)
-        front += alignment; /* chunks of given memory are at multiples of a page alone */
+    size_t front = round_up(slab_header(), alignment);
+    if (heap->base && alignment > SLAB_PAGE)
+        front = slab_header() + alignment; /* chunks of given memory are at multiples of a page alone */
     struct slab_chunk *chunk = slab_mapping_for(heap, round_up(front + size, SLAB_CHUNK));
     if (!chunk)
         return NULL;
@@ -191,10 +191,7 @@ static inline size_t slab_largest(const struct slab_heap *heap)
     if (!heap->base)
         return SLAB_LARGEST;
     size_t room = heap->end - heap->base, chunks = room / SLAB_CHUNK;
-    if (chunks > 1)
-        return chunks * SLAB_CHUNK - slab_header() - SLAB_STEP;
-    size_t slices = (chunks ? SLAB_CHUNK : room) / SLAB_SLICE;
-    return (slices - 1) * SLAB_SLICE;
+    return chunks ? chunks * SLAB_CHUNK - slab_header() : (room / SLAB_SLICE - 1) * SLAB_SLICE;
 }
 
 static inline void *slab_big_allocate(struct slab_heap *heap, struct slab_cache *cache, size_t size, size_t alignment)

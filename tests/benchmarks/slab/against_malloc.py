@@ -2,9 +2,9 @@
 
     python tests/benchmarks/slab/against_malloc.py [ROUNDS] [LOOP ...]
 
-Every library serves a process of its own, by LD_PRELOAD: of several in one process only one can have its own thread-local storage and its
-own hooks as it was built to. The compiled loop is the same, and calls all of them by function pointers. Each round runs all of them, in
-another order, so that what the machine does meanwhile meets all alike.
+Every library serves a process of its own, by LD_PRELOAD: of several in one process only one can have its own
+thread-local storage and its own hooks as it was built to. The compiled loop is the same, and calls all of them by
+function pointers. Each round runs all of them, in another order, so that what the machine does meanwhile meets all alike.
 """
 
 from __future__ import annotations
@@ -26,7 +26,11 @@ def libraries() -> dict[str, str | None]:
     """Return what to preload for each that is installed."""
     cache = subprocess.run(["ldconfig", "-p"], capture_output=True, text=True, check=True).stdout
     found: dict[str, str | None] = {"slab": None, "glibc": None}
-    for name, stem in ("jemalloc", "libjemalloc.so"), ("tcmalloc", "libtcmalloc_minimal.so"), ("mimalloc", "libmimalloc.so"):
+    for name, stem in (
+        ("jemalloc", "libjemalloc.so"),
+        ("tcmalloc", "libtcmalloc_minimal.so"),
+        ("mimalloc", "libmimalloc.so"),
+    ):
         paths = [line.split("=> ")[1] for line in cache.splitlines() if line.strip().startswith(stem)]
         if paths:
             found[name] = paths[0]
@@ -38,7 +42,9 @@ def build(folder: Path) -> Path:
     program = folder / "loops"
     headers = cyx.allocators.get_include()
     source = Path(__file__).with_name("loops.c")
-    subprocess.run(["gcc", "-std=gnu11", "-O3", "-pthread", f"-I{headers}", str(source), "-o", str(program)], check=True)
+    subprocess.run(
+        ["gcc", "-std=gnu11", "-O3", "-pthread", f"-I{headers}", str(source), "-o", str(program)], check=True
+    )
     return program
 
 
