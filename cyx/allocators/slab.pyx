@@ -12,12 +12,12 @@ cdef extern from "slab.h" nogil:
 cdef class Slab(Allocator):
     """Blocks of any size for all purposes. Each thread has slabs of its own, so threads seldom wait for each other.
 
-    Blocks up to 64 KiB lie in slabs of blocks of one size, 112 sizes in all; larger ones have pages of their own. What is
-    free goes back to the system beyond 8 MiB of slabs and 64 MiB of blocks above 2 MiB, or by ``trim``. It grows by
-    mappings of its own, unless ``memory`` (a ``cyx.region.Region`` or another writable buffer, 128 KiB or more) is given:
-    then it lives in that and ends with it, and none of that is given back. ``checked``: wrong uses of blocks are found
-    (``Corruption``), one thread at a time. After a fork, the child cannot use what was free in the slabs of threads that
-    it does not have.
+    Blocks up to 64 KiB lie in slabs of blocks of one size, 112 sizes in all; larger ones have pages of their own.
+    What is free goes back to the system beyond 8 MiB of slabs and 64 MiB of blocks above 2 MiB, or by ``trim``. It
+    grows by mappings of its own, unless ``memory`` (a ``cyx.region.Region`` or another writable buffer, 128 KiB or
+    more) is given: then it lives in that and ends with it, and none of that is given back. ``checked``: wrong uses
+    of blocks are found (``Corruption``), one thread at a time. After a fork, the child cannot use what was free in
+    the slabs of threads that it does not have.
     """
 
     def __cinit__(self, *, memory=None, checked=False):

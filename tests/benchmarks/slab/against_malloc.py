@@ -4,7 +4,8 @@
 
 Every library serves a process of its own, by LD_PRELOAD: of several in one process only one can have its own
 thread-local storage and its own hooks as it was built to. The compiled loop is the same, and calls all of them by
-function pointers. Each round runs all of them, in another order, so that what the machine does meanwhile meets all alike.
+function pointers. Each round runs all of them, in another order, so that what the machine does meanwhile meets all
+alike.
 """
 
 from __future__ import annotations
