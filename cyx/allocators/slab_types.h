@@ -32,6 +32,7 @@ static const size_t SLAB_MEDIUM = (size_t)64 << 10;
 static const size_t SLAB_RUN = (size_t)2 << 20;        /* largest block of slices of its own; beyond it is a mapping */
 static const size_t SLAB_DIRTY = (size_t)8 << 20;      /* bytes of free slices that may stay resident */
 static const size_t SLAB_KEPT_BYTES = (size_t)64 << 20; /* and of large mappings */
+static const size_t SLAB_GROWING = (size_t)4 << 20;    /* live bytes of a size, from which on slabs are faulted in whole */
 static const size_t SLAB_ALIGNMENT = (size_t)1 << 20;  /* the most */
 static const size_t SLAB_LARGEST = (size_t)1 << 46;
 static const int SLAB_ADDRESS_BITS = 47;               /* of user space */
