@@ -1,4 +1,4 @@
-"""Allocators of our own: pool and frame, with one interface for Python and for C."""
+"""Allocators of our own: pool, frame and slab, with one interface for Python and for C."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 from cyx.allocators.allocator import Allocator, Corruption
 from cyx.allocators.frame import Frame
 from cyx.allocators.pool import Pool
+from cyx.allocators.slab import Slab
 from cyx.allocators.statistics import SizeClass, Statistics
 
-__all__ = ["BY_NAME", "Allocator", "Corruption", "Frame", "Pool", "SizeClass", "Statistics", "get_include"]
+__all__ = ["BY_NAME", "Allocator", "Corruption", "Frame", "Pool", "SizeClass", "Slab", "Statistics", "get_include"]
 
-BY_NAME: dict[str, Callable[[], Allocator]] = {"frame": Frame}
+BY_NAME: dict[str, Callable[[], Allocator]] = {"frame": Frame, "slab": Slab}
 """Those that can be made without arguments."""
 
 
