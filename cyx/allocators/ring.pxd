@@ -29,4 +29,5 @@ cdef extern from "ring.h" nogil:
 cdef class Ring(Allocator):
     cdef ring_state ring
 
+    cdef bint copy_in(self, packet) except -1
     cdef object view_of(self, void* block, size_t size)

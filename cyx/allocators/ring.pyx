@@ -1,4 +1,4 @@
-# cython: language_level=3, embedsignature=True
+# cython: language_level=3, embedsignature=True, binding=False
 """Packets of any size, first in and first out, between threads that wait for nobody."""
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
@@ -54,8 +54,7 @@ cdef class Ring(Allocator):
         """Bytes of packets that it holds, each rounded up to a multiple of 64."""
         return self.ring.units * 64
 
-    def push(self, packet) -> bool:
-        """Copy the bytes of a buffer in as a packet. False: there is no room now. ValueError: it is larger than the capacity."""
+    cdef bint copy_in(self, packet) except -1:
         cdef Py_buffer buffer
         cdef bint pushed
         cdef Py_ssize_t size
@@ -71,11 +70,18 @@ cdef class Ring(Allocator):
             raise ValueError(f"a packet of {size} bytes: at most {self.raw.largest} go into this ring")
         return pushed
 
+    def push(self, packet) -> bool:
+        """Copy the bytes of a buffer in as a packet. False: there is no room now. ValueError: it is larger than the capacity."""
+        return self.copy_in(packet)
+
     def push_many(self, packets) -> int:
-        """Push packets of an iterable until one does not fit, and return how many went in."""
+        """Push packets of an iterable until one does not fit, and return how many went in.
+
+        Of an iterator, the one that did not fit is gone: give a list, and push what is behind the number again.
+        """
         cdef Py_ssize_t count = 0
         for packet in packets:
-            if not self.push(packet):
+            if not self.copy_in(packet):
                 break
             count += 1
         return count
