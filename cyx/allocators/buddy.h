@@ -20,6 +20,7 @@ enum {
     BUDDY_ORDERS = 47,     /* one more than that of the largest: 64 TiB */
     BUDDY_KEPT_ORDERS = 17, /* blocks up to 64 KiB are kept */
     BUDDY_KEPT = 32,       /* of each order */
+    BUDDY_ASKEW = 31,      /* bits of an address that no block has */
 };
 
 /* What a tag says of the block that begins there; with its order, which is never 0. No tag: no block begins there. */
@@ -297,7 +298,7 @@ static inline void buddy_release(void *state, void *block)
     const struct buddy_span *span = buddy_span_of(buddy, block);
     size_t offset = (uintptr_t)block - span->origin;
     unsigned char *tag = buddy_tag(span, offset);
-    if (__builtin_expect(offset >= span->size || !buddy_is_live(*tag), 0))
+    if (__builtin_expect(offset >= span->size || offset & BUDDY_ASKEW || !buddy_is_live(*tag), 0))
         return;
     unsigned order = *tag & BUDDY_ORDER;
     buddy_count_returned(buddy, order);
@@ -316,7 +317,7 @@ static inline size_t buddy_size_of(void *state, const void *block)
         return 0;
     const struct buddy_span *span = buddy_span_of(buddy, block);
     size_t offset = (uintptr_t)block - span->origin;
-    unsigned char tag = offset < span->size ? *buddy_tag(span, offset) : 0;
+    unsigned char tag = offset < span->size && !(offset & BUDDY_ASKEW) ? *buddy_tag(span, offset) : 0;
     return buddy_is_live(tag) ? (size_t)1 << (tag & BUDDY_ORDER) : 0;
 }
 

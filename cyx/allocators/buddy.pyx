@@ -3,7 +3,7 @@
 
 from libc.stdint cimport uintptr_t
 
-from cyx.allocators.allocator cimport Allocator, allocator, to_size
+from cyx.allocators.allocator cimport Allocator, to_size
 
 
 cdef class Buddy(Allocator):
@@ -11,9 +11,10 @@ cdef class Buddy(Allocator):
 
     A block is split in halves until it fits, and joined with its other half when both are free: what was freed
     serves blocks of any size again. No block has a header; beside the blocks it needs a byte for each 32 of them.
-    ``size``: it maps so many bytes (rounded up to pages), and no more. ``memory`` (a ``cyx.region.Region`` or another
-    writable buffer): it lives in that and ends with it. Neither: it grows by mappings of its own. In memory that does not
-    begin at a multiple of 1 MiB the largest block may be a half or less of it. ``checked``: wrong uses of blocks are found.
+    ``size``: it maps so many bytes (rounded up to 4 KiB), and no more. ``memory`` (a ``cyx.region.Region`` or
+    another writable buffer): it lives in that and ends with it. Neither: it grows by mappings of its own. In memory
+    that does not begin at a multiple of 1 MiB the largest block may be a half or less of it. ``checked``: wrong uses
+    of blocks are found.
     """
 
     def __cinit__(self, *, size=None, memory=None, checked=False):

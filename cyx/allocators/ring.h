@@ -32,7 +32,7 @@
 #include "allocator.h"
 #include "memory.h"
 
-enum { RING_UNIT = 64, RING_LINE = 128 }; /* 128: processors fetch lines in pairs */
+enum { RING_UNIT = 64, RING_LINE = 128, RING_UNIT_BITS = 27 }; /* 128: processors fetch lines in pairs */
 
 /* The low bits of a mark; 0: nothing ever began there. */
 enum { RING_ALLOCATED = 1, RING_PUBLISHED, RING_RELEASED, RING_PADDING, RING_STATE = 7 };
@@ -43,7 +43,7 @@ static const size_t RING_MOST_ALIGNMENT = (size_t)1 << 20;
 
 struct ring_mark {
     _Atomic uint64_t sequence; /* 8 x place + state */
-    _Atomic uint32_t units, size; /* of what begins there; set while it is allocated */
+    _Atomic uint32_t units, size; /* of what begins there; set while it is allocated. Bits from 27 on: log2 of alignment / 64 */
 };
 
 /* They lie in the ring's memory: where that is shared, so is the ring. */
@@ -112,6 +112,11 @@ static inline void ring_unmake(struct ring *ring)
     *ring = (struct ring){0};
 }
 
+static inline uint32_t ring_units_at(const struct ring_mark *mark)
+{
+    return atomic_load_explicit(&mark->units, memory_order_relaxed) & (((uint32_t)1 << RING_UNIT_BITS) - 1);
+}
+
 static inline struct ring_mark *ring_mark_at(const struct ring *ring, uint64_t place)
 {
     return &ring->marks[place & (ring->units - 1)];
@@ -155,7 +160,7 @@ __attribute__((noinline, unused)) static uint64_t ring_give_back(struct ring *ri
             place = now;
             continue;
         }
-        uint32_t units = atomic_load_explicit(&mark->units, memory_order_relaxed);
+        uint32_t units = ring_units_at(mark);
         uint32_t size = atomic_load_explicit(&mark->size, memory_order_relaxed);
         /* Padding, and what was freed unpublished, no consumer may have passed yet. */
         uint64_t head = atomic_load_explicit(&positions->head, memory_order_acquire);
@@ -239,7 +244,8 @@ static inline void *ring_reserve(struct ring *ring, size_t size, size_t alignmen
         if (padding_first)
             continue;
         uint64_t place = tail + padding;
-        ring_set_mark(ring, place, units, (uint32_t)size, RING_ALLOCATED);
+        uint32_t kind = alignment > RING_UNIT ? (uint32_t)__builtin_ctzll(alignment / RING_UNIT) << RING_UNIT_BITS : 0;
+        ring_set_mark(ring, place, units | kind, (uint32_t)size, RING_ALLOCATED);
         return ring->data + (place & (ring->units - 1)) * RING_UNIT;
     }
 }
@@ -266,7 +272,7 @@ static inline void *ring_take(struct ring *ring, size_t *size)
         uint64_t head = atomic_load_explicit(&positions->head, memory_order_acquire);
         struct ring_mark *mark = ring_mark_at(ring, head);
         uint64_t sequence = atomic_load_explicit(&mark->sequence, memory_order_acquire);
-        uint32_t units = atomic_load_explicit(&mark->units, memory_order_relaxed);
+        uint32_t units = ring_units_at(mark);
         uint32_t bytes = atomic_load_explicit(&mark->size, memory_order_relaxed);
         int published = sequence == 8 * head + RING_PUBLISHED;
         if (__builtin_expect(published, 1)) {
@@ -338,7 +344,7 @@ static inline size_t ring_size_of(void *state, const void *block)
     struct ring_mark *mark = ring_mark_of(ring, block);
     uint64_t sequence = atomic_load_explicit(&mark->sequence, memory_order_relaxed) & RING_STATE;
     return sequence == RING_ALLOCATED || sequence == RING_PUBLISHED
-        ? (size_t)atomic_load_explicit(&mark->units, memory_order_relaxed) * RING_UNIT
+        ? (size_t)ring_units_at(mark) * RING_UNIT
         : 0;
 }
 
@@ -355,9 +361,8 @@ static inline void *ring_reallocate(void *state, void *block, size_t size)
         atomic_store_explicit(&ring_mark_of(ring, block)->size, (uint32_t)size, memory_order_relaxed);
         return block;
     }
-    /* The address is a multiple of whatever was asked for. */
-    size_t alignment = (uintptr_t)block & -(uintptr_t)block;
-    void *moved = ring_reserve(ring, size, alignment < RING_MOST_ALIGNMENT ? alignment : RING_MOST_ALIGNMENT);
+    uint32_t kind = atomic_load_explicit(&ring_mark_of(ring, block)->units, memory_order_relaxed) >> RING_UNIT_BITS;
+    void *moved = ring_reserve(ring, size, (size_t)RING_UNIT << kind);
     if (!moved)
         return NULL;
     memcpy(moved, block, before);
@@ -376,7 +381,7 @@ static inline void ring_reset(void *state)
         uint64_t sequence = atomic_load(&mark->sequence);
         if (!ring_is_over(sequence, place))
             atomic_store(&mark->sequence, 8 * place + RING_RELEASED);
-        place += atomic_load(&mark->units);
+        place += ring_units_at(mark);
     }
     ring_give_back(ring);
     atomic_store(&positions->head, tail);
@@ -392,7 +397,7 @@ static inline void ring_read(void *state, struct statistics *statistics)
     for (uint64_t place = given_back; place < tail;) {
         struct ring_mark *mark = ring_mark_at(ring, place);
         uint64_t sequence = atomic_load_explicit(&mark->sequence, memory_order_acquire);
-        uint32_t units = atomic_load_explicit(&mark->units, memory_order_relaxed);
+        uint32_t units = ring_units_at(mark);
         if (sequence / 8 != place || !units)
             break; /* being allocated or given back now */
         if ((sequence & RING_STATE) != RING_PADDING) {
@@ -440,7 +445,7 @@ static const char *ring_invalid(void *state)
     int passed = head == given_back;
     while (place != tail) {
         struct ring_mark *mark = ring_mark_at(ring, place);
-        uint64_t sequence = atomic_load(&mark->sequence), units = atomic_load(&mark->units);
+        uint64_t sequence = atomic_load(&mark->sequence), units = ring_units_at(mark);
         if (sequence / 8 != place || !(sequence & RING_STATE) || !units || units > tail - place)
             return "where a packet must begin is none";
         if (place < head && (sequence & RING_STATE) == RING_ALLOCATED)

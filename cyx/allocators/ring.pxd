@@ -1,8 +1,8 @@
 # cython: language_level=3
 """``ring_push`` and the others are inline and need no GIL: for as many threads as the ring was made for.
 
-A producer calls ``ring_push``, or ``ring_reserve`` and ``ring_publish``; a consumer ``ring_take`` and ``ring_release``. NULL or
-0: no room now, or no packet.
+A producer calls ``ring_push``, or ``ring_reserve`` and ``ring_publish``; a consumer ``ring_take`` and ``ring_release``.
+NULL or 0: no room now, or no packet.
 """
 
 from cyx.allocators.allocator cimport Allocator, Block, allocator

@@ -23,19 +23,20 @@ cdef class Ring(Allocator):
     Each is popped once and whole, by one of the consumers; those of one producer come in its order. Nobody waits:
     ``push`` returns False where there is no room, ``pop`` None where there is no packet. Each packet takes a multiple of
     64 bytes; one that has more than half of the capacity is only sure to fit when the ring is empty.
-    ``producers`` and ``consumers``: "one" thread, or "many". ``memory`` (a ``cyx.region.Region`` or another writable
-    buffer): it lives in that, with all that it knows; where that is shared, forks of this process share the ring.
+    ``producers`` and ``consumers``: "one" thread, or "many". ``memory`` (a ``cyx.region.Region`` or another
+    writable buffer): it lives in that, with all that it knows; where that is shared, forks of this process share the ring.
 
-    As an allocator it gives blocks in a row: ``allocate`` is ``reserve`` with an error where there is no room, and what is
-    freed makes room when all before it is freed. A block that is neither committed nor freed holds up the packets after it.
+    As an allocator it gives blocks in a row: ``allocate`` is ``reserve`` with an error where there is no room, and
+    what is freed makes room when all before it is freed. A block that is neither committed nor freed holds up the
+    packets after it.
     """
 
     def __cinit__(self, capacity, *, producers="many", consumers="many", memory=None):
         cdef size_t wanted = to_size(capacity)
         cdef bint one_producer = is_one("producers", producers)
         cdef bint one_consumer = is_one("consumers", consumers)
-        if not 1 <= wanted <= 1 << 37:
-            raise ValueError(f"capacity={capacity!r}: from 1 byte to 128 GiB")
+        if not 1 <= wanted <= 1 << 33:
+            raise ValueError(f"capacity={capacity!r}: from 1 byte to 8 GiB")
         cdef size_t units = ring_units_for(wanted)
         address, room = self.range_of(memory)
         needed = ring_room(units) + -address % LINE
@@ -71,7 +72,10 @@ cdef class Ring(Allocator):
         return pushed
 
     def push(self, packet) -> bool:
-        """Copy the bytes of a buffer in as a packet. False: there is no room now. ValueError: it is larger than the capacity."""
+        """Copy the bytes of a buffer in as a packet. False: there is no room now.
+
+        ValueError: it is larger than the capacity.
+        """
         return self.copy_in(packet)
 
     def push_many(self, packets) -> int:
@@ -137,7 +141,8 @@ cdef class Ring(Allocator):
     def commit(self, view, size=None) -> None:
         """Let consumers have what ``reserve`` or ``allocate`` gave, or its first ``size`` bytes; the view is released.
 
-        ValueError: it is no such view, or smaller. BufferError: another view or an array still uses it.
+        ValueError: it is no such view, or smaller. BufferError: another view or an array still uses it; then it is
+        never committed, and makes room when that goes.
         """
         cdef Block held
         cdef void* block
@@ -155,7 +160,7 @@ cdef class Ring(Allocator):
             raise ValueError(f"size={size!r}: at most the {held.size} bytes that were reserved")
         view.release()
         if held.exports:
-            raise BufferError("another view of the block is alive: let go of it, then commit the last one")
+            raise BufferError("another view of the block is alive: no packet was made of it, it goes with the last view")
         block = held.address
         held.address = NULL
         held.size = 0

@@ -151,15 +151,15 @@ class TestReallocate:
 
     def test_moved(self) -> None:
         """Where the buddy is live the block moves with its contents, and where there is no room it stays as it was."""
-        buddy = Buddy(size=1024)
+        buddy = Buddy(size=4096)
         first, second = buddy.malloc(32), buddy.malloc(32)
         ctypes.memset(first, 1, 32)
         ctypes.memset(second, 2, 32)
-        moved = buddy.reallocate(min(first, second), 512)
+        moved = buddy.reallocate(min(first, second), 2048)
         assert moved not in (first, second)
         assert len(set(ctypes.string_at(moved, 32))) == 1
         with pytest.raises(MemoryError):
-            buddy.reallocate(max(first, second), 512)
+            buddy.reallocate(max(first, second), 2048)
         assert set(ctypes.string_at(max(first, second), 32)) <= {1, 2}
         buddy.check()
 
