@@ -23,7 +23,9 @@ def make(name: str, folder: Path, sanitizer: str | None) -> Path:
         (folder / "empty.c").write_text("int main(void) { return 0; }\n")
         tried = subprocess.run(["gcc", *how, "-o", folder / "empty", folder / "empty.c"], capture_output=True)
         if tried.returncode:
-            pytest.skip(f"gcc without -fsanitize={sanitizer}: apt-get install libgcc-dev with its libtsan, libasan, libubsan")
+            pytest.skip(
+                f"gcc without -fsanitize={sanitizer}: apt-get install libgcc-dev with its libtsan, libasan, libubsan"
+            )
     source = Path(__file__).with_name(f"{name}.c")
     command = ["gcc", "-std=gnu11", "-pthread", *WARNINGS, *how, f"-I{get_include()}", "-o", program, source]
     made = subprocess.run(command, capture_output=True, text=True)

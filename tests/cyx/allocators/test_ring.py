@@ -31,7 +31,9 @@ def units(size: int) -> int:
 class TestPackets:
     """What goes in comes out."""
 
-    @pytest.mark.parametrize("packet", [b"", b"a", bytes(63), bytes(64), bytes(65), bytearray(b"xy"), memoryview(b"abc")])
+    @pytest.mark.parametrize(
+        "packet", [b"", b"a", bytes(63), bytes(64), bytes(65), bytearray(b"xy"), memoryview(b"abc")]
+    )
     def test_any_buffer(self, packet: Any) -> None:
         """Of any size, nothing included, and any sort of buffer."""
         ring = Ring(4096)
