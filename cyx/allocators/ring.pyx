@@ -21,10 +21,11 @@ cdef class Ring(Allocator):
     """Packets in the order of their ``push``, ``capacity`` bytes at a time (rounded up to 64 times a power of two).
 
     Each is popped once and whole, by one of the consumers; those of one producer come in its order. Nobody waits:
-    ``push`` returns False where there is no room, ``pop`` None where there is no packet. Each packet takes a multiple of
-    64 bytes; one that has more than half of the capacity is only sure to fit when the ring is empty.
+    ``push`` returns False where there is no room, ``pop`` None where there is no packet. Each packet takes a multiple
+    of 64 bytes; one that has more than half of the capacity is only sure to fit when the ring is empty.
     ``producers`` and ``consumers``: "one" thread, or "many". ``memory`` (a ``cyx.region.Region`` or another
-    writable buffer): it lives in that, with all that it knows; where that is shared, forks of this process share the ring.
+    writable buffer): it lives in that, with all that it knows; where that is shared, forks of this process
+    share the ring.
 
     As an allocator it gives blocks in a row: ``allocate`` is ``reserve`` with an error where there is no room, and
     what is freed makes room when all before it is freed. A block that is neither committed nor freed holds up the
@@ -160,7 +161,7 @@ cdef class Ring(Allocator):
             raise ValueError(f"size={size!r}: at most the {held.size} bytes that were reserved")
         view.release()
         if held.exports:
-            raise BufferError("another view of the block is alive: no packet was made of it, it goes with the last view")
+            raise BufferError("another view of the block is alive: no packet was made, it goes with the last view")
         block = held.address
         held.address = NULL
         held.size = 0

@@ -1,6 +1,6 @@
-"""Time buddy beside malloc, and ring beside bare lines of the cache and queue.SimpleQueue: python tests/benchmarks/buddy_ring.py.
+"""Time buddy beside malloc, and ring beside bare lines of the cache and queue.SimpleQueue.
 
-Ratios of one run, interleaved. A window in which others have the processors counts for nothing: the best tenth tells more.
+Ratios of one run, interleaved. Windows in which others have the processors say little: the best tenth tells more.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ WARNINGS = ["-Wall", "-Wextra", "-Wundef", "-Werror", "-Wno-sign-compare"]
 
 
 def make(name: str, folder: Path, sanitizer: str | None) -> Path:
-    """Return the program NAME.c, compiled into the folder; skip where there is no compiler, or none with this sanitizer."""
+    """Return the program NAME.c, compiled into the folder; skip where no compiler is, or none with this sanitizer."""
     if not shutil.which("gcc"):
         pytest.skip("no gcc: apt-get install gcc")
     program = folder / name

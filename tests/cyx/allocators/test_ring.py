@@ -1,8 +1,10 @@
-"""A ring of packets, beside a queue as its model, between threads, processes, and as C programs under the sanitizers."""
+"""A ring of packets, beside a queue as its model, between threads, processes, and in C under the sanitizers."""
 
 from __future__ import annotations
 
 import ctypes
+import itertools
+import mmap
 import os
 import threading
 import time
@@ -45,7 +47,7 @@ class TestPackets:
     @pytest.mark.parametrize("capacity", [64, 128, 1024, 65536])
     @pytest.mark.parametrize("before", [0, 1, 3])
     def test_the_whole_capacity(self, capacity: int, before: int) -> None:
-        """n - 1 and n bytes fit into an empty ring, wherever its head is, and nothing beside them; n + 1 is an error."""
+        """n - 1 and n bytes fit into an empty ring, wherever its head is, and nothing beside; n + 1 is an error."""
         ring = Ring(capacity)
         assert ring.capacity == ring.largest == capacity
         for _ in range(before):
@@ -175,7 +177,7 @@ class TestAsAnAllocator:
         """Blocks in a row; what is freed makes room when all before it is freed; no room is a MemoryError."""
         ring = Ring(1024)
         addresses = [ring.malloc(100) for _ in range(8)]
-        assert [later - first for first, later in zip(addresses, addresses[1:], strict=False)] == [128] * 7
+        assert [later - first for first, later in itertools.pairwise(addresses)] == [128] * 7
         with pytest.raises(MemoryError):
             ring.malloc(1)
         ring.check()
@@ -258,10 +260,8 @@ def test_in_given_memory() -> None:
     assert memory[2100:] == b"\xa5" * 1996
 
 
-def test_forks_share_a_ring_in_shared_memory(tmp_path: Path) -> None:
+def test_forks_share_a_ring_in_shared_memory() -> None:
     """A child pushes, its parent pops: 10,000 packets, each once, whole and in order."""
-    import mmap
-
     ring = Ring(4096, memory=mmap.mmap(-1, 16384))
     child = os.fork()
     if not child:
@@ -325,7 +325,7 @@ def test_threads(producers: int, consumers: int) -> None:
     for thread in takers:
         thread.join()
     assert not wrong
-    assert sorted(sum(popped, [])) == [(p, n) for p in range(producers) for n in range(packets)]
+    assert sorted(itertools.chain.from_iterable(popped)) == [(p, n) for p in range(producers) for n in range(packets)]
     for mine in popped:
         for producer in range(producers):
             numbers = [n for p, n in mine if p == producer]
