@@ -28,14 +28,14 @@ static inline void unlock_flag(atomic_flag *flag)
     atomic_flag_clear_explicit(flag, memory_order_release);
 }
 
-__attribute__((unused)) static void lock_all(void)
+static inline void lock_all(void)
 {
     lock_flag(&all_taken);
     for (struct locked *locked = all_locked; locked; locked = locked->next)
         lock_flag(&locked->taken);
 }
 
-__attribute__((unused)) static void unlock_all(void)
+static inline void unlock_all(void)
 {
     for (struct locked *locked = all_locked; locked; locked = locked->next)
         unlock_flag(&locked->taken);
