@@ -85,7 +85,7 @@ cdef class Allocator:
     cdef tuple range_of(self, memory)
     cdef int refuse_while_used(self, unsigned depth) except -1
     cdef size_t boundary(self, alignment) except 0
-    cdef void* take(self, size, size_t alignment) except NULL
+    cdef void* obtained(self, size, size_t alignment) except NULL
     cdef void* handed_out(self, void* address, size_t size) except NULL
     cdef object view_of(self, void* address, size_t size, unsigned depth)
     cdef Block alone(self, view)

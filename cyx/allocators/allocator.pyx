@@ -244,11 +244,11 @@ cdef class Allocator:
         Corruption, in checked mode: what was found since the last call, here or before; no block is handed out then.
         """
         cdef size_t boundary = self.boundary(alignment)
-        return self.view_of(self.take(size, boundary), size, self.depth)
+        return self.view_of(self.obtained(size, boundary), size, self.depth)
 
     def malloc(self, size, alignment=None) -> int:
         """As ``allocate``, but return the address: the block is live until ``free(address)``."""
-        return <uintptr_t>self.take(size, self.boundary(alignment))
+        return <uintptr_t>self.obtained(size, self.boundary(alignment))
 
     cdef size_t boundary(self, alignment) except 0:
         cdef size_t boundary = self.natural if alignment is None else to_alignment(alignment)
@@ -257,7 +257,7 @@ cdef class Allocator:
         return boundary
 
     # All calls keep the GIL: so none comes between a scope's end and the block that is allocated in it.
-    cdef void* take(self, size, size_t alignment) except NULL:
+    cdef void* obtained(self, size, size_t alignment) except NULL:
         cdef size_t bytes = to_size(size)
         return self.handed_out(handle_allocate(&self.handle, bytes, alignment), bytes)
 

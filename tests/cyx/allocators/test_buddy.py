@@ -397,6 +397,6 @@ TestModel.settings = settings(max_examples=60, stateful_step_count=50, deadline=
 
 @pytest.mark.parametrize("sanitizer", [None, "thread", "address,undefined"])
 def test_program_in_c(tmp_path: Path, sanitizer: str | None) -> None:
-    """Compiled alone, without warnings, with each piece of memory refused in turn and four threads: nothing is wrong."""
+    """Compiled alone, without warnings, with each piece of memory refused once and four threads: nothing is wrong."""
     program = make("buddy_stress", tmp_path, sanitizer)
     assert "by each of 4 threads" in run(program, 400_000 if sanitizer is None else 40_000, 4)
