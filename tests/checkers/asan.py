@@ -31,6 +31,7 @@ LEFT_OUT = {
     "cyx/patterns/test_strided.py::TestTouchWrite::test_touches_each_page_once": "shadow memory takes faults",
     "cyx/test_region.py::TestHugePages::test_one_fault_for_each": "shadow memory takes faults",
     "cyx/patterns/test_sources.py::TestMistakes::test_a_block_too_large_for_memory": "shadows go beyond RLIMIT_AS",
+    "cyx/allocators/test_allocator.py::TestWithoutMemory::test_an_address_space_that_is_full": "shadows, too",
     "cyx/test_region_acts.py::TestAdvice::test_guards_that_cannot_be": "the sanitizer makes mlock do nothing",
     "cyx/test_region_acts.py::TestOtherActs::test_lock": "the sanitizer makes mlock do nothing",
     "cyx/test_region_acts.py::TestOtherActs::test_lock_beyond_the_limit": "the sanitizer makes mlock do nothing",
