@@ -30,4 +30,3 @@ cdef class Ring(Allocator):
     cdef ring_state ring
 
     cdef bint copy_in(self, packet) except -1
-    cdef object view_of(self, void* block, size_t size)

@@ -119,15 +119,6 @@ cdef class Ring(Allocator):
             left -= 1
         return packets
 
-    cdef object view_of(self, void* block, size_t size):
-        cdef Block held = Block.__new__(Block)
-        held.owner = self
-        held.address = block
-        held.size = size
-        held.depth = self.depth
-        self.held[held.depth] += 1
-        return memoryview(held)
-
     def reserve(self, size):
         """Return a writable memoryview in the ring for a packet, or None: there is no room now.
 
@@ -137,7 +128,7 @@ cdef class Ring(Allocator):
         if bytes > self.raw.largest:
             raise ValueError(f"a packet of {bytes} bytes: at most {self.raw.largest} go into this ring")
         cdef void* block = ring_reserve(&self.ring, bytes, 1)
-        return None if block == NULL else self.view_of(block, bytes)
+        return None if block == NULL else self.view_of(block, bytes, self.depth)
 
     def commit(self, view, size=None) -> None:
         """Let consumers have what ``reserve`` or ``allocate`` gave, or its first ``size`` bytes; the view is released.
@@ -172,4 +163,4 @@ cdef class Ring(Allocator):
         """Return the oldest packet as a memoryview in the ring, or None. It makes room when it is freed, or goes."""
         cdef size_t size
         cdef void* block = ring_take(&self.ring, &size)
-        return None if block == NULL else self.view_of(block, size)
+        return None if block == NULL else self.view_of(block, size, self.depth)
