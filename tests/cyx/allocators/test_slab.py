@@ -73,7 +73,8 @@ class Against(RuleBasedStateMachine):
         room = self.slab.size_of(address)
         assert address % alignment == 0
         assert room >= max(size, 1)
-        assert alignment > 16 or room == granted(size)
+        pages = -(-size // 4096) * 4096  # in memory that is given, where no slab has the room any more
+        assert alignment > 16 or room == granted(size) or (self.slab.memory is not None and room == pages)
         assert self.slab.owns(address)
         assert self.slab.owns(address + room - 1)
         for other in self.live:
@@ -411,7 +412,7 @@ class TestFaults:
             slab.free(address)
         link = ctypes.c_ubyte.from_address(blocks[7] + at)
         link.value ^= 0x5A
-        with pytest.raises(Corruption, match="written to"):
+        with pytest.raises(RuntimeError, match="overwritten: a free block was written to"):
             slab.check()
         after = [slab.malloc(size) for _ in range(500)]
         assert len(set(after) | kept) == 504
@@ -421,7 +422,7 @@ class TestFaults:
             fill(address, size, 1)
             slab.free(address)
         assert slab.statistics.live == 0
-        with pytest.raises(Corruption, match="lost"):
+        with pytest.raises(RuntimeError, match="lost"):
             slab.check()
 
     def test_checked(self) -> None:
