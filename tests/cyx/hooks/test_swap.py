@@ -6,7 +6,9 @@ import asyncio
 import contextvars
 import ctypes
 import gc
+import json
 import os
+import queue
 import subprocess
 import sys
 import threading
@@ -16,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cyx.allocators import Allocator, Corruption, Frame, Pool
-from cyx.hooks import Counter, Swap
+from cyx.allocators import BY_NAME, Allocator, Corruption, Frame, Pool
+from cyx.hooks import DOMAINS, Counter, Swap
 from cyx.region import Region
 
 PYTHON = ("object", "mem", "raw")
@@ -210,6 +212,52 @@ class TestEachDomain:
         gc.collect()
         pool.check()
         assert pool.corruptions == 0
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+class TestEachAllocator:
+    """Those that have a name stand behind everything."""
+
+    def test_behind_all_domains(self, name: str) -> None:
+        """Objects, buffers and arrays are theirs; what is left afterwards is what Python keeps."""
+        allocator = BY_NAME[name]()
+        with Swap(allocator, DOMAINS):
+            kept = {str(i): [np.arange(i % 50), bytearray(i), i * 1.5] for i in range(2000)}
+            matrix = np.ones((300, 300))
+            product = matrix @ matrix
+            text = json.dumps(sorted(kept))
+        assert json.loads(text) == sorted(str(i) for i in range(2000))
+        assert (product == 300).all()
+        assert allocator.owns(product)
+        assert allocator.owns(id(kept["1999"]))
+        assert all(entry[0].sum() == sum(range(int(i) % 50)) for i, entry in kept.items())
+        before = allocator.statistics.live_blocks
+        del kept, matrix, product, text
+        gc.collect()
+        assert allocator.statistics.live_blocks < before - 8000
+        allocator.check()
+
+    def test_threads_without_a_rest(self, name: str) -> None:
+        """Eight threads make, pass on and drop objects in it; all are what they were made as."""
+        allocator = BY_NAME[name]()
+        passed: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
+        wrong: list[int] = []
+
+        def make(number: int) -> None:
+            for i in range(300):
+                passed.put([str(number), *(str(i * j) for j in range(50))])
+                entry = passed.get()  # perhaps another one's
+                if len(entry) != 51 or int(entry[3]) != 2 * int(entry[2]):
+                    wrong.append(number)
+
+        with Swap(allocator, DOMAINS):
+            threads = [threading.Thread(target=make, args=(number,)) for number in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        assert wrong == []
+        allocator.check()
 
 
 class TestThreads:
