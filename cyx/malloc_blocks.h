@@ -20,7 +20,7 @@
 static long count_chunks(uintptr_t at, uintptr_t top, long *counts, size_t classes)
 {
     long found = 0;
-    if (sizeof(void *) != 8 || at % CHUNK_ALIGNMENT || at >= top)
+    if (sizeof(void *) != 8 || !at || at % CHUNK_ALIGNMENT || at >= top)
         return -1;
     while (at < top) {
         size_t size = ((const size_t *)at)[1] & ~(size_t)CHUNK_FLAGS;

@@ -12,6 +12,7 @@ the very noise that this removes.
 from libc.stdlib cimport free, malloc
 
 from cyx.linux cimport _SC_PAGESIZE, sysconf
+from cyx.hooks cimport hooks
 
 cdef extern from *:
     """
@@ -113,6 +114,8 @@ cdef bint take_small_blocks() noexcept:
     cdef long attempts = 0
     cdef size_t size = LARGEST_SMALL
     cdef void* block = NULL
+    if hooks.objects_are_swapped():
+        return False
     arena_start = arena_end = 0
     while size >= ALIGNMENT and attempts < ATTEMPTS:
         while attempts < ATTEMPTS:
@@ -168,8 +171,8 @@ cdef bint take_chunks() noexcept:
 def settle():
     """Take all free memory of pymalloc and malloc and give the rest back to the kernel; return what could not be had.
 
-    Returns 0, or the sum of 1 (pymalloc was not settled: another allocator is set by PYTHONMALLOC, or ``watch_arenas``
-    was not called) and 2 (malloc was not: it is not glibc's, or older than 2.33).
+    Returns 0, or the sum of 1 (pymalloc was not settled: another allocator is set by PYTHONMALLOC or swapped in, or
+    ``watch_arenas`` was not called) and 2 (malloc was not: it is not glibc's, or older than 2.33).
     """
     cdef int missing = 0
     if not watching or not take_small_blocks():

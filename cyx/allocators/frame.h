@@ -164,6 +164,15 @@ static inline size_t frame_live_blocks(const struct frame *frame)
     return live;
 }
 
+/* Return how many live blocks the scopes from this one on have; the first scope is 1. */
+static inline size_t frame_live_within(const struct frame *frame, int scope)
+{
+    size_t live = frame->live;
+    for (int i = scope; i < frame->depth; i++)
+        live += frame->scopes[i].outside;
+    return live;
+}
+
 /* Return where live blocks of the scope that the block was allocated in are counted. */
 static inline size_t *frame_counter(struct frame *frame, const void *block)
 {

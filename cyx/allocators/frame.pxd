@@ -8,6 +8,7 @@ cdef extern from "frame.h" nogil:
         memory_state memory
 
     size_t FRAME_HEADER
+    size_t frame_live_within(const frame_state* frame, int scope)
     const allocator FRAME
     void frame_make(frame_state* frame, void* given, size_t room)
     void frame_unmake(frame_state* frame)

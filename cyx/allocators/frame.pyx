@@ -29,6 +29,17 @@ cdef class Frame(Allocator):
     def __dealloc__(self):
         frame_unmake(&self.frame)
 
+    cdef int refuse_while_used(self, unsigned depth) except -1:
+        Allocator.refuse_while_used(self, depth)
+        if depth and self.hooked != NULL and self.hooked[0]:
+            self.statistics  # what waits in checked mode is freed
+            if frame_live_within(&self.frame, depth):
+                raise BufferError(
+                    f"{self.hooked[0]} blocks of this frame are alive in Python or NumPy, and there are live blocks in "
+                    "this scope: let go of them first"
+                )
+        return 0
+
     def scope(self):
         """Return a context manager: what is allocated in it is taken back at its end. They lie in each other, 64 deep.
 

@@ -32,6 +32,7 @@ struct counting {
     struct counted *table; /* open addressing; at most half full */
     size_t room, used;
     size_t stretches; /* begun since nobody counted */
+    size_t epoch;     /* how often somebody began to count when nobody did */
 };
 
 static struct counting counting = {.taken = ATOMIC_FLAG_INIT};
@@ -146,11 +147,14 @@ __attribute__((noinline)) static void count_allocation(void *block, size_t size)
             counting_forget(row);
         if (!counting_paused) {
             if (counting.used + 1 > counting.room / 2 && !counting_set_room(counting.room * 4)) {
-                counts->lost = 1;
+                for (; counts; counts = counts->outer)
+                    counts->lost = 1;
             } else {
+                if (size > COUNTING_MOST_SIZE)
+                    size = COUNTING_MOST_SIZE;
                 counting.used++;
                 *counting_find((uintptr_t)block) = (struct counted){
-                    (uintptr_t)block, size < COUNTING_MOST_SIZE ? size : COUNTING_MOST_SIZE, counts->number};
+                    (uintptr_t)block, size, counts->number};
                 for (; counts; counts = counts->outer) {
                     counts->allocations++;
                     counts->allocated += size;
@@ -179,15 +183,20 @@ __attribute__((noinline)) static void count_free(void *block)
     counting_unlock();
 }
 
-/* Take the block's row out before it may move, uncounted; its block is 0 where there is none. */
-static struct counted counting_take_out(void *block)
+struct taken_out {
+    struct counted row; /* its block is 0 where there is none */
+    size_t epoch;
+};
+
+/* Take the block's row out before it may move, uncounted. */
+static struct taken_out counting_take_out(void *block)
 {
-    struct counted taken = {0};
+    struct taken_out taken = {0};
     counting_lock();
     if (counting.innermost) {
         struct counted *row = counting_find((uintptr_t)block);
         if (row->block) {
-            taken = *row;
+            taken = (struct taken_out){*row, counting.epoch};
             counting_drop(row);
         }
     }
@@ -196,15 +205,16 @@ static struct counted counting_take_out(void *block)
 }
 
 /* What became of the block whose row was taken out: it moved, or stayed as it was (NULL). */
-static void counting_moved(struct counted taken, void *moved, size_t size)
+static void counting_moved(struct taken_out taken, void *moved, size_t size)
 {
-    if (taken.block) {
+    if (taken.row.block) {
         counting_lock();
-        if (counting.innermost && moved) {
-            counting_count_free(taken);
-        } else if (counting.innermost) {
+        int known = counting.innermost && taken.epoch == counting.epoch;
+        if (known && moved) {
+            counting_count_free(taken.row);
+        } else if (known) {
             counting.used++; /* into the room that it left */
-            *counting_find(taken.block) = taken;
+            *counting_find(taken.row.block) = taken.row;
         }
         counting_unlock();
     }
@@ -227,6 +237,7 @@ static int counting_begin(struct counts *counts)
         else if (counting.used)
             memset(counting.table, 0, counting.room * sizeof *counting.table);
         counting.used = 0;
+        counting.epoch++;
     }
     if (counting.innermost && counting.stretches == COUNTING_MOST_STRETCHES)
         begun = 0;

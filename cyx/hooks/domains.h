@@ -29,8 +29,10 @@ static inline struct owner *domain_owner(struct domain *domain, size_t size)
 {
     if (__builtin_expect(!atomic_load_explicit(&domain->now, memory_order_relaxed), 1))
         return NULL;
+    if (counting_inside) /* what an original takes for itself is its own: its debug layer hands out other addresses */
+        return NULL;
     owners_enter(); /* so that it does not go away before its block is counted */
-    struct owner *owner = atomic_load_explicit(&domain->now, memory_order_acquire);
+    struct owner *owner = atomic_load_explicit(&domain->now, memory_order_seq_cst);
     if (owner && size > owner->handle.largest)
         owner = NULL;
     if (owner)
@@ -100,7 +102,7 @@ static inline void *domain_realloc(struct domain *domain, void *block, size_t si
         return domain_malloc(domain, size);
     struct owner *owner = owner_of(block);
     int counted = counting_is_on() && !counting_inside;
-    struct counted taken = counted ? counting_take_out(block) : (struct counted){0};
+    struct taken_out taken = counted ? counting_take_out(block) : (struct taken_out){0};
     void *moved;
     if (!owner) {
         counting_inside++;

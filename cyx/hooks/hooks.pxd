@@ -17,6 +17,7 @@ cdef extern from "counts.h" nogil:
 
 cdef void pause() noexcept nogil
 cdef void resume() noexcept nogil
+cdef bint objects_are_swapped() noexcept nogil
 
 
 cdef class Counter:

@@ -25,14 +25,19 @@ cdef extern from "counting.h" nogil:
     void counting_unlock() noexcept
 
 cdef extern from "owners.h":
+    enum:
+        OWNERS
+
     struct owner:
+        int present
+        PyObject* allocator
         handle handle
         size_t live
         long serving
 
     owner* owner_add(handle handle, PyObject* allocator)
     size_t* owner_live(owner* owner)
-    owner* owner_of(const void* block)
+    owner[64] owners
     PyObject* owner_take_idle()
     void owners_after_fork() noexcept nogil
 
@@ -45,6 +50,8 @@ cdef extern from "domains.h":
 
 cdef extern from "numpy_data.h":
     enum:
+        FEATURE_VERSION
+        OF_1_22
         SET_HANDLER
         GET_HANDLER
 
@@ -84,6 +91,11 @@ cdef void resume() noexcept nogil:
     counting_paused = 0
 
 
+cdef bint objects_are_swapped() noexcept nogil:
+    """Tell whether an allocator serves Python's objects instead of its own."""
+    return domains[2].now != NULL
+
+
 cdef class NumPyHandler:
     """NumPy's functions that get and set the handler of this context."""
 
@@ -93,8 +105,13 @@ cdef class NumPyHandler:
     def __cinit__(self):
         import numpy
 
-        core = getattr(numpy, "_core", None) or numpy.core
-        table = core._multiarray_umath._ARRAY_API
+        if int(numpy.__version__.split(".")[0]) >= 2:
+            from numpy._core import _multiarray_umath as core
+        else:
+            from numpy.core import _multiarray_umath as core
+        table = core._ARRAY_API
+        if (<unsigned (*)() noexcept>numpy_function(table, FEATURE_VERSION))() < OF_1_22:
+            raise ImportError("NumPy 1.22 or newer is needed: its data handlers came with that")
         self.table_get = numpy_function(table, GET_HANDLER)
         self.table_set = numpy_function(table, SET_HANDLER)
 
@@ -180,6 +197,22 @@ cdef sweep():
         idle = owner_take_idle()
 
 
+cdef bint overlaps(Allocator allocator):
+    """Tell whether it lies in the memory of another one whose blocks Python has, or the other way round."""
+    cdef Allocator other
+    cdef int i
+    for i in range(OWNERS):
+        if owners[i].present:
+            other = <Allocator>owners[i].allocator
+            if other is allocator:
+                continue
+            if other.memory is not None and allocator.raw.kind.owns(allocator.raw.state, other.lent.buf):
+                return True
+            if allocator.memory is not None and other.raw.kind.owns(other.raw.state, allocator.lent.buf):
+                return True
+    return False
+
+
 cdef class Counter:
     """Counts the allocations of a stretch: NumPy's data in this context, and CPython's domains in all threads.
 
@@ -197,7 +230,10 @@ cdef class Counter:
         return 0
 
     cdef int begin(self) noexcept nogil:
+        if self.running:
+            return 0
         self.running = counting_begin(&self.counts) != 0
+        self.counts.lost = not self.running
         return self.running
 
     cdef void end(self) noexcept nogil:
@@ -271,6 +307,10 @@ cdef class Counter:
         return not self.counts.lost
 
 
+class SwapOrderError(RuntimeError):
+    """A swap was to end while another one, which was entered after it, still serves one of its domains."""
+
+
 cdef class Swap:
     """A context manager: while it is entered, the allocator serves the given domains; it returns the allocator.
 
@@ -285,7 +325,7 @@ cdef class Swap:
     cdef owner* owner
     cdef void* before[3]
     cdef object handler
-    cdef bint entered
+    cdef readonly bint entered
 
     def __init__(self, Allocator allocator not None, domains=("numpy",)):
         if isinstance(domains, str):
@@ -311,12 +351,13 @@ cdef class Swap:
         if "numpy" in self.domains:
             try:
                 numpy = handler_of_numpy()
-            except ImportError:
-                raise ValueError("domains: there is no numpy to swap the allocator of: pip install numpy") from None
+            except ImportError as error:
+                raise ValueError(f"domains: NumPy cannot be used ({error}): pip install numpy") from None
         sweep()
-        if self.allocator.memory is not None and owner_of(self.allocator.lent.buf) != NULL:
+        if overlaps(self.allocator):
             raise ValueError(
-                "the memory of this allocator is a block of another one that serves Python: give it a region"
+                "the memory of this allocator is a block of another one that serves Python, or the other way round: "
+                "give it a region"
             )
         self.owner = owner_add(self.allocator.handle, <PyObject*>self.allocator)
         if self.owner == NULL:
@@ -343,7 +384,7 @@ cdef class Swap:
             raise RuntimeError("this swap is not entered")
         for name in self.domains:
             if name != "numpy" and domains[<int>PYTHON_DOMAINS[name]].now != self.owner:
-                raise RuntimeError("swaps of one domain end in the opposite order of their beginning")
+                raise SwapOrderError("swaps of one domain end in the opposite order of their beginning")
         self.entered = False
         for name in self.domains:
             if name != "numpy":

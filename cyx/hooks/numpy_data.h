@@ -25,7 +25,8 @@ typedef struct {
     data_allocator allocator;
 } data_handler;
 
-enum { SET_HANDLER = 304, GET_HANDLER = 305 };
+enum { FEATURE_VERSION = 211, SET_HANDLER = 304, GET_HANDLER = 305 };
+enum { OF_1_22 = 0xf }; /* NPY_1_22_API_VERSION */
 static const char HANDLER_NAME[] = "mem_handler";
 
 struct data_source {
@@ -77,7 +78,7 @@ static void behind_free(const data_allocator *behind, void *block, size_t size)
 
 static inline struct owner *data_owner(struct data_source *source, size_t size)
 {
-    if (!source->owner || size > source->owner->handle.largest)
+    if (source->ended || !source->owner || size > source->owner->handle.largest)
         return NULL;
     atomic_fetch_add_explicit(&source->owner->live, 1, memory_order_relaxed);
     return source->owner;
@@ -135,7 +136,7 @@ static void *data_realloc(void *context, void *block, size_t size)
     if (!block)
         return data_malloc(context, size);
     int counted = counting_is_on() && !counting_inside;
-    struct counted taken = counted ? counting_take_out(block) : (struct counted){0};
+    struct taken_out taken = counted ? counting_take_out(block) : (struct taken_out){0};
     void *moved;
     if (!data_is_owned(source, block)) {
         moved = behind_realloc(source->behind, block, size);

@@ -86,22 +86,31 @@ static inline int owner_is_idle(struct owner *owner)
     return owner->present && !owner->serving && !owner->live;
 }
 
-/* With the GIL: take one owner off the list that neither serves nor has live blocks; return its allocator, or NULL. */
+static inline void owners_wait(void)
+{
+    while (atomic_load_explicit(&owner_readers, memory_order_seq_cst))
+        sched_yield();
+}
+
+/* With the GIL: take one owner off the list that neither serves nor has live blocks; return its allocator, or NULL.
+ *
+ * It serves nobody any more, so once all who may have found it serving have counted their blocks, none is added; and once
+ * all who may have found it in the list are through, it may go.
+ */
 static PyObject *owner_take_idle(void)
 {
     for (int i = owner_count; i--;) {
         struct owner *owner = &owners[i];
         if (!owner_is_idle(owner))
             continue;
+        owners_wait();
+        if (atomic_load_explicit(&owner->live, memory_order_seq_cst))
+            continue;
         atomic_store_explicit(&owner->present, 0, memory_order_seq_cst);
-        while (atomic_load_explicit(&owner_readers, memory_order_seq_cst))
-            sched_yield();
-        if (!owner->live) {
-            PyObject *allocator = owner->allocator;
-            owner->allocator = NULL;
-            return allocator;
-        }
-        atomic_store_explicit(&owner->present, 1, memory_order_release); /* it served in the meantime */
+        owners_wait();
+        PyObject *allocator = owner->allocator;
+        owner->allocator = NULL;
+        return allocator;
     }
     return NULL;
 }

@@ -2,7 +2,6 @@
 """The counters of one stretch of code, read at its start and at its stop."""
 
 from cyx.linux cimport rusage
-from cyx.probes cimport smaps, system_calls
 from cyx.probes cimport malloc_calls, smaps, system_calls
 from cyx.probes.peak cimport Peak
 from cyx.probes.snapshot cimport Snapshot

@@ -13,7 +13,6 @@ from cpython.object cimport PyObject
 from cyx cimport clock
 from cyx.hooks cimport hooks
 from cyx.linux cimport RUSAGE_CHILDREN, RUSAGE_SELF, RUSAGE_THREAD, getrusage, rusage
-from cyx.probes cimport batches, peak, procfs, smaps, system_calls, thread_counters
 from cyx.probes cimport batches, malloc_calls, peak, procfs, smaps, system_calls, thread_counters
 from cyx.probes.frame_stack cimport lay_out_frame
 
@@ -48,7 +47,7 @@ cdef inline void pause() noexcept nogil:
 
 
 cdef inline void resume() noexcept nogil:
-    if counting_mallocs:
+    if malloc_calls.there():
         malloc_calls.resume()
     if counting:
         system_calls.resume()
@@ -111,25 +110,33 @@ cdef class Interval:
             if self.entered:
                 resume()
             raise RuntimeError("an interval is started once; make a new one")
+        if self.counter is not None and (<hooks.Counter?>self.counter).running:
+            if self.entered:
+                resume()
+            raise RuntimeError("this counter counts for another interval; make a new one")
         cdef bint nested = newest is not None
         if nested and not self.entered:
             pause()
             getrusage(RUSAGE_THREAD, &self.entry)
         try:
             self.before_start()
-        except BaseException:  # an interrupt: there will be no stop
+            prepare()
+            if self.counter is not None:  # and nothing of this thread is counted before the resumption
+                hooks.pause()
+                (<hooks.Counter>self.counter).attach()
+                (<hooks.Counter>self.counter).begin()
+            if self.tracepoint:
+                self.open_events()
+            if self.count_mallocs and malloc_calls.there():
+                self.holds_mallocs = True
+                counting_mallocs += 1
+        except BaseException:  # an interrupt, or no memory: there will be no stop
+            if self.counter is not None:
+                (<hooks.Counter>self.counter).end()
+                (<hooks.Counter>self.counter).detach()
+            self.close_events()
             resume()
             raise
-        prepare()
-        if self.counter is not None:  # and nothing of this thread is counted before the resumption
-            hooks.pause()
-            (<hooks.Counter>self.counter).attach()
-            (<hooks.Counter>self.counter).begin()
-        if self.tracepoint:
-            self.open_events()
-        if self.count_mallocs and malloc_calls.there():
-            self.holds_mallocs = True
-            counting_mallocs += 1
         touch_stack()
         touch_code(page)
         if self.drained and self.narrow:
@@ -224,13 +231,15 @@ cdef class Interval:
                 interval.outer = self.outer
         self.outer = None
         self.close_events()
-        if self.counter is not None:
-            (<hooks.Counter>self.counter).detach()
-        self.after_stop()
-        if newest is not None:
-            getrusage(RUSAGE_THREAD, &done)
-            newest.disown(&self.end.thread, &done)
-        resume()
+        try:
+            if self.counter is not None:
+                (<hooks.Counter>self.counter).detach()
+            self.after_stop()
+        finally:
+            if newest is not None:
+                getrusage(RUSAGE_THREAD, &done)
+                newest.disown(&self.end.thread, &done)
+            resume()
 
     cdef int open_events(self) except -1:
         global counting

@@ -116,10 +116,12 @@ def _work_and_end(work: Callable[[], object], parent: int, writing: int) -> NoRe
                     pipe.write(told)
                 status = 0
     finally:
-        if os.getpid() == pid:
-            for stream in (sys.stdout, sys.stderr):
-                stream.flush()
-        os._exit(status)
+        try:
+            if os.getpid() == pid:
+                for stream in (sys.stdout, sys.stderr):
+                    stream.flush()
+        finally:
+            os._exit(status)
 
 
 def _told(work: Callable[[], object]) -> bytes:

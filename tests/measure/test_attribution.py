@@ -167,7 +167,7 @@ def test_the_peak() -> None:
 def test_a_peak_within_a_call() -> None:
     """What is taken and given back by one line is known by that line, though never resident between two."""
     with attributed() as found:
-        size = len(b"x" * (4 * PAGES * mmap.PAGESIZE))  # for a moment
+        size = len(b"x" * FRESH)  # for a moment
     assert found.peak[__file__, line_of(" # for a moment")] == pytest.approx(size, rel=0.1)
 
 
@@ -181,12 +181,12 @@ def test_as_plain_data() -> None:
     """Lines with their text, the largest first, without those that have no name."""
     with attributed() as found:
         touch(PAGES).close()
-        kept = b"x" * (2 * PAGES * mmap.PAGESIZE)  # twice
+        kept = b"x" * FRESH  # more
     assert kept
     plain = found.as_json(lambda file: "this" if file == __file__ else None)
     first, second = plain["faults"][:2]
 
-    assert first[:3] == ["this", line_of(" # twice"), 'kept = b"x" * (2 * PAGES * mmap.PAGESIZE)  # twice']
+    assert first[:3] == ["this", line_of(" # more"), 'kept = b"x" * FRESH  # more']
     assert second[:3] == ["this", line_of(" # here"), "memory[page * mmap.PAGESIZE] = 1  # here"]
     assert {row[0] for row in plain["faults"]} == {"this"}
     assert plain["growth"] == found.growth

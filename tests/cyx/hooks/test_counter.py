@@ -336,6 +336,19 @@ class TestInterval:
             assert inner.counter.allocations == 0
             assert outer.counter.allocations <= 2
 
+    def test_one_counter_for_two(self) -> None:
+        """It is refused before anything begins, and so is something else in its place."""
+        outer, inner, wrong = Interval(), Interval(), Interval()
+        outer.counter = inner.counter = Counter()
+        wrong.counter = 5  # type: ignore[assignment]
+        with outer:
+            with pytest.raises(RuntimeError, match="counts for another interval"):
+                inner.start()
+            with pytest.raises(TypeError):
+                wrong.start()
+            kept = bytearray(5000)
+        assert outer.counter.live_bytes >= len(kept)
+
     def test_what_lies_between(self) -> None:
         """The rest does, and neither faults nor memory are moved by the counting."""
         interval = Interval()

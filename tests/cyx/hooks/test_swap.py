@@ -79,6 +79,31 @@ class TestNumPy:
         frame.reset()
         assert frame.statistics.live == 0
 
+    @pytest.mark.parametrize("domain", ["numpy", "object"])
+    @pytest.mark.parametrize("checked", [False, True])
+    def test_a_scope_does_not_end_while_an_object_of_it_is_alive(self, domain: str, checked: bool) -> None:
+        """One from before the scope does not hold it up."""
+        frame = Frame(checked=checked)
+        with Swap(frame, domain):
+            older = [np.ones(100), bytearray(600)]
+            if domain == "numpy":  # of objects Python may keep some
+                with frame.scope():
+                    np.ones(10)
+            with pytest.raises(BufferError, match="alive in Python or NumPy"), frame.scope():
+                kept = [np.ones(100), bytearray(600)]
+        assert [len(kept[0]), len(kept[1]), kept[0].sum()] == [100, 600, 100]
+        assert older[0].sum() == 100
+        del kept, older
+
+    def test_a_context_that_outlives_it(self) -> None:
+        """Arrays made in a copy of the context, after the end, are NumPy's again."""
+        frame = Frame()
+        with Swap(frame):
+            context = contextvars.copy_context()
+            inside = context.run(np.ones, 10)
+        assert frame.owns(inside)
+        assert not frame.owns(context.run(np.ones, 10))
+
     def test_what_is_too_large_for_it(self) -> None:
         """It goes where it went before; an array that grows beyond moves there."""
         pool = Pool(64)
@@ -363,6 +388,13 @@ class TestMistakes:
         other.__exit__(None, None, None)
         one.__exit__(None, None, None)
 
+    def test_memory_of_another_one_that_comes_later(self) -> None:
+        """Nor the other way round."""
+        frame = Frame()
+        pool = Pool(64, memory=frame.allocate(1 << 16))
+        with Swap(pool), pytest.raises(ValueError, match="is a block of another one"):
+            Swap(frame).__enter__()
+
     def test_memory_of_another_one(self) -> None:
         """An allocator in a block of one that serves Python could not be told from it."""
         frame = Frame()
@@ -432,3 +464,25 @@ def test_nothing_is_left() -> None:
     with Swap(Frame()):
         pass
     assert mappings() - before <= 4
+
+
+@pytest.mark.parametrize("kind", ["debug", "malloc", "malloc_debug", "pymalloc_debug"])
+def test_under_other_allocators_of_python(kind: str) -> None:
+    """Blocks go home under ``PYTHONMALLOC`` too, though its debug layer hands out addresses of its own."""
+    script = (
+        "import gc\n"
+        "from cyx.allocators import Pool, Slab\n"
+        "from cyx.hooks import Swap\n"
+        "allocator = Slab(checked=True)\n"
+        "for domains in (['raw'], ['object'], ['mem'], ['object', 'mem', 'raw']):\n"
+        "    with Swap(allocator, domains):\n"
+        "        kept = [bytearray(i) for i in range(0, 3000, 7)] + [str(i) for i in range(1000)]\n"
+        "    assert [len(each) for each in kept[:3]] == [0, 7, 14]\n"
+        "    del kept\n"
+        "gc.collect()\n"
+        "allocator.check()\n"
+        "print(allocator.statistics.allocations > 1000, allocator.corruptions)\n"
+    )
+    environment = {**os.environ, "PYTHONMALLOC": kind}
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "True 0\n", "")
