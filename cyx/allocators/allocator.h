@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes, but for the counts. What an allocator does not know stays as it is: SIZE_MAX. */
+/* Bytes, but for the counts. */
 struct statistics {
     size_t live_blocks; /* handed out and not freed */
     size_t live;        /* bytes of these blocks, each with the room it takes */

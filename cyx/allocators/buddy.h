@@ -399,7 +399,9 @@ static inline void buddy_reset(void *state)
     buddy->available = 0;
     buddy->live = 0;
     for (int i = 0; i < buddy->spans; i++) {
-        madvise(buddy->span[i].tags, buddy_tags_size(&buddy->span[i]), MADV_DONTNEED); /* they read as 0 */
+        size_t tags = buddy_tags_size(&buddy->span[i]);
+        if (madvise(buddy->span[i].tags, tags, MADV_DONTNEED)) /* they read as 0; of locked pages they would not */
+            memset(buddy->span[i].tags, 0, tags);
         buddy_lay_out(buddy, &buddy->span[i], buddy->memory.spans[i].begin);
     }
 }

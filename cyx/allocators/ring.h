@@ -410,6 +410,8 @@ static inline void ring_read(void *state, struct statistics *statistics)
         }
         place += units;
     }
+    if (tail - given_back > ring->units) /* both moved on while they were read */
+        given_back = tail - ring->units;
     uint64_t used = tail - given_back, peak = atomic_load(&positions->peak), left = ring->units - used;
     uint64_t to_end = ring->units - (tail & (ring->units - 1)), largest = left < to_end ? left : to_end;
     if (left > to_end && left - to_end > largest)

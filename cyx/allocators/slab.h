@@ -179,8 +179,8 @@ static inline size_t slab_alignment_of(const void *block)
     return alignment < SLAB_ALIGNMENT ? alignment : SLAB_ALIGNMENT;
 }
 
-/* In place where the block is neither too small nor more than twice too large. A new one is aligned as the old one happens to be, up
- * to its size: nobody knows what was asked for. */
+/* In place where the block is neither too small nor more than twice too large. A new one is aligned as the old one
+ * happens to be: nobody knows what was asked for, but that the size of a block in a slab is a multiple of it. */
 static inline void *slab_reallocate(void *state, void *block, size_t size)
 {
     struct slab_heap *heap = state;
@@ -210,7 +210,10 @@ static inline void *slab_reallocate(void *state, void *block, size_t size)
             return grown;
         }
     }
-    void *moved = slab_allocate(heap, size, slab_alignment_of(block));
+    size_t alignment = slab_alignment_of(block), most = before & -before;
+    if (!chunk->mapped && slab_of(heap, block)->kind == SLAB_BLOCKS && alignment > most)
+        alignment = most;
+    void *moved = slab_allocate(heap, size, alignment);
     if (!moved)
         return size <= before ? block : NULL;
     memcpy(moved, block, size < before ? size : before);
@@ -278,7 +281,7 @@ static inline size_t slab_live_blocks(const struct slab_heap *heap, unsigned siz
     const struct slab_cache *cache = atomic_load_explicit(&heap->caches, memory_order_acquire);
     for (; cache; cache = cache->next)
         live += slab_count(&cache->sizes[size_class].taken) - slab_count(&cache->sizes[size_class].freed);
-    return live;
+    return (ptrdiff_t)live < 0 ? 0 : live; /* freed by another thread since its taking was read */
 }
 
 /* Exact where no other thread calls at the same time. The peak is that of each thread, added up; of one, it is exact. */
@@ -327,6 +330,10 @@ static inline void slab_read(void *state, struct statistics *statistics)
             statistics->granted += slab_count(&cache->sizes[i].taken) * slab_class_size(i);
         }
     }
+    if ((ptrdiff_t)statistics->live_blocks < 0)
+        statistics->live_blocks = 0;
+    if ((ptrdiff_t)statistics->live < 0)
+        statistics->live = 0;
 }
 
 /* Sizes that were ever used. */

@@ -20,7 +20,8 @@ static inline int slab_owns(void *state, const void *pointer)
 {
     const struct slab_heap *heap = state;
     size_t index = slab_map_index(heap, (uintptr_t)pointer);
-    return index < heap->map_size && atomic_load_explicit(&heap->map[index], memory_order_relaxed);
+    return (uintptr_t)pointer < heap->limit && index < heap->map_size
+        && atomic_load_explicit(&heap->map[index], memory_order_relaxed);
 }
 
 static inline void slab_map_set(struct slab_heap *heap, uintptr_t address, size_t size, uint8_t value)
@@ -99,6 +100,10 @@ static inline struct slab_chunk *slab_chunk_new(struct slab_heap *heap)
         heap->end = atomic_load_explicit(&span->end, memory_order_relaxed);
     }
     size_t size = heap->end - heap->next < SLAB_CHUNK ? heap->end - heap->next : SLAB_CHUNK;
+    if (size < SLAB_SLICE) { /* the rest of given memory */
+        heap->next = heap->end;
+        return NULL;
+    }
     chunk = (struct slab_chunk *)heap->next;
     heap->next += size;
     memset(chunk, 0, sizeof *chunk); /* given memory may hold anything */

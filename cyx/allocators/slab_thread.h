@@ -299,6 +299,7 @@ static inline int slab_make(struct slab_heap *heap, void *given, size_t size, in
     heap->guarded = guarded;
     memory_make(&heap->memory, given, size);
     heap->map_size = ((size_t)1 << SLAB_ADDRESS_BITS) / SLAB_CHUNK;
+    heap->limit = given ? (uintptr_t)given + size : UINTPTR_MAX;
     if (given) {
         heap->next = heap->base = round_up((uintptr_t)given, SLAB_PAGE);
         heap->end = (uintptr_t)given + size;

@@ -35,7 +35,11 @@ static const size_t SLAB_KEPT_BYTES = (size_t)64 << 20; /* and of large mappings
 static const size_t SLAB_GROWING = (size_t)4 << 20;    /* live bytes of a size, from which on slabs are faulted in whole */
 static const size_t SLAB_ALIGNMENT = (size_t)1 << 20;  /* the most */
 static const size_t SLAB_LARGEST = (size_t)1 << 46;
+#ifdef __x86_64__
 static const int SLAB_ADDRESS_BITS = 47;               /* of user space */
+#else
+static const int SLAB_ADDRESS_BITS = 48;
+#endif
 
 /* What the list of other threads says in its lowest bits, which are 0 in any address. */
 static const uintptr_t SLAB_PARKED = 1;   /* its owner looks at it again only when told */
@@ -102,6 +106,7 @@ struct slab_heap {
     uint64_t secret;
     uintptr_t base;  /* chunks are at multiples from here: 0, or the begin of given memory */
     _Atomic uint8_t *map; /* by chunk: whether it is ours. Bytes that nobody asked for are not resident */
+    uintptr_t limit; /* where given memory ends; else beyond all addresses */
     size_t map_size;
     _Atomic(struct slab_cache *) caches;
     _Atomic int orphans; /* about how many */

@@ -484,9 +484,13 @@ class TestThreads:
             for _ in range(20):
                 child = os.fork()
                 if child == 0:
-                    allocator.free(allocator.malloc(100))
-                    allocator.check()
-                    os._exit(0)
+                    status = 1
+                    try:
+                        allocator.free(allocator.malloc(100))
+                        allocator.check()
+                        status = 0
+                    finally:
+                        os._exit(status)
                 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         finally:
             done.set()

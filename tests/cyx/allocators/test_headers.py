@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from c_programs import make, run
 
 from cyx.allocators import get_include
 
 HERE = Path(__file__).parent
-WARNINGS = ("-std=gnu11", "-Wall", "-Wextra", "-Werror", "-Wno-sign-compare")
 MODULE = """
 # cython: language_level=3
 from cyx.allocators.allocator cimport Allocator, handle_allocate, handle_release
@@ -54,14 +54,10 @@ def gcc() -> str:
     return shutil.which("gcc") or pytest.skip("no C compiler: apt-get install gcc")
 
 
-@pytest.mark.parametrize("options", [["-O2"], ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover"]])
-def test_a_program_in_c(gcc: str, tmp_path: Path, options: list[str]) -> None:
+@pytest.mark.parametrize("sanitizer", [None, "address,undefined"])
+def test_a_program_in_c(tmp_path: Path, sanitizer: str | None) -> None:
     """It compiles without a warning, and random calls find every block as it was, without a report."""
-    program = tmp_path / "headers"
-    source = [str(HERE / "headers.c"), "-I", get_include()]
-    subprocess.run([gcc, *WARNINGS, *options, *source, "-o", str(program)], check=True)
-    told = subprocess.run([program, "60000"], capture_output=True, text=True)
-    assert (told.returncode, told.stdout, told.stderr) == (0, "fine\n", "")
+    assert run(make("headers", tmp_path, sanitizer), 60_000) == "fine\n"
 
 
 def test_the_program_under_valgrind(gcc: str, tmp_path: Path) -> None:

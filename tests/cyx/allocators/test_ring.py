@@ -264,14 +264,17 @@ def test_forks_share_a_ring_in_shared_memory() -> None:
     """A child pushes, its parent pops: 10,000 packets, each once, whole and in order."""
     ring = Ring(4096, memory=mmap.mmap(-1, 16384))
     child = os.fork()
+    end = time.monotonic() + 60
     if not child:
+        status = 1
         try:
             for n in range(10_000):
                 while not ring.push(n.to_bytes(4, "little") * (n % 100)):
+                    assert time.monotonic() < end
                     time.sleep(0)
+            status = 0
         finally:
-            os._exit(0)
-    end = time.monotonic() + 60
+            os._exit(status)
     for n in range(10_000):
         while (packet := ring.pop()) is None:
             assert time.monotonic() < end

@@ -359,6 +359,45 @@ class TestThreads:
                 thread.join()
 
 
+class TestGivenMemory:
+    """Where a slab ends that lives in memory of somebody else."""
+
+    @pytest.mark.parametrize("size", [140_000, 1 << 20, (4 << 20) + 40_000, (9 << 20) + 5])
+    def test_what_it_owns(self, size: int) -> None:
+        """Nothing before and behind the memory; a block of another allocator is refused."""
+        memory = bytearray(size)
+        begin = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+        slab = Slab(memory=memory)
+        address = slab.malloc(100)
+        assert slab.owns(address)
+        assert not any(slab.owns(begin + at) for at in (-1, size, size + 1, size + MIB, size + 3 * MIB))
+        with pytest.raises(ValueError, match="does not belong"):
+            slab.free(begin + size + MIB)
+
+    @pytest.mark.parametrize("rest", [0, 20_000, 40_000, 64_000, 70_000])
+    def test_a_rest_behind_the_last_chunk(self, rest: int) -> None:
+        """Used up and freed again, the slab is valid, however much is left over behind."""
+        slab = Slab(memory=bytearray(4 * MIB + rest))
+        blocks = []
+        with pytest.raises(MemoryError):
+            blocks.extend(slab.malloc(1000) for _ in range(10_000))
+        while True:
+            try:
+                blocks.append(slab.malloc(1000))
+            except MemoryError:
+                break
+        slab.check()
+        for address in blocks:
+            slab.free(address)
+        slab.check()
+
+    def test_growing_takes_what_it_needs(self) -> None:
+        """A reallocated small block is a small block, wherever the old one happened to lie."""
+        slab = Slab()
+        for size in range(32, 3000, 32):
+            assert slab.size_of(slab.reallocate(slab.malloc(size), 2 * size + 16)) <= 4 * size + 64
+
+
 class TestFaults:
     """No memory, and memory that was written to."""
 
@@ -444,7 +483,7 @@ class TestFaults:
             slab.check()
 
 
-class TestGivenMemory:
+class TestEndsOfGivenMemory:
     """A slab in a region."""
 
     @pytest.mark.parametrize("kind", ["anonymous", "memfd"])
