@@ -8,6 +8,7 @@ Only ``by_size`` allocates memory.
 """
 
 from libc.stdint cimport uintptr_t
+from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from cyx import settling
@@ -21,6 +22,9 @@ cdef extern from "malloc_blocks.h":
     long count_chunks(uintptr_t at, uintptr_t top, long* counts, size_t classes) nogil
     long mapped_chunks() nogil
     long bytes_in_use() nogil
+
+cdef extern from "<unistd.h>" nogil:
+    void* sbrk(long increment)
 
 cdef uintptr_t start = 0
 cdef long[CLASSES] counts  # static: a walk must not change what it counts
@@ -45,6 +49,14 @@ def count():
     cdef uintptr_t top = settling.end_of_heap()
     cdef long found = count_chunks(start_of_heap(), top, NULL, 0) if top else -1
     return found if found < 0 else found + mapped_chunks()
+
+
+def on_main_heap():
+    """Tell whether this thread's blocks come from the main heap: glibc changes to another arena once that had no memory."""
+    cdef void* block = malloc(64)
+    cdef bint is_there = start_of_heap() <= <uintptr_t>block < <uintptr_t>sbrk(0)
+    free(block)
+    return is_there
 
 
 def allocated():

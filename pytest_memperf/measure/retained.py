@@ -136,6 +136,11 @@ class Retained:
             self.reasons[OBJECTS] = "PYTHONMALLOC sets another allocator than pymalloc, whose blocks nobody counts"
         if malloc_blocks.count() < 0:
             self.reasons[BLOCKS] = "only glibc's malloc, 2.33 or newer, lets its blocks be counted"
+        elif not malloc_blocks.on_main_heap():
+            self.reasons[BLOCKS] = (
+                "glibc serves this thread from an arena whose blocks nobody can count, as after a malloc that had no "
+                'memory: use isolation="process"'
+            )
 
 
 def room() -> dict[int, int]:

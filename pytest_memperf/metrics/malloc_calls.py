@@ -71,4 +71,7 @@ def needs_counting(requested: Sequence[str]) -> bool:
 
 
 def _reason() -> str:
-    return counting.lack() or _ELSEWHERE
+    try:
+        return counting.lack() or _ELSEWHERE
+    except OSError as error:
+        return f"nothing is known of this program ({error}): mount /proc"
