@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -116,8 +117,8 @@ def test_the_same_work_under_each_library(run_example: Run, results: Results) ->
 
 
 def test_no_frame_allocates(run_example: Run, results: Results) -> None:
-    """The loop with a pool allocates nothing; the careless one eight blocks a frame at most, and more than three."""
+    """The loop with a pool allocates nothing; the careless one 8 blocks a frame from Python 3.12 on, 9 before."""
     run_example("game_loop").assert_outcomes(passed=2)
     counts = {each["window"]: each["metrics"].get("allocations", {}).get("value") for each in results()}
     assert counts["memperf"] == 0
-    assert 1500 < counts["frames"] < 4500
+    assert counts["frames"] // 500 == (8 if sys.version_info >= (3, 12) else 9)  # a comprehension was a function
