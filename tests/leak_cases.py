@@ -539,6 +539,18 @@ def slow_and_clean() -> Call:
     return call
 
 
+def slow_and_cached() -> Call:
+    """A call of a millisecond with a cache that a second of calls does not fill."""
+    numbers = itertools.count()
+    answer = functools.lru_cache(1_024)(str)
+
+    def call() -> None:
+        time.sleep(0.001)
+        answer(next(numbers) % 5_000)
+
+    return call
+
+
 FURTHER_INNOCENT = (
     cache_by_chance,
     sizes_by_chance,
@@ -551,6 +563,7 @@ FURTHER_INNOCENT = (
     exception_caught,
     document,
     slow_and_clean,
+    slow_and_cached,
 )
 
 HARD = (large_pool,)

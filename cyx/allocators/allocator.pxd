@@ -69,7 +69,8 @@ cdef class Allocator:
     cdef void* lock
     cdef readonly bint is_checked
     cdef readonly object memory  # what it was given to live in, or None
-    cdef Py_buffer lent         # that, so that it stays where it is
+    cdef object lent            # a view of that, so that it stays where it is
+    cdef object lender          # whose bytes they are: the collector of cycles may release the view before us
     cdef memory_state* spans    # set before adopt: what limit_growth limits; or NULL
     cdef size_t natural         # alignment of a block for which none is asked
     cdef size_t most_alignment

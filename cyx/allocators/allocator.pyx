@@ -2,7 +2,8 @@
 """What all allocators share: views that keep their block alive, statistics, and the checked mode."""
 
 cimport cython
-from cpython.buffer cimport PyBUF_FULL_RO, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_FULL_RO, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
+from cpython.memoryview cimport PyMemoryView_GET_BUFFER
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc
 from libc.stdlib cimport free as release
@@ -154,7 +155,6 @@ cdef class Allocator:
         if self.guards != NULL:
             checked_unmake(<checked_state*>self.guards)
             release(self.guards)
-        PyBuffer_Release(&self.lent)
 
     cdef tuple range_of(self, memory):
         """Return address and size of a writable buffer, such as a region: it stays while the allocator does."""
@@ -168,9 +168,11 @@ cdef class Allocator:
             raise ValueError("memory: at least a byte that is writable, and contiguous, is needed")
         if "O" in view.format:
             raise ValueError("memory: this array holds Python objects, which the blocks would overwrite")
-        PyObject_GetBuffer(view, &self.lent, PyBUF_WRITABLE)
+        # A view, not a buffer: the collector cannot clear a view that somebody has a buffer of, and CPython crashes.
+        self.lent = view
+        self.lender = view.obj
         self.memory = memory
-        return <uintptr_t>self.lent.buf, <size_t>self.lent.len
+        return <uintptr_t>PyMemoryView_GET_BUFFER(view).buf, view.nbytes
 
     cdef int adopt(
         self, const allocator* kind, void* state, size_t largest, bint checked, int knows, size_t before,
@@ -272,7 +274,7 @@ cdef class Allocator:
         if address != NULL:
             return address
         limit = f": its blocks have at most {self.handle.largest}" if size > self.handle.largest else ""
-        where = "" if self.memory is None else f" in the {self.lent.len} it was given"
+        where = "" if self.memory is None else f" in the {self.lent.nbytes} it was given"
         raise MemoryError(f"{self.name}: no memory for {size} bytes{where}{limit}")
 
     cdef object view_of(self, void* address, size_t size, unsigned depth):

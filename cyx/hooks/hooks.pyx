@@ -5,6 +5,7 @@ CPython has three domains (PEP 445): ``raw``, ``mem`` and ``object``; NumPy asks
 context variable: asyncio's tasks inherit it, a new thread has it only where it runs in a copy of the context.
 """
 
+from cpython.memoryview cimport PyMemoryView_GET_BUFFER
 from cpython.ref cimport Py_DECREF, PyObject
 
 from cyx.allocators.allocator cimport Allocator, handle
@@ -197,6 +198,13 @@ cdef sweep():
         idle = owner_take_idle()
 
 
+cdef bint lies_in(Allocator inner, Allocator outer):
+    """Tell whether the memory that one was given is the other's."""
+    return inner.memory is not None and outer.raw.kind.owns(
+        outer.raw.state, PyMemoryView_GET_BUFFER(inner.lent).buf
+    )
+
+
 cdef bint overlaps(Allocator allocator):
     """Tell whether it lies in the memory of another one whose blocks Python has, or the other way round."""
     cdef Allocator other
@@ -204,11 +212,7 @@ cdef bint overlaps(Allocator allocator):
     for i in range(OWNERS):
         if owners[i].present:
             other = <Allocator>owners[i].allocator
-            if other is allocator:
-                continue
-            if other.memory is not None and allocator.raw.kind.owns(allocator.raw.state, other.lent.buf):
-                return True
-            if allocator.memory is not None and other.raw.kind.owns(other.raw.state, allocator.lent.buf):
+            if other is not allocator and (lies_in(allocator, other) or lies_in(other, allocator)):
                 return True
     return False
 

@@ -15,7 +15,8 @@ import pytest
 
 from pytest_memperf import MemoryBudgetExceeded
 
-HISTORY = 500
+HISTORY = 50
+ANSWERS = 100
 
 
 class Server:
@@ -23,7 +24,7 @@ class Server:
 
     def __init__(self) -> None:
         self.history: deque[str] = deque(maxlen=HISTORY)
-        self.answer = functools.lru_cache(1_000)(str.upper)
+        self.answer = functools.lru_cache(ANSWERS)(str.upper)
         self.numbers = itertools.count()
 
     def handle(self) -> str:

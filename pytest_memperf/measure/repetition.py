@@ -16,7 +16,9 @@ from pytest_memperf.model.units import Number
 
 ENOUGH_CALLS = 100_000
 ENOUGH_SECONDS = 1.0
-"""No verdict comes before these calls or such a time of calls: a cache that fills grows like a leak till it is full."""
+"""No verdict comes before these calls or such a time of calls."""
+FULL = 2_000
+"""Nor is anything called a leak before these calls, while there is time: a cache grows like one till it is full."""
 LARGEST_JUMP = 8
 FIRST_STEP = ENOUGH_CALLS // (STEPS * (2**LEVELS - 1))
 """Up to which a step may be more than twice the last one, where readings take longer than calls."""
@@ -171,7 +173,7 @@ class _Trial:
             if witness.metric in self._limits and i not in self._retained.reasons
         }
         if any(self._exceeds(i, trend) for i, trend in trends.items()):
-            return True
+            return self._calls >= FULL
         return all(trend.is_within(self._limits[WITNESSES[i].metric]) for i, trend in trends.items())
 
     def _growing_classes(self) -> tuple[dict[str, int], int]:

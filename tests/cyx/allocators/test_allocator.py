@@ -47,6 +47,18 @@ def mappings() -> int:
     return Path("/proc/self/maps").read_bytes().count(b"\n")
 
 
+class Own(Pool):
+    """With attributes."""
+
+    view: memoryview
+
+
+class Memory(bytearray):
+    """With attributes."""
+
+    pool: Own
+
+
 class TestViews:
     """What allocate() returns."""
 
@@ -92,16 +104,6 @@ class TestViews:
     def test_a_cycle_is_collected(self, checked: bool) -> None:
         """An allocator that holds a view of itself, and lives in memory that holds it, goes with its mapping."""
 
-        class Own(Pool):
-            """With attributes."""
-
-            view: memoryview
-
-        class Memory(bytearray):
-            """With attributes."""
-
-            pool: Own
-
         for _ in range(20):
             memory = Memory(64 * 1024)
             memory.pool = Own(256, memory=memory, checked=checked)
@@ -110,6 +112,19 @@ class TestViews:
             own = Own(256, checked=checked)
             own.view = own.allocate(10)
             del own
+        gc.collect()
+        assert not [each for each in gc.get_objects() if isinstance(each, (Own, Memory))]
+
+    def test_a_cycle_is_collected_from_any_of_its_parts(self) -> None:
+        """The collector may begin with what keeps the memory in place: it can clear that, and CPython stays alive."""
+        memory = Memory(64 * 1024)
+        memory.pool = Own(256, memory=memory)
+        memory.pool.view = memory.pool.allocate(10)
+        kept = [each for each in gc.get_referents(memory.pool) if isinstance(each, memoryview)]
+        assert kept
+        del memory
+        gc.collect()  # what it comes upon first, here by the list, is what it begins with once it is garbage
+        del kept
         gc.collect()
         assert not [each for each in gc.get_objects() if isinstance(each, (Own, Memory))]
 
