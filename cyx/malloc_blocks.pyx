@@ -52,7 +52,7 @@ def count():
 
 
 def on_main_heap():
-    """Tell whether this thread's blocks come from the main heap: glibc changes to another arena once that had no memory."""
+    """Tell whether blocks of this thread come from the main heap: glibc leaves it for an arena once it had no memory."""
     cdef void* block = malloc(64)
     cdef bint is_there = start_of_heap() <= <uintptr_t>block < <uintptr_t>sbrk(0)
     free(block)
