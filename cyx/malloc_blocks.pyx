@@ -52,7 +52,7 @@ def count():
 
 
 def on_main_heap():
-    """Tell whether blocks of this thread come from the main heap: glibc leaves it for an arena once it had no memory."""
+    """Tell whether blocks of this thread come from the main heap: glibc leaves it for an arena once it is full."""
     cdef void* block = malloc(64)
     cdef bint is_there = start_of_heap() <= <uintptr_t>block < <uintptr_t>sbrk(0)
     free(block)
