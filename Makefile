@@ -28,7 +28,7 @@ gate-demo: $(VENVS)/demo/ready ## plant a regression in a small repository and r
 	$(VENVS)/demo/bin/python examples/gate/run.py $(ARGS)
 
 test: $(VENVS)/test/ready ## run the tests on the built wheel, in random order
-	$(VENVS)/test/bin/pytest --random-order -rs $(ARGS)
+	$(VENVS)/test/bin/pytest --random-order -rsfE $(ARGS)
 
 fuzz: $(VENVS)/test/ready ## give every call anything, in 100,000 cases in sum (minutes)
 	MEMPERF_FUZZ=3400 $(VENVS)/test/bin/pytest -m fuzz $(ARGS)
